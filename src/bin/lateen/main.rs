@@ -1,0 +1,3 @@
+//! The `lateen` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What callers hand in: borrowed views, validated once.

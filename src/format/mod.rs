@@ -1,0 +1,1 @@
+//! Bytes: mirrors `index-format.md` heading by heading.

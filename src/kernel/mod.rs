@@ -1,0 +1,1 @@
+//! The only SIMD of the crate, behind one small table of functions.
