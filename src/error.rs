@@ -288,6 +288,16 @@ pub enum Fault {
         /// What is wrong with it.
         what: String,
     },
+    /// A line of a text file that is not what it should be.
+    #[error("line {line}, column {column}: {what}")]
+    Syntax {
+        /// The line, counted from 1.
+        line: u64,
+        /// The byte within the line, counted from 1.
+        column: u64,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 /// What is wrong with a schema, or with a handle.

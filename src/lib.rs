@@ -3,6 +3,7 @@
 mod docset;
 mod embed;
 mod error;
+pub mod eval;
 mod format;
 mod id;
 mod kernel;
@@ -11,6 +12,7 @@ mod schema;
 mod storage;
 mod topk;
 
+pub use embed::readers;
 pub use embed::{
     Batch, Document, Floats, Ints, Rows, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
 };

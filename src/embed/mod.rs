@@ -4,6 +4,7 @@
 mod batch;
 mod document;
 mod numbers;
+pub mod readers;
 mod sparse;
 mod tokens;
 
