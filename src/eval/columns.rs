@@ -8,24 +8,24 @@ pub(super) struct Columns<'a> {
     name: &'a str,
     number: u64,
     line: &'a str,
-    columns: Vec<&'a str>,
+    parts: Vec<&'a str>,
 }
 
 impl<'a> Columns<'a> {
     /// Splits a line.
     pub(super) fn new(name: &'a str, number: u64, line: &'a str) -> Self {
-        Self { name, number, line, columns: line.split_ascii_whitespace().collect() }
+        Self { name, number, line, parts: line.split_ascii_whitespace().collect() }
     }
 
     /// The columns.
     pub(super) fn all(&self) -> &[&'a str] {
-        &self.columns
+        &self.parts
     }
 
     /// An error at a column; past the last one it points behind the line.
     pub(super) fn wrong(&self, column: usize, what: String) -> InputError {
         let at = self
-            .columns
+            .parts
             .get(column)
             .map_or(self.line.len(), |text| text.as_ptr().addr() - self.line.as_ptr().addr());
         syntax(self.name, self.number, at + 1, what)

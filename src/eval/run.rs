@@ -122,14 +122,13 @@ impl Run {
                 score.parse().ok().filter(|score: &f32| score.is_finite()).ok_or_else(|| {
                     columns.wrong(4, format!("the score {score:?} is not a finite number"))
                 })?;
-            let place = match run.places.get(query) {
-                Some(&place) => place,
-                None => {
-                    run.places.insert(query.to_owned(), run.rankings.len());
-                    run.rankings.push((query.to_owned(), Vec::new()));
-                    seen.push(HashSet::new());
-                    seen.len() - 1
-                }
+            let place = if let Some(&place) = run.places.get(query) {
+                place
+            } else {
+                run.places.insert(query.to_owned(), run.rankings.len());
+                run.rankings.push((query.to_owned(), Vec::new()));
+                seen.push(HashSet::new());
+                seen.len() - 1
             };
             if !seen[place].insert(document.to_owned()) {
                 let what = format!("document {document} twice for query {query}");

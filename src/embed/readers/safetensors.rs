@@ -210,12 +210,14 @@ mod tests {
     fn lends_tensors_by_name() {
         // Of odd length, so that some tensor lies at an odd address whatever the buffer's is.
         for pad in ["", " ", "  ", "   "] {
-            let header =
-                format!(r#"{{"rows":{{"dtype":"F16","shape":[3,2],"data_offsets":[0,12]}},"#)
-                    + r#""codes":{"dtype":"I8","shape":[3],"data_offsets":[12,15]},"#
-                    + r#""lengths":{"dtype":"I64","shape":[1],"data_offsets":[15,23]},"#
-                    + r#""brain":{"dtype":"BF16","shape":[1],"data_offsets":[23,25]}}"#
-                    + pad;
+            let header = [
+                r#"{"rows":{"dtype":"F16","shape":[3,2],"data_offsets":[0,12]},"#,
+                r#""codes":{"dtype":"I8","shape":[3],"data_offsets":[12,15]},"#,
+                r#""lengths":{"dtype":"I64","shape":[1],"data_offsets":[15,23]},"#,
+                r#""brain":{"dtype":"BF16","shape":[1],"data_offsets":[23,25]}}"#,
+                pad,
+            ]
+            .concat();
             let file = open(&header, 25).unwrap();
             assert_eq!(file.names(), ["rows", "codes", "lengths", "brain"]);
             let rows = file.tensor("rows").unwrap();
