@@ -5,6 +5,7 @@ mod embed;
 mod error;
 mod format;
 mod id;
+mod index;
 mod kernel;
 pub mod limits;
 mod schema;
@@ -21,3 +22,4 @@ pub use schema::{
     Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec, TokenField,
     TokenOptions, U64Field,
 };
+pub use storage::OpenMode;
