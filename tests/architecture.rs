@@ -60,10 +60,7 @@ fn room(path: &Path) -> Option<String> {
 /// A file's code without comments, string literals and the test module at its end.
 fn code(text: &str) -> String {
     let body = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
-    body.lines()
-        .map(|line| line.split("//").next().unwrap_or(line))
-        .collect::<Vec<_>>()
-        .join("\n")
+    body.lines().map(|line| line.split("//").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The rooms that a file names after `crate::`, alone or in a group.
@@ -153,7 +150,8 @@ fn unsafe_stands_in_its_two_rooms() {
         let text = fs::read_to_string(&path).unwrap();
         let below = path.strip_prefix(src()).unwrap();
         let allowed = below.starts_with("kernel") || below == Path::new("storage/map.rs");
-        let blocks = code(&text).matches("unsafe {").count() + code(&text).matches("unsafe fn").count();
+        let blocks =
+            code(&text).matches("unsafe {").count() + code(&text).matches("unsafe fn").count();
         assert!(allowed || blocks == 0, "{}: unsafe outside its rooms", path.display());
         let proofs = text.matches("// SAFETY:").count() + text.matches("# Safety").count();
         assert!(blocks <= proofs, "{}: {blocks} unsafe, {proofs} proofs", path.display());

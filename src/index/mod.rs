@@ -1,9 +1,9 @@
 //! The life of an index: a directory of immutable files and a manifest, one writer, any number of
 //! readers.
 
-mod commit;
+pub(crate) mod commit;
 mod document;
-mod manifest;
+pub(crate) mod manifest;
 mod snapshot;
 mod writer;
 
@@ -15,13 +15,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::{PackedStorage, write_pack};
+use crate::format::{PackedStorage, read_tombstones};
 use crate::id::Key;
-use crate::index::commit::newest;
+use crate::index::commit::{newest, pack};
+use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::schema::Schema;
 use crate::search::{Explanation, Query};
-use crate::storage::{Bytes, FsStorage, OpenMode, Storage, create_path, open_path};
+use crate::storage::{Bytes, FsStorage, OpenMode, Storage, open_path, publish_path};
 
 /// How an index is opened for reading.
 #[derive(Clone, Debug, Default)]
@@ -67,11 +68,11 @@ impl IndexOptions {
         Index::start(storage, self.kernel)
     }
 
-    /// Opens a packed index that is in memory already.
+    /// Opens a packed index from a copy of its bytes.
     ///
     /// # Errors
     /// As [`Index::open`].
-    pub fn from_bytes(self, bytes: Vec<u8>) -> Result<Index> {
+    pub fn from_bytes(self, bytes: &[u8]) -> Result<Index> {
         self.packed(Bytes::from_vec(bytes))
     }
 
@@ -200,6 +201,24 @@ impl Index {
         self.snapshot().contains(key)
     }
 
+    /// Reads every byte that the current snapshot reaches: all checksums and padding, then the
+    /// meaning of every part. What passes holds no accidental damage.
+    ///
+    /// # Errors
+    /// The first damage found, with its place.
+    pub fn verify(&self) -> Result<()> {
+        self.storage.verify()?;
+        let snapshot = self.snapshot();
+        // Reading a manifest or tombstones checks all of them.
+        Manifest::read(self.storage.as_ref(), snapshot.commit())?;
+        for entry in &snapshot.manifest().segments {
+            if let Some(dead) = &entry.tombstones {
+                read_tombstones(self.storage.as_ref(), dead.ordinal, &dead.pin, entry.docs)?;
+            }
+        }
+        snapshot.segments().iter().try_for_each(|view| view.segment.verify())
+    }
+
     /// Writes the current snapshot as one file, which opens like the directory. The file appears
     /// complete or not at all.
     ///
@@ -207,9 +226,12 @@ impl Index {
     /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
     pub fn pack(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        if path.exists() {
+            return Err(Error::AlreadyExists { path: path.to_owned() });
+        }
         let snapshot = self.snapshot();
-        create_path(path, |file, place| {
-            write_pack(self.storage.as_ref(), snapshot.manifest(), file, place)
+        publish_path(path, |file, place| {
+            pack(self.storage.as_ref(), snapshot.manifest(), file, place).map(drop)
         })
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use crate::docset::DocSet;
-use crate::error::{Result, SchemaError};
+use crate::error::Result;
+use crate::format::{corrupt, read_tombstones};
 use crate::id::Key;
-use crate::index::commit::read_tombstones;
 use crate::index::document::{Hit, Hits, StoredDocument};
-use crate::index::manifest::{Manifest, segment_name};
+use crate::index::manifest::Manifest;
 use crate::kernel::Kernels;
 use crate::schema::Schema;
 use crate::search::{self, Explanation, Query, Scratch, View};
@@ -56,13 +56,14 @@ impl Snapshot {
         for entry in &manifest.segments {
             let shared = known.and_then(|known| {
                 let entries = known.inner.manifest.segments.iter();
-                let at = entries.zip(&known.inner.segments).find(|(other, _)| other.pin == entry.pin);
+                let at =
+                    entries.zip(&known.inner.segments).find(|(other, _)| other.pin == entry.pin);
                 at.map(|(_, view)| Arc::clone(&view.segment))
             });
             let segment = match shared {
                 Some(segment) => segment,
                 None => {
-                    let name = segment_name(entry.ordinal);
+                    let name = entry.file();
                     let bytes = open_file(storage, &name)?;
                     Arc::new(Segment::open(bytes, &name, &manifest.schema, &entry.pin)?)
                 }
@@ -70,21 +71,21 @@ impl Snapshot {
             let docs = segment.docs();
             if docs != entry.docs {
                 let what = format!("{docs} documents, the manifest says {}", entry.docs);
-                return Err(segment.container().corrupt("segment head", 0, what));
+                return Err(corrupt(&entry.file(), "SEGMENT_HEAD", 0, what));
             }
             let alive = match &entry.tombstones {
                 None => None,
                 Some(tombstones) => {
-                    let dead = read_tombstones(storage, tombstones, docs)?;
+                    let dead = read_tombstones(storage, tombstones.ordinal, &tombstones.pin, docs)?;
                     let mut alive = DocSet::full(docs);
                     dead.iter().for_each(|doc| alive.remove(doc));
                     Some(Arc::new(alive))
                 }
             };
             let live = alive.as_ref().map_or(docs, |alive| alive.count());
-            if docs - live != entry.deleted {
-                let what = format!("{} tombstones, the manifest says {}", docs - live, entry.deleted);
-                return Err(segment.container().corrupt("tombstones", 0, what));
+            if live != entry.live() {
+                let what = format!("{live} documents live, the manifest says {}", entry.live());
+                return Err(corrupt(&entry.file(), "TOMBSTONES", 0, what));
             }
             segments.push(SegmentView { segment, alive, live });
         }
@@ -204,15 +205,6 @@ impl Snapshot {
                 Ok(StoredDocument::new(self.clone(), at, doc, key))
             })
         })
-    }
-
-    /// Reads every byte of every file of this snapshot: all checksums, then the meaning of every
-    /// part. What passes holds no accidental damage.
-    ///
-    /// # Errors
-    /// The first damage found, with its place.
-    pub fn verify(&self) -> Result<()> {
-        self.inner.segments.iter().try_for_each(|view| view.segment.verify())
     }
 }
 

@@ -9,17 +9,17 @@ use roaring::RoaringBitmap;
 
 use crate::embed::{Batch, Document};
 use crate::error::{Error, Result};
+use crate::format::{read_tombstones, segment_name, write_tombstones};
 use crate::id::{DocId, Key};
-use crate::limits::MAX_SEGMENT_DOCS;
-use crate::index::commit::{
-    clean_up, collect_garbage, newest, publish, read_tombstones, write_tombstones,
-};
-use crate::index::manifest::{Manifest, SegmentEntry, segment_name};
+use crate::index::Index;
+use crate::index::commit::{collect_garbage, free_ordinal, kept, newest, publish};
+use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::{Snapshot, open_file};
 use crate::kernel::{self, KernelLevel, Kernels};
+use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::Schema;
 use crate::segment::{Arena, Segment};
-use crate::storage::{FsStorage, Lock, OpenMode, Storage};
+use crate::storage::{FsStorage, Lock, MemStorage, OpenMode, Storage};
 
 /// Memory for documents that are not in a segment yet, unless said otherwise.
 const DEFAULT_MEMORY: usize = 256 << 20;
@@ -84,6 +84,15 @@ impl WriterOptions {
         }
         let storage = Arc::new(FsStorage::new(path, OpenMode::Map));
         IndexWriter::start(storage, path, Some(schema), self)
+    }
+
+    /// Makes a new index in memory.
+    ///
+    /// # Errors
+    /// A kernel level that this CPU lacks.
+    pub fn in_memory(self, schema: Schema) -> Result<IndexWriter> {
+        let storage = Arc::new(MemStorage::new());
+        IndexWriter::start(storage, Path::new("memory"), Some(schema), self)
     }
 
     /// Opens an index for writing.
@@ -193,6 +202,22 @@ impl IndexWriter {
         WriterOptions::default().open(path)
     }
 
+    /// Makes a new index in memory: gone with the writer and its readers, unless a reader packs it.
+    ///
+    /// # Errors
+    /// None that can be met with the usual settings.
+    pub fn in_memory(schema: Schema) -> Result<Self> {
+        WriterOptions::default().in_memory(schema)
+    }
+
+    /// Opens the index of this writer for reading, at its last commit.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn reader(&self) -> Result<Index> {
+        Index::start(Arc::clone(&self.storage), self.options.kernel)
+    }
+
     /// A writer with other settings than the usual.
     pub fn options() -> WriterOptions {
         WriterOptions::default()
@@ -219,10 +244,11 @@ impl IndexWriter {
             }
         };
         let committed = Snapshot::open(storage.as_ref(), manifest, kernels, None)?;
-        clean_up(storage.as_ref(), committed.manifest());
+        collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()));
+        let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
         let mut writer = Self {
             arena: Arena::new(committed.schema()),
-            next_ordinal: committed.manifest().next_ordinal,
+            next_ordinal,
             storage,
             _lock: lock,
             options,
@@ -246,8 +272,8 @@ impl IndexWriter {
         for (entry, view) in manifest.segments.iter().zip(self.committed.segments()) {
             let dead = match &entry.tombstones {
                 None => RoaringBitmap::new(),
-                Some(tombstones) => {
-                    read_tombstones(self.storage.as_ref(), tombstones, entry.docs)?
+                Some(dead) => {
+                    read_tombstones(self.storage.as_ref(), dead.ordinal, &dead.pin, entry.docs)?
                 }
             };
             let segment = Arc::clone(&view.segment);
@@ -458,7 +484,7 @@ impl IndexWriter {
                 self.arena.write(storage, &name, generation, ordinal, self.options.threads)?;
             let bytes = open_file(storage, &name)?;
             let segment = Arc::new(Segment::open(bytes, &name, self.schema(), &pin)?);
-            let entry = SegmentEntry { ordinal, pin, docs, deleted: 0, tombstones: None };
+            let entry = SegmentEntry { ordinal, pin, docs, tombstones: None };
             self.segments.push(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false });
         }
         self.arena = Arena::new(self.committed.schema());
@@ -497,10 +523,9 @@ impl IndexWriter {
             }
             let ordinal = self.take_ordinal();
             let held = &mut self.segments[at];
-            let tombstones =
-                write_tombstones(self.storage.as_ref(), generation, ordinal, &held.dead)?;
-            held.entry.deleted = u32::try_from(held.dead.len()).unwrap_or(u32::MAX);
-            held.entry.tombstones = Some(tombstones);
+            let pin = write_tombstones(self.storage.as_ref(), generation, ordinal, &held.dead)?;
+            let deleted = u32::try_from(held.dead.len()).unwrap_or(u32::MAX);
+            held.entry.tombstones = Some(TombstonesEntry { ordinal, pin, deleted });
             held.dirty = false;
         }
         let manifest = Manifest {
@@ -513,10 +538,9 @@ impl IndexWriter {
         publish(self.storage.as_ref(), &manifest)?;
         let before = self.committed.manifest().clone();
         let storage = self.storage.as_ref();
-        self.committed =
-            Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;
+        self.committed = Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;
         self.changed = false;
-        collect_garbage(storage, &[self.committed.manifest(), &before]);
+        collect_garbage(storage, &[self.committed.manifest().clone(), before]);
         Ok(generation)
     }
 
@@ -527,7 +551,8 @@ impl IndexWriter {
     pub fn rollback(&mut self) -> Result<()> {
         self.healthy()?;
         self.reset()?;
-        clean_up(self.storage.as_ref(), self.committed.manifest());
+        let storage = self.storage.as_ref();
+        collect_garbage(storage, &kept(storage, self.committed.manifest()));
         Ok(())
     }
 }

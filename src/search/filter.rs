@@ -180,9 +180,9 @@ impl Node {
                 Some(AttributeTable::Keyword(table)) => table.present(),
                 _ => DocSet::empty(docs),
             },
-            Self::I64(field, low, high) => numbers(schema.resolve(field)?, &|bits| {
-                (*low, *high).contains(&bits.cast_signed())
-            }),
+            Self::I64(field, low, high) => {
+                numbers(schema.resolve(field)?, &|bits| (*low, *high).contains(&bits.cast_signed()))
+            }
             Self::U64(field, low, high) => {
                 numbers(schema.resolve(field)?, &|bits| (*low, *high).contains(&bits))
             }

@@ -7,8 +7,8 @@ mod query;
 mod run;
 
 pub(crate) use batch::search_batch;
-pub use explain::{Explanation, TermPart, TokenPart};
 pub(crate) use explain::explain;
+pub use explain::{Explanation, TermPart, TokenPart};
 pub use filter::Filter;
 pub use query::{Effort, Query};
 pub(crate) use run::{Answer, Found, Scratch, View, search};

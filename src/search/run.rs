@@ -78,12 +78,7 @@ fn allowed<'a>(
     Ok(Some(Cow::Owned(set)))
 }
 
-fn first_stage(
-    view: View<'_>,
-    query: &Query,
-    k: usize,
-    scratch: &mut Scratch,
-) -> Result<Answer> {
+fn first_stage(view: View<'_>, query: &Query, k: usize, scratch: &mut Scratch) -> Result<Answer> {
     let place = match &query.first {
         Stage::Sparse(field, _) => view.schema.resolve(field)?,
         Stage::Tokens(field, _) => view.schema.resolve(field)?,
@@ -100,12 +95,10 @@ fn first_stage(
         let held = match &query.first {
             Stage::Sparse(_, vector) => match part.segment.sparse(place) {
                 None => continue,
-                Some(index) => {
-                    match index.search(vector, alive, &mut top, &mut scratch.sparse)? {
-                        Exactness::Certified => Certainty::Certified,
-                        Exactness::OnQuantised => Certainty::ExactOnQuantised,
-                    }
-                }
+                Some(index) => match index.search(vector, alive, &mut top, &mut scratch.sparse)? {
+                    Exactness::Certified => Certainty::Certified,
+                    Exactness::OnQuantised => Certainty::ExactOnQuantised,
+                },
             },
             Stage::Tokens(_, rows) => match part.segment.tokens(place) {
                 None => continue,

@@ -95,8 +95,11 @@ impl Arena {
     pub(crate) fn push_batch(&mut self, batch: &Batch<'_>, threads: usize) -> Result<u32> {
         let sparse = resolve(batch.sparse.iter().map(|(field, _)| self.schema.resolve(field)))?;
         let tokens = resolve(batch.tokens.iter().map(|(field, _)| self.schema.resolve(field)))?;
-        let attributes =
-            batch.attributes.iter().map(|(_, a)| a.resolve(&self.schema)).collect::<Result<Vec<_>>>()?;
+        let attributes = batch
+            .attributes
+            .iter()
+            .map(|(_, a)| a.resolve(&self.schema))
+            .collect::<Result<Vec<_>>>()?;
         let first = self.slots();
         for (row, key) in batch.keys.iter().enumerate() {
             let payload = batch.payloads.as_ref().and_then(|rows| rows[row].as_deref());

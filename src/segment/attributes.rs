@@ -128,11 +128,7 @@ fn write_keywords(
     for &(doc, _) in &by_doc {
         counts[doc as usize] += 1;
     }
-    out.section(
-        SectionKind::ATTR_ORDINAL_OFFSETS,
-        field,
-        &running(&mut counts.iter().copied()),
-    )?;
+    out.section(SectionKind::ATTR_ORDINAL_OFFSETS, field, &running(&mut counts.iter().copied()))?;
     let ordinals: Vec<u32> = by_doc.iter().map(|&(_, ordinal)| ordinal).collect();
     out.section(SectionKind::ATTR_ORDINALS, field, &ordinals)
 }
@@ -275,8 +271,10 @@ impl Keywords {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => {
-                    let docs = ragged(&self.posting_offsets, &self.postings, middle)
-                        .ok_or_else(|| self.corrupt(middle, "bad offsets of a value's documents"))?;
+                    let docs =
+                        ragged(&self.posting_offsets, &self.postings, middle).ok_or_else(|| {
+                            self.corrupt(middle, "bad offsets of a value's documents")
+                        })?;
                     docs.iter().for_each(|&doc| into.insert(doc));
                     return Ok(());
                 }
@@ -323,8 +321,9 @@ impl Keywords {
             }
             for &doc in docs {
                 let own = ragged(&self.ordinal_offsets, &self.ordinals, doc as usize);
-                let known = u32::try_from(ordinal)
-                    .is_ok_and(|ordinal| own.is_some_and(|own| own.binary_search(&ordinal).is_ok()));
+                let known = u32::try_from(ordinal).is_ok_and(|ordinal| {
+                    own.is_some_and(|own| own.binary_search(&ordinal).is_ok())
+                });
                 if !known {
                     return Err(self.corrupt(ordinal, "values and documents disagree"));
                 }

@@ -113,8 +113,7 @@ impl KeyTable {
                 bytes: section.clone(),
             },
         };
-        let order =
-            container.section(SectionKind::KEY_ORDER, NO_FIELD)?.array_of(docs as usize)?;
+        let order = container.section(SectionKind::KEY_ORDER, NO_FIELD)?.array_of(docs as usize)?;
         Ok(Self { docs, keys, order, section })
     }
 
@@ -140,8 +139,8 @@ impl KeyTable {
                 .ok_or_else(|| self.damaged(doc, "beyond the end")),
             Keys::Str { .. } => {
                 let bytes = self.str_bytes(doc).ok_or_else(|| self.damaged(doc, "bad offsets"))?;
-                let text = std::str::from_utf8(bytes)
-                    .map_err(|_| self.damaged(doc, "is not UTF-8"))?;
+                let text =
+                    std::str::from_utf8(bytes).map_err(|_| self.damaged(doc, "is not UTF-8"))?;
                 Ok(Key::from(text))
             }
         }

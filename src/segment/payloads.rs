@@ -97,8 +97,8 @@ fn flush(
     place: &str,
     out: &mut ContainerWriter,
 ) -> Result<PayloadBlock> {
-    let compressed =
-        zstd::bulk::compress(raw, LEVEL).map_err(|e| Error::io("compress payloads of", place, e))?;
+    let compressed = zstd::bulk::compress(raw, LEVEL)
+        .map_err(|e| Error::io("compress payloads of", place, e))?;
     let worth = compressed.len() < raw.len() && may_claim(raw.len(), compressed.len());
     let stored: &[u8] = if worth { &compressed } else { raw };
     out.write(stored)?;

@@ -8,10 +8,10 @@ use crate::format::{Container, ContainerKind, NO_FIELD, Pin, SectionKind, schema
 use crate::id::DocId;
 use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::{FieldKind, KeyKind, Schema};
+use crate::segment::SegmentHead;
 use crate::segment::attributes::AttributeTable;
 use crate::segment::keys::KeyTable;
 use crate::segment::payloads::Payloads;
-use crate::segment::SegmentHead;
 use crate::sparse::SparseIndex;
 use crate::storage::Bytes;
 use crate::tokens::TokenStore;
