@@ -103,7 +103,9 @@ fn show(index: &Index, query: &Query, hits: &Hits) -> Result<(), Box<dyn Error>>
         let words: Vec<String> = met
             .iter()
             .take(4)
-            .filter_map(|part| part.span.map(|(start, end)| (start as usize..end as usize, part.score)))
+            .filter_map(|part| {
+                part.span.map(|(start, end)| (start as usize..end as usize, part.score))
+            })
             .filter_map(|(span, score)| text.get(span).map(|word| format!("{word} {score:.2}")))
             .collect();
         if !words.is_empty() {
@@ -115,7 +117,10 @@ fn show(index: &Index, query: &Query, hits: &Hits) -> Result<(), Box<dyn Error>>
 }
 
 fn lines(path: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
-    Ok(std::fs::read_to_string(path)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    Ok(std::fs::read_to_string(path)?
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?)
 }
 
 fn field<'a>(object: &'a Value, name: &str) -> &'a str {
