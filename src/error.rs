@@ -182,7 +182,7 @@ pub enum Fault {
     #[error("{value} is not in 0..={limit}")]
     OutOfRange {
         /// The value.
-        value: i128,
+        value: String,
         /// The largest that is taken.
         limit: u64,
     },

@@ -174,6 +174,11 @@ impl<'a> Batch<'a> {
         Ok(self)
     }
 
+    /// Weights of zero that were dropped from its sparse vectors.
+    pub fn zeros_dropped(&self) -> u64 {
+        self.sparse.iter().flat_map(|(_, rows)| rows).map(|row| u64::from(row.zeros)).sum()
+    }
+
     /// Checks what spans columns: the keys' kind, no key twice, no document without a vector, no
     /// single-valued attribute twice.
     pub(crate) fn check(&self, kind: KeyKind) -> Result<(), InputError> {

@@ -9,8 +9,8 @@ mod sparse;
 mod tokens;
 
 pub use batch::Batch;
+pub(crate) use document::Attribute;
 pub use document::Document;
-pub(crate) use document::{Attribute, check_key};
 pub use numbers::{Floats, Ints};
 pub(crate) use sparse::CleanSparse;
 pub use sparse::{SparseBatch, SparseVector};
