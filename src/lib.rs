@@ -79,18 +79,9 @@ mod storage;
 mod tokens;
 mod topk;
 
-pub use embed::readers;
 pub use embed::{
-    Batch,
-    Document,
-    Floats,
-    Ints,
-    Rows,
-    SparseBatch,
-    SparseVector,
-    TokenBatch,
-    TokenMatrix,
-    //    readers,
+    Batch, Document, Floats, Ints, Rows, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
+    readers,
 };
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};

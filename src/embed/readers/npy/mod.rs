@@ -21,11 +21,11 @@ pub use write::NpyValues;
 /// file's bytes themselves; only where those lie at an odd address are they copied once.
 ///
 /// ```
-/// use lateen::{Floats, SparseBatch, readers::NpyArray};
+/// use lateen::readers::NpyArray;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("weights.npy");
-/// NpyArray::write(&path, &[2, 3], Floats::from(&[0.5f32; 6]))?;
+/// NpyArray::write(&path, &[0.5f32; 6], &[2, 3])?;
 /// let weights = NpyArray::open(&path)?;
 /// assert_eq!(weights.shape(), [2, 3]);
 /// assert_eq!(weights.floats()?.len(), 6);
@@ -90,10 +90,10 @@ impl NpyArray {
     /// A number of values that is not the shape's, or [`Error::Io`](crate::Error::Io).
     pub fn write<'a>(
         path: impl AsRef<Path>,
-        shape: &[usize],
         values: impl Into<NpyValues<'a>>,
+        shape: &[usize],
     ) -> Result<()> {
-        write::write(path.as_ref(), shape, values.into())
+        write::write(path.as_ref(), values.into(), shape)
     }
 
     /// The file's name, as errors give it.

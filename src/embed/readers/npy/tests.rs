@@ -35,30 +35,30 @@ fn written_arrays_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
 
-    NpyArray::write(&path, &[2, 2], Ints::from(&[1i64, -2, 3, i64::MIN])).unwrap();
+    NpyArray::write(&path, &[1i64, -2, 3, i64::MIN], &[2, 2]).unwrap();
     let array = NpyArray::open(&path).unwrap();
     assert_eq!(array.shape(), [2, 2]);
     assert!(matches!(array.ints().unwrap(), Ints::I64([1, -2, 3, i64::MIN])));
     assert!(array.floats().unwrap_err().to_string().contains("int64"));
 
     let halves = [f16::from_f32(0.5), f16::NAN];
-    NpyArray::write(&path, &[2], Floats::from(&halves)).unwrap();
+    NpyArray::write(&path, &halves, &[2]).unwrap();
     let array = NpyArray::open(&path).unwrap();
     assert!(matches!(array.floats().unwrap(), Floats::F16([half, nan])
         if half.to_f32() == 0.5 && nan.is_nan()));
     assert!(array.i8s().is_err() && array.ints().is_err());
 
-    NpyArray::write(&path, &[], &[-128i8][..]).unwrap();
+    NpyArray::write(&path, &[-128i8], &[]).unwrap();
     let array = NpyArray::open(&path).unwrap();
     assert!(array.shape().is_empty());
     assert_eq!(array.i8s().unwrap(), [-128]);
 
-    NpyArray::write(&path, &[0, 128], Floats::from(&[0f32; 0])).unwrap();
+    NpyArray::write(&path, &[0f32; 0], &[0, 128]).unwrap();
     let array = NpyArray::open(&path).unwrap();
     assert_eq!(array.shape(), [0, 128]);
     assert!(array.floats().unwrap().is_empty());
 
-    let short = NpyArray::write(&path, &[3], Ints::from(&[1u16, 2])).unwrap_err();
+    let short = NpyArray::write(&path, &[1u16, 2], &[3]).unwrap_err();
     assert!(short.to_string().contains("2, expected 3"), "{short}");
 }
 
@@ -78,8 +78,8 @@ fn files_of_numpy_come_out_byte_for_byte() {
         let array = NpyArray::open(set.join(name)).unwrap();
         assert_eq!(array.shape(), shape, "{name}");
         match array.ints() {
-            Ok(ints) => NpyArray::write(&copy, shape, ints).unwrap(),
-            Err(_) => NpyArray::write(&copy, shape, array.floats().unwrap()).unwrap(),
+            Ok(ints) => NpyArray::write(&copy, ints, shape).unwrap(),
+            Err(_) => NpyArray::write(&copy, array.floats().unwrap(), shape).unwrap(),
         }
         assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(set.join(name)).unwrap(), "{name}");
     }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use bytemuck::must_cast_slice;
+use half::f16;
 
 use super::header::MAGIC;
 use crate::embed::numbers::{Floats, Ints};
@@ -36,11 +37,39 @@ impl<'a> From<Floats<'a>> for NpyValues<'a> {
     }
 }
 
-impl<'a> From<&'a [i8]> for NpyValues<'a> {
-    fn from(codes: &'a [i8]) -> Self {
-        Self::I8(codes)
-    }
+macro_rules! from_slices {
+    ($($variant:ident($t:ty) $(in $kind:ident)?),*) => {$(
+        impl<'a> From<&'a [$t]> for NpyValues<'a> {
+            fn from(slice: &'a [$t]) -> Self {
+                from_slices!(@ slice $variant $($kind)?)
+            }
+        }
+
+        impl<'a> From<&'a Vec<$t>> for NpyValues<'a> {
+            fn from(vec: &'a Vec<$t>) -> Self {
+                from_slices!(@ vec $variant $($kind)?)
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [$t; N]> for NpyValues<'a> {
+            fn from(array: &'a [$t; N]) -> Self {
+                from_slices!(@ array $variant $($kind)?)
+            }
+        }
+    )*};
+    (@ $slice:ident $variant:ident) => { Self::$variant($slice) };
+    (@ $slice:ident $variant:ident $kind:ident) => { Self::$kind($kind::$variant($slice)) };
 }
+from_slices!(
+    U16(u16) in Ints,
+    U32(u32) in Ints,
+    U64(u64) in Ints,
+    I32(i32) in Ints,
+    I64(i64) in Ints,
+    F32(f32) in Floats,
+    F16(f16) in Floats,
+    I8(i8)
+);
 
 impl NpyValues<'_> {
     fn len(&self) -> usize {
@@ -79,7 +108,7 @@ impl NpyValues<'_> {
 }
 
 /// Writes the file, over one that is there.
-pub(super) fn write(path: &Path, shape: &[usize], values: NpyValues<'_>) -> Result<()> {
+pub(super) fn write(path: &Path, values: NpyValues<'_>, shape: &[usize]) -> Result<()> {
     let name = path.display().to_string();
     let product = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
     same_length(&name, "values for the shape", values.len(), product.unwrap_or(usize::MAX))?;

@@ -14,7 +14,7 @@ fn committed() -> EmbeddingSet {
 fn write_set(dir: &Path) {
     let write = |name: &str, shape: &[usize], ints: Ints<'_>| put(dir, name, shape, ints);
     let floats = |name: &str, shape: &[usize], floats: Floats<'_>| {
-        NpyArray::write(dir.join(name), shape, floats).unwrap();
+        NpyArray::write(dir.join(name), floats, shape).unwrap();
     };
     let texts = "{\"id\":\"a\",\"text\":\"one é\",\"src\":\"s\"}\n\
                  {\"id\":\"b\",\"text\":\"\"}\n{\"id\":\"c\",\"text\":\"two\"}\n";
@@ -36,7 +36,7 @@ fn write_set(dir: &Path) {
 }
 
 fn put(dir: &Path, name: &str, shape: &[usize], ints: Ints<'_>) {
-    NpyArray::write(dir.join(name), shape, ints).unwrap();
+    NpyArray::write(dir.join(name), ints, shape).unwrap();
 }
 
 /// Adds a line to a file.
