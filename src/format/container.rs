@@ -158,8 +158,7 @@ impl Container {
         if xxh3_64(sums) != entry.sums_checksum {
             return fail(0, "its block sums do not match their checksum");
         }
-        for (number, (block, sum)) in (0u64..).zip(padded.chunks(BLOCK_BYTES).zip(sums.chunks(8)))
-        {
+        for (number, (block, sum)) in (0u64..).zip(padded.chunks(BLOCK_BYTES).zip(sums.chunks(8))) {
             let found = xxh3_64_with_seed(block, block_seed(ordinal, number));
             if found.to_le_bytes() != *sum {
                 let at = number.saturating_mul(wide(BLOCK_BYTES));
@@ -243,7 +242,8 @@ fn read_table(data: &[u8], file: &str, footer: &Footer) -> Result<Vec<SectionEnt
     let end = u64::from(footer.sections).checked_mul(RECORD).and_then(|len| start.checked_add(len));
     // The table ends where the footer starts.
     let expected = wide(data.len()).checked_sub(RECORD);
-    let Some(table) = end.filter(|end| Some(*end) == expected).and_then(|end| part(data, start, end))
+    let Some(table) =
+        end.filter(|end| Some(*end) == expected).and_then(|end| part(data, start, end))
     else {
         return Err(corrupt(file, "footer", 8, "the section table does not end at the footer"));
     };

@@ -44,8 +44,7 @@ impl Section {
     /// `Corrupt` if the section's elements are not of `T`'s size.
     pub(crate) fn array<T: Pod>(&self) -> Result<Array<T>> {
         if usize::try_from(self.elem_size).ok() != Some(size_of::<T>()) {
-            let what =
-                format!("elements of {} bytes, expected {}", self.elem_size, size_of::<T>());
+            let what = format!("elements of {} bytes, expected {}", self.elem_size, size_of::<T>());
             return Err(self.corrupt(0, what));
         }
         if let Err(error) = bytemuck::try_cast_slice::<u8, T>(self.bytes()) {

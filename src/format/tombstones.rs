@@ -3,9 +3,7 @@
 use roaring::RoaringBitmap;
 
 use super::names::tombstones_name;
-use super::{
-    Container, ContainerKind, ContainerWriter, NO_FIELD, Pin, Section, SectionKind, wide,
-};
+use super::{Container, ContainerKind, ContainerWriter, NO_FIELD, Pin, Section, SectionKind, wide};
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 
@@ -56,7 +54,7 @@ const COOKIE_RUNS: u32 = 12347;
 
 /// `roaring` checks a bitmap's content, but it makes room for the containers that a header claims
 /// before it looks whether the bytes are there. So the claim is held against the bytes first.
-fn decode(section: &Section, docs: u32) -> Result<RoaringBitmap> {
+pub(super) fn decode(section: &Section, docs: u32) -> Result<RoaringBitmap> {
     let mut header = section.cursor();
     let cookie = header.u32()?;
     let containers = if cookie == COOKIE {
@@ -82,6 +80,3 @@ fn decode(section: &Section, docs: u32) -> Result<RoaringBitmap> {
     }
     Ok(deleted)
 }
-
-#[cfg(test)]
-pub(super) use decode as decode_tombstones;
