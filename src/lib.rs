@@ -12,6 +12,7 @@ mod topk;
 
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, MAX_KEY_BYTES, TermId};
+pub use kernel::KernelLevel;
 pub use schema::{
     BoolField, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint, Normalization,
     Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec, TokenField,
