@@ -5,13 +5,10 @@ use std::fmt;
 
 /// A document's place in its segment: 0 to documents − 1. It never leaves the segment; callers
 /// hold [`Key`]s.
-pub type DocId = u32;
+pub(crate) type DocId = u32;
 
 /// A sparse dimension: any `u32`.
 pub type TermId = u32;
-
-/// Longest string key, in bytes.
-pub const MAX_KEY_BYTES: usize = 512;
 
 /// The caller's stable name of a document. Which of the two kinds an index uses is chosen in its
 /// schema; a key never changes and is never renumbered.
@@ -25,7 +22,7 @@ pub const MAX_KEY_BYTES: usize = 512;
 pub enum Key {
     /// A number, ordered as a number.
     U64(u64),
-    /// A string of at most [`MAX_KEY_BYTES`] bytes, ordered as bytes.
+    /// A string of at most [`MAX_KEY_BYTES`](crate::limits::MAX_KEY_BYTES) bytes, ordered as bytes.
     Str(Box<str>),
 }
 

@@ -1,1 +1,17 @@
-//! What callers hand in: borrowed views, validated once.
+//! What callers hand in: borrowed views of vectors in every form that producers emit, documents
+//! and batches. Everything is checked once, here; what is past this door is canonical.
+
+mod batch;
+mod document;
+mod numbers;
+mod sparse;
+mod tokens;
+
+pub use batch::Batch;
+pub use document::Document;
+pub(crate) use document::{Attribute, check_key};
+pub use numbers::{Floats, Ints};
+pub(crate) use sparse::CleanSparse;
+pub use sparse::{SparseBatch, SparseVector};
+pub(crate) use tokens::CleanTokens;
+pub use tokens::{Rows, TokenBatch, TokenMatrix};

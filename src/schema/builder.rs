@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::field::{FieldDef, FieldKind, Handle};
 use super::options::{SparseOptions, TokenOptions};
 use super::{
-    BoolField, F64Field, I64Field, KeyKind, KeywordField, MAX_FIELDS, MAX_NAME_BYTES, Schema,
-    SparseField, TokenField, U64Field,
+    BoolField, F64Field, I64Field, KeyKind, KeywordField, Schema, SparseField, TokenField, U64Field,
 };
 use crate::error::SchemaError;
+use crate::limits::{MAX_FIELDS, MAX_NAME_BYTES};
 
 /// Collects fields; each call returns the field's handle. Mistakes are reported by
 /// [`build`](Self::build).

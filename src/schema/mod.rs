@@ -17,13 +17,6 @@ use std::sync::Arc;
 
 use crate::error::SchemaError;
 
-/// Most fields a schema may have, of all kinds together.
-pub const MAX_FIELDS: usize = 256;
-/// Longest field name, in bytes.
-pub const MAX_NAME_BYTES: usize = 255;
-/// Largest dimension of a token row.
-pub const MAX_DIM: usize = 4096;
-
 /// The kind of an index's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum KeyKind {

@@ -1,6 +1,6 @@
 //! The settings of vector fields.
 
-use super::MAX_DIM;
+use crate::limits::MAX_DIM;
 
 /// How sparse weights are kept in the inverted index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

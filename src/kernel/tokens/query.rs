@@ -71,7 +71,7 @@ impl LaneQuery {
     /// Packs rows of `dim` codes in −127..=127 that lie one after another; `dim` is a multiple of
     /// 8, at most 4,096.
     pub(crate) fn new(codes: &[i8], dim: usize) -> Self {
-        debug_assert!(dim.is_multiple_of(8) && dim <= crate::schema::MAX_DIM);
+        debug_assert!(dim.is_multiple_of(8) && dim <= crate::limits::MAX_DIM);
         let dim = dim.max(8) / 8 * 8;
         let rows = codes.len() / dim;
         let lanes: usize = passes(rows).map(|(_, width)| width).sum();

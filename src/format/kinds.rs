@@ -1,0 +1,73 @@
+//! The kinds of sections: one table, from which everything else follows.
+
+/// The number of a section kind, as it stands in the section table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SectionKind(pub(crate) u32);
+
+/// Makes the constants, the names and the required flags from the lines
+/// `NAME = number, required or optional, "what it holds";`. The name in messages and in the book
+/// is the constant's.
+macro_rules! section_kinds {
+    ($($name:ident = $number:literal, $need:ident, $doc:literal;)*) => {
+        impl SectionKind {
+            $(#[doc = $doc] pub(crate) const $name: Self = Self($number);)*
+
+            /// Every kind this version knows, with its name and whether a reader must know it.
+            pub(crate) const ALL: &[(Self, &'static str, bool)] =
+                &[$((Self::$name, stringify!($name), section_kinds!(@$need))),*];
+        }
+    };
+    (@required) => { true };
+    (@optional) => { false };
+}
+
+section_kinds! {
+    // 1–15: manifest
+    MANIFEST_HEAD = 1, required, "One `ManifestHead`.";
+    SCHEMA = 2, required, "The encoded schema.";
+    SEGMENTS = 3, required, "One `SegmentRecord` per segment.";
+    // 16–63: segment
+    SEGMENT_HEAD = 16, required, "What the segment holds, in numbers.";
+    KEYS = 17, required, "Document keys: numbers, or string bytes end to end.";
+    KEY_OFFSETS = 18, required, "Where each string key starts.";
+    KEY_ORDER = 19, required, "Documents in ascending order of their keys.";
+    PAYLOAD_DATA = 24, required, "Payloads, in blocks, compressed where it pays.";
+    PAYLOAD_BLOCKS = 25, required, "One `PayloadBlock` per block.";
+    PAYLOAD_ENDS = 26, required, "Where each document's payload ends in its block.";
+    PAYLOAD_PRESENT = 27, required, "Which documents have a payload, one bit each.";
+    ATTR_PRESENT = 32, required, "Which documents have a value, one bit each.";
+    ATTR_VALUES = 33, required, "One number per document.";
+    ATTR_DICT = 34, required, "Different keyword values end to end, ascending.";
+    ATTR_DICT_OFFSETS = 35, required, "Where each value starts.";
+    ATTR_POSTINGS = 36, required, "The documents of each value, ascending.";
+    ATTR_POSTING_OFFSETS = 37, required, "Where each value's documents start.";
+    ATTR_ORDINALS = 38, required, "The values of each document, as places in the dictionary.";
+    ATTR_ORDINAL_OFFSETS = 39, required, "Where each document's values start.";
+    // 64–127: sparse fields
+    // 128–191: token fields
+    // 250–255: small containers
+    TOMBSTONES = 250, required, "Deleted documents, a portable Roaring bitmap.";
+    PACK_NAMES = 251, required, "The names of the packed files.";
+    PACK_FILE = 252, required, "One packed file.";
+}
+
+impl SectionKind {
+    fn row(self) -> Option<&'static (Self, &'static str, bool)> {
+        Self::ALL.iter().find(|(kind, _, _)| *kind == self)
+    }
+
+    /// The name in messages and in the book.
+    pub(crate) fn name(self) -> String {
+        self.row().map_or_else(|| format!("kind {}", self.0), |(_, name, _)| (*name).to_owned())
+    }
+
+    /// Whether this version knows the kind.
+    pub(crate) fn is_known(self) -> bool {
+        self.row().is_some()
+    }
+
+    /// Whether a reader must know the kind; one that is unknown here is not.
+    pub(crate) fn is_required(self) -> bool {
+        self.row().is_some_and(|(_, _, required)| *required)
+    }
+}

@@ -1,0 +1,136 @@
+//! How a generation becomes the newest, durably, and how what it left behind goes away.
+//!
+//! The order, each step only after the one before: the files of the generation are written and
+//! synced under fresh names; the directory is synced; the manifest is written under a temporary
+//! name and synced; it is renamed; the directory is synced. A crash at any point leaves the old
+//! manifest or the new one, never a torn one, and every file that either names is whole.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use super::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::format::{FileName, Pin, manifest_temporary, write_pack};
+use crate::storage::{Storage, StorageFile};
+
+/// Publishes a generation whose files are written and synced. When this returns, the generation
+/// survives any crash.
+///
+/// # Errors
+/// `Io`. If the renaming was reached, a later reader may or may not find the new generation; the
+/// caller must not go on from what it believes to be there.
+pub(crate) fn publish(storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
+    let sync = || storage.sync_dir().map_err(|error| Error::io("sync", storage.place(), error));
+    sync()?;
+    let temporary = manifest_temporary(manifest.generation);
+    // One that an earlier attempt left.
+    match storage.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", temporary, error));
+        }
+        _ => {}
+    }
+    let renamed = manifest.write(storage, &temporary).and_then(|_| {
+        let rename = storage.rename(&temporary, &manifest.file());
+        rename.map_err(|error| Error::io("publish", manifest.file(), error))
+    });
+    if renamed.is_err() {
+        // On a full disk this is what makes room again; if it fails, garbage collection will.
+        let _ = storage.remove(&temporary);
+        return renamed;
+    }
+    sync()
+}
+
+/// The generations that have a manifest, ascending.
+///
+/// # Errors
+/// `NotAnIndex` where there is no directory; `Io`.
+pub(crate) fn generations(storage: &dyn Storage) -> Result<Vec<u64>> {
+    let names = storage.list().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::NotAnIndex { place: storage.place(), what: "no such directory".to_owned() }
+        }
+        _ => Error::io("list", storage.place(), error),
+    })?;
+    let mut generations: Vec<u64> = names
+        .iter()
+        .filter_map(|name| match FileName::parse(name) {
+            Some(FileName::Manifest(generation)) => Some(generation),
+            _ => None,
+        })
+        .collect();
+    generations.sort_unstable();
+    Ok(generations)
+}
+
+/// The newest generation. A manifest was whole before it got its name, so one that cannot be read
+/// is damage and is reported; an older one is never taken in its stead.
+///
+/// # Errors
+/// `NotAnIndex` where there is no manifest, else as [`Manifest::read`].
+pub(crate) fn newest(storage: &dyn Storage) -> Result<Manifest> {
+    match generations(storage)?.last() {
+        Some(generation) => Manifest::read(storage, *generation),
+        None => Err(Error::NotAnIndex {
+            place: storage.place(),
+            what: "no manifest in the directory".to_owned(),
+        }),
+    }
+}
+
+/// The first file ordinal that a writer may use: beyond those of the manifest, and beyond those
+/// of files that a crash left and that could not be removed.
+///
+/// # Errors
+/// `Io`
+pub(crate) fn free_ordinal(storage: &dyn Storage, manifest: &Manifest) -> Result<u64> {
+    let names = storage.list().map_err(|error| Error::io("list", storage.place(), error))?;
+    let used = names.iter().filter_map(|name| match FileName::parse(name) {
+        Some(FileName::Segment(ordinal) | FileName::Tombstones(ordinal)) => Some(ordinal),
+        _ => None,
+    });
+    let beyond = used.max().map_or(0, |last| last.saturating_add(1));
+    Ok(manifest.next_ordinal.max(beyond))
+}
+
+/// Removes the files of ours that none of the generations in `keep` names. Call it only after the
+/// newest of them is published, holding the lock. Files that are not ours are left alone; what
+/// cannot be listed or removed now (an open file on Windows) is tried again next time.
+pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest]) {
+    let kept: BTreeSet<String> = keep.iter().flat_map(Manifest::files).collect();
+    let Ok(names) = storage.list() else { return };
+    let newest = keep.iter().map(|manifest| manifest.generation).max().unwrap_or(0);
+    for name in names {
+        let garbage = match FileName::parse(&name) {
+            // Never one that is newer than what the caller knows of.
+            Some(FileName::Manifest(generation)) => generation < newest && !kept.contains(&name),
+            Some(FileName::ManifestTemporary(_)) => true,
+            Some(FileName::Segment(_) | FileName::Tombstones(_)) => !kept.contains(&name),
+            None => false,
+        };
+        if garbage {
+            let _ = storage.remove(&name);
+        }
+    }
+}
+
+/// The generation and, where it can still be read, the one it was made from: what garbage
+/// collection leaves alone.
+pub(crate) fn kept(storage: &dyn Storage, newest: &Manifest) -> Vec<Manifest> {
+    let parent = Manifest::read(storage, newest.parent).ok();
+    std::iter::once(newest.clone()).chain(parent).collect()
+}
+
+/// Writes a generation into one packed file, durably but for its name.
+///
+/// # Errors
+/// `Io`
+pub(crate) fn pack(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    file: Box<dyn StorageFile>,
+    place: String,
+) -> Result<Pin> {
+    write_pack(storage, &manifest.files(), manifest.generation, file, place)
+}

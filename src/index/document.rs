@@ -1,0 +1,208 @@
+//! What comes out: hits, and documents as they are stored.
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::id::{DocId, Key, TermId};
+use crate::index::snapshot::Snapshot;
+use crate::schema::{
+    BoolField, F64Field, I64Field, KeywordField, SparseField, TokenField, U64Field,
+};
+use crate::search::{Answer, Certainty};
+use crate::segment::{AttributeTable, Segment};
+
+/// A document of a snapshot. It keeps the snapshot, and reads from the map when asked.
+#[derive(Clone)]
+pub struct StoredDocument {
+    snapshot: Snapshot,
+    segment: usize,
+    doc: DocId,
+    key: Key,
+}
+
+impl fmt::Debug for StoredDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredDocument").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl StoredDocument {
+    pub(crate) fn new(snapshot: Snapshot, segment: usize, doc: DocId, key: Key) -> Self {
+        Self { snapshot, segment, doc, key }
+    }
+
+    fn part(&self) -> &Segment {
+        &self.snapshot.segments()[self.segment].segment
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its payload, decompressed.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) where the stored bytes are damaged; so for every
+    /// getter here. A handle of another schema is [`Error::Schema`](crate::Error::Schema).
+    pub fn payload(&self) -> Result<Option<Vec<u8>>> {
+        self.part().payload(self.doc)
+    }
+
+    /// Its values of a keyword attribute: distinct, in byte order.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn keywords(&self, field: &KeywordField) -> Result<Vec<String>> {
+        match self.part().attribute(self.snapshot.schema().resolve(field)?) {
+            Some(AttributeTable::Keyword(table)) => {
+                Ok(table.get(self.doc)?.into_iter().map(str::to_owned).collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn bits(&self, at: usize) -> Option<u64> {
+        match self.part().attribute(at) {
+            Some(AttributeTable::Number(table)) => table.get(self.doc),
+            _ => None,
+        }
+    }
+
+    /// Its value of a signed integer attribute.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn i64(&self, field: &I64Field) -> Result<Option<i64>> {
+        let at = self.snapshot.schema().resolve(field)?;
+        Ok(self.bits(at).map(u64::cast_signed))
+    }
+
+    /// Its value of an unsigned integer attribute.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn u64(&self, field: &U64Field) -> Result<Option<u64>> {
+        Ok(self.bits(self.snapshot.schema().resolve(field)?))
+    }
+
+    /// Its value of a float attribute.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn f64(&self, field: &F64Field) -> Result<Option<f64>> {
+        Ok(self.bits(self.snapshot.schema().resolve(field)?).map(f64::from_bits))
+    }
+
+    /// Its value of a boolean attribute.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn bool(&self, field: &BoolField) -> Result<Option<bool>> {
+        Ok(self.bits(self.snapshot.schema().resolve(field)?).map(|bits| bits != 0))
+    }
+
+    /// Its sparse vector as stored, terms ascending; `None` where it lacks the field, or where the
+    /// field keeps no forward rows.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn sparse(&self, field: &SparseField) -> Result<Option<Vec<(TermId, f32)>>> {
+        let at = self.snapshot.schema().resolve(field)?;
+        let Some(index) = self.part().sparse(at) else { return Ok(None) };
+        Ok(index.row(self.doc)?.map(|row| row.iter().collect()))
+    }
+
+    /// Its token rows as stored, decoded, one after another; `None` where it lacks the field.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn tokens(&self, field: &TokenField) -> Result<Option<Vec<f32>>> {
+        let at = self.snapshot.schema().resolve(field)?;
+        self.part().tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc))
+    }
+}
+
+/// A document of an answer, with its score. Everything a [`StoredDocument`] gives, it gives.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    document: StoredDocument,
+    score: f32,
+}
+
+impl Hit {
+    /// The score, in the units of the vectors; how it is defined stands with [`Query`](crate::Query).
+    pub fn score(&self) -> f32 {
+        self.score
+    }
+}
+
+impl std::ops::Deref for Hit {
+    type Target = StoredDocument;
+
+    fn deref(&self) -> &StoredDocument {
+        &self.document
+    }
+}
+
+/// An answer: hits in order (score descending, key ascending), and what is guaranteed of them.
+#[derive(Clone, Debug)]
+pub struct Hits {
+    hits: Vec<Hit>,
+    certainty: Certainty,
+}
+
+impl Hits {
+    pub(crate) fn new(snapshot: &Snapshot, answer: Answer) -> Self {
+        let hits = answer
+            .found
+            .into_iter()
+            .map(|found| Hit {
+                document: StoredDocument::new(
+                    snapshot.clone(),
+                    found.segment,
+                    found.doc,
+                    found.key,
+                ),
+                score: found.score,
+            })
+            .collect();
+        Self { hits, certainty: answer.certainty }
+    }
+
+    /// What is guaranteed.
+    pub fn certainty(&self) -> Certainty {
+        self.certainty
+    }
+
+    /// Whether this is proven to be the true top.
+    pub fn certified(&self) -> bool {
+        self.certainty == Certainty::Certified
+    }
+}
+
+impl std::ops::Deref for Hits {
+    type Target = [Hit];
+
+    fn deref(&self) -> &[Hit] {
+        &self.hits
+    }
+}
+
+impl IntoIterator for Hits {
+    type Item = Hit;
+    type IntoIter = std::vec::IntoIter<Hit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.hits.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Hits {
+    type Item = &'a Hit;
+    type IntoIter = std::slice::Iter<'a, Hit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.hits.iter()
+    }
+}

@@ -1,0 +1,263 @@
+//! The life of an index: a directory of immutable files and a manifest, one writer, any number of
+//! readers.
+
+pub(crate) mod commit;
+mod document;
+pub(crate) mod manifest;
+mod snapshot;
+mod writer;
+
+pub use document::{Hit, Hits, StoredDocument};
+pub use snapshot::Snapshot;
+pub use writer::{IndexWriter, WriterOptions};
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::error::{Error, Result};
+use crate::format::{PackedStorage, read_tombstones};
+use crate::id::Key;
+use crate::index::commit::{newest, pack};
+use crate::index::manifest::Manifest;
+use crate::kernel::{self, KernelLevel, Kernels};
+use crate::schema::Schema;
+use crate::search::{Explanation, Query};
+use crate::storage::{Bytes, FsStorage, OpenMode, Storage, open_path, publish_path};
+
+/// How an index is opened for reading.
+#[derive(Clone, Debug, Default)]
+pub struct IndexOptions {
+    mode: OpenMode,
+    kernel: Option<KernelLevel>,
+}
+
+impl IndexOptions {
+    /// Mapped, unless said otherwise.
+    #[must_use]
+    pub fn mode(mut self, mode: OpenMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The kernels to use, instead of the best that the CPU has. Answers are the same with all.
+    #[must_use]
+    pub fn kernel(mut self, level: KernelLevel) -> Self {
+        self.kernel = Some(level);
+        self
+    }
+
+    /// Opens an index: a directory, or a packed file.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Index> {
+        let path = path.as_ref();
+        let storage: Arc<dyn Storage> = if path.is_dir() {
+            Arc::new(FsStorage::new(path, self.mode))
+        } else {
+            let place = path.display().to_string();
+            let bytes = open_path(path, self.mode).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    let what = "no such file or directory".to_owned();
+                    Error::NotAnIndex { place: place.clone(), what }
+                }
+                _ => Error::io("open", place.clone(), error),
+            })?;
+            Arc::new(PackedStorage::open(bytes, &place)?)
+        };
+        Index::start(storage, self.kernel)
+    }
+
+    /// Opens a packed index from a copy of its bytes.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn from_bytes(self, bytes: &[u8]) -> Result<Index> {
+        self.packed(Bytes::from_vec(bytes))
+    }
+
+    /// Opens a packed index that is part of the program (`include_bytes!`). It is used where it
+    /// lies if it is aligned to 8 bytes, and copied once otherwise.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn from_static(self, bytes: &'static [u8]) -> Result<Index> {
+        self.packed(Bytes::from_static(bytes))
+    }
+
+    fn packed(self, bytes: Bytes) -> Result<Index> {
+        Index::start(Arc::new(PackedStorage::open(bytes, "bytes in memory")?), self.kernel)
+    }
+}
+
+/// An index opened for reading. Opening reads the manifest and checks the structure of each file;
+/// it touches no document. `Send + Sync`: share it between threads.
+///
+/// Searches go to the snapshot that was newest when the index was opened or
+/// [refreshed](Self::refresh) last.
+#[derive(Debug)]
+pub struct Index {
+    storage: Arc<dyn Storage>,
+    kernels: &'static Kernels,
+    current: RwLock<Snapshot>,
+}
+
+impl Index {
+    /// Opens an index: a directory, or a packed file.
+    ///
+    /// The files are mapped: nobody may truncate or rewrite them while the index is open. Lateen
+    /// itself never does. Where others might, open with [`OpenMode::Heap`].
+    ///
+    /// # Errors
+    /// [`Error::NotAnIndex`], [`Error::TooNew`], [`Error::TooOld`], [`Error::Corrupt`], or
+    /// [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    /// Opens with other settings than the usual.
+    pub fn options() -> IndexOptions {
+        IndexOptions::default()
+    }
+
+    pub(crate) fn start(storage: Arc<dyn Storage>, level: Option<KernelLevel>) -> Result<Self> {
+        let kernels = kernel::select(level)?;
+        let current = load(storage.as_ref(), kernels, None)?;
+        Ok(Self { storage, kernels, current: RwLock::new(current) })
+    }
+
+    /// The snapshot that searches go to.
+    pub fn snapshot(&self) -> Snapshot {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes to the newest commit; whether it is another than before. Snapshots taken earlier stay
+    /// as they are.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the index then stays where it was.
+    pub fn refresh(&self) -> Result<bool> {
+        let before = self.snapshot();
+        let newest = load(self.storage.as_ref(), self.kernels, Some(&before))?;
+        if newest.commit() == before.commit() {
+            return Ok(false);
+        }
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = newest;
+        Ok(true)
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> Schema {
+        self.snapshot().schema().clone()
+    }
+
+    /// Live documents.
+    pub fn len(&self) -> u64 {
+        self.snapshot().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    /// As [`Snapshot::search`].
+    pub fn search(&self, query: &Query) -> Result<Hits> {
+        self.snapshot().search(query)
+    }
+
+    /// Answers many queries with `threads` threads.
+    ///
+    /// # Errors
+    /// As [`Snapshot::search_batch`].
+    pub fn search_batch(&self, queries: &[Query], threads: usize) -> Result<Vec<Hits>> {
+        self.snapshot().search_batch(queries, threads)
+    }
+
+    /// Where a hit's score comes from.
+    ///
+    /// # Errors
+    /// As [`Snapshot::explain`].
+    pub fn explain(&self, query: &Query, hit: &Hit) -> Result<Explanation> {
+        self.snapshot().explain(query, hit)
+    }
+
+    /// The live document of a key.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get(&self, key: impl Into<Key>) -> Result<Option<StoredDocument>> {
+        self.snapshot().get(key)
+    }
+
+    /// Whether a live document has this key.
+    ///
+    /// # Errors
+    /// As [`Snapshot::contains`].
+    pub fn contains(&self, key: impl Into<Key>) -> Result<bool> {
+        self.snapshot().contains(key)
+    }
+
+    /// Reads every byte that the current snapshot reaches: all checksums and padding, then the
+    /// meaning of every part. What passes holds no accidental damage.
+    ///
+    /// # Errors
+    /// The first damage found, with its place.
+    pub fn verify(&self) -> Result<()> {
+        self.storage.verify()?;
+        let snapshot = self.snapshot();
+        // Reading a manifest or tombstones checks all of them.
+        Manifest::read(self.storage.as_ref(), snapshot.commit())?;
+        for entry in &snapshot.manifest().segments {
+            if let Some(dead) = &entry.tombstones {
+                read_tombstones(self.storage.as_ref(), dead.ordinal, &dead.pin, entry.docs)?;
+            }
+        }
+        snapshot.segments().iter().try_for_each(|view| view.segment.verify())
+    }
+
+    /// Writes the current snapshot as one file, which opens like the directory. The file appears
+    /// complete or not at all.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
+    pub fn pack(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if path.exists() {
+            return Err(Error::AlreadyExists { path: path.to_owned() });
+        }
+        let snapshot = self.snapshot();
+        publish_path(path, |file, place| {
+            pack(self.storage.as_ref(), snapshot.manifest(), file, place).map(drop)
+        })
+    }
+}
+
+/// Opens the newest commit. A file that a writer's garbage collection took away between the
+/// reading of the manifest and the opening means that there is a newer manifest: look again.
+fn load(
+    storage: &dyn Storage,
+    kernels: &'static Kernels,
+    known: Option<&Snapshot>,
+) -> Result<Snapshot> {
+    let mut tries = 0;
+    loop {
+        let manifest = newest(storage)?;
+        let generation = manifest.generation;
+        if let Some(known) = known
+            && known.commit() == generation
+        {
+            return Ok(known.clone());
+        }
+        match Snapshot::open(storage, manifest, kernels, known) {
+            Err(error) if tries < 10 && newest(storage)?.generation != generation => {
+                tries += 1;
+                drop(error);
+            }
+            result => return result,
+        }
+    }
+}

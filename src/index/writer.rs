@@ -1,0 +1,558 @@
+//! The one writer of an index: add, replace, delete, commit.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use crate::embed::{Batch, Document};
+use crate::error::{Error, Result};
+use crate::format::{read_tombstones, segment_name, write_tombstones};
+use crate::id::{DocId, Key};
+use crate::index::Index;
+use crate::index::commit::{collect_garbage, free_ordinal, kept, newest, publish};
+use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
+use crate::index::snapshot::{Snapshot, open_file};
+use crate::kernel::{self, KernelLevel, Kernels};
+use crate::limits::MAX_SEGMENT_DOCS;
+use crate::schema::Schema;
+use crate::segment::{Arena, Segment};
+use crate::storage::{FsStorage, Lock, MemStorage, OpenMode, Storage};
+
+/// Memory for documents that are not in a segment yet, unless said otherwise.
+const DEFAULT_MEMORY: usize = 256 << 20;
+
+/// How a writer works. What is written depends on `memory` alone, never on `threads` or the
+/// kernels.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    memory: usize,
+    threads: usize,
+    kernel: Option<KernelLevel>,
+}
+
+impl Default for WriterOptions {
+    /// 256 MiB, one thread, the best kernels of this CPU.
+    fn default() -> Self {
+        Self { memory: DEFAULT_MEMORY, threads: 1, kernel: None }
+    }
+}
+
+impl WriterOptions {
+    /// Bytes of input to gather, by account, before a segment is written without being asked:
+    /// vectors as they are stored, keys, attributes and payloads. At least 1 MiB is used.
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Threads that encode vectors and build segments; at least 1.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The kernels to use, instead of the best that the CPU has.
+    #[must_use]
+    pub fn kernel(mut self, level: KernelLevel) -> Self {
+        self.kernel = Some(level);
+        self
+    }
+
+    /// Makes a new index in a directory that is not there yet, or is empty.
+    ///
+    /// # Errors
+    /// As [`IndexWriter::create`].
+    pub fn create(self, path: impl AsRef<Path>, schema: Schema) -> Result<IndexWriter> {
+        let path = path.as_ref();
+        let occupied = match std::fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(path)
+                    .map_err(|e| Error::io("create", path.display().to_string(), e))?;
+                false
+            }
+            Err(_) if path.exists() => true, // a file, or a directory that cannot be read
+            Err(error) => return Err(Error::io("read", path.display().to_string(), error)),
+        };
+        if occupied {
+            return Err(Error::AlreadyExists { path: path.to_owned() });
+        }
+        let storage = Arc::new(FsStorage::new(path, OpenMode::Map));
+        IndexWriter::start(storage, path, Some(schema), self)
+    }
+
+    /// Makes a new index in memory.
+    ///
+    /// # Errors
+    /// A kernel level that this CPU lacks.
+    pub fn in_memory(self, schema: Schema) -> Result<IndexWriter> {
+        let storage = Arc::new(MemStorage::new());
+        IndexWriter::start(storage, Path::new("memory"), Some(schema), self)
+    }
+
+    /// Opens an index for writing.
+    ///
+    /// # Errors
+    /// As [`IndexWriter::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<IndexWriter> {
+        let path = path.as_ref();
+        if path.is_file() {
+            return Err(Error::ReadOnly { what: "open for writing a packed index" });
+        }
+        if !path.is_dir() {
+            let what = "no such directory".to_owned();
+            return Err(Error::NotAnIndex { place: path.display().to_string(), what });
+        }
+        let storage = Arc::new(FsStorage::new(path, OpenMode::Map));
+        newest(storage.as_ref())?; // before the lock file is made in a directory that is not ours
+        IndexWriter::start(storage, path, None, self)
+    }
+}
+
+/// The writer of an index: there is one at a time, held by a lock that ends with it. What is added
+/// is durable and visible once [`commit`](Self::commit) returns; what is not committed is gone
+/// with the writer.
+///
+/// ```
+/// use lateen::{Document, Index, IndexWriter, Query, Schema};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("index");
+/// let mut schema = Schema::builder();
+/// let splade = schema.sparse("splade");
+/// let mut writer = IndexWriter::create(&path, schema.build()?)?;
+/// writer.add(&Document::new("a").sparse(&splade, &[(1u32, 0.5f32), (7, 1.5)])?)?;
+/// writer.add(&Document::new("b").sparse(&splade, &[(7u32, 1.0f32)])?)?;
+/// writer.commit()?;
+///
+/// let index = Index::open(&path)?;
+/// let hits = index.search(&Query::sparse(&splade, &[(7u32, 2.0f32)])?.top(1))?;
+/// assert_eq!(hits[0].key().as_str(), Some("a"));
+/// assert_eq!(hits[0].score(), 3.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct IndexWriter {
+    storage: Arc<dyn Storage>,
+    _lock: Lock,
+    options: WriterOptions,
+    kernels: &'static Kernels,
+    /// The last commit.
+    committed: Snapshot,
+    /// Segments of the commit and those spilled since, with their dead.
+    segments: Vec<Held>,
+    arena: Arena,
+    /// Slots of the arena by key.
+    pending: HashMap<Key, u32>,
+    next_ordinal: u64,
+    sequence: u64,
+    changed: bool,
+    zeros: u64,
+    poison: Option<String>,
+}
+
+/// Where a live document is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Nowhere,
+    /// In a slot of the arena.
+    Slot(u32),
+    /// In a written segment, by its place in the list.
+    Segment(usize, DocId),
+}
+
+/// A segment as the next commit will have it.
+struct Held {
+    entry: SegmentEntry,
+    segment: Arc<Segment>,
+    dead: RoaringBitmap,
+    /// Whether `dead` is not what `entry.tombstones` says.
+    dirty: bool,
+}
+
+impl fmt::Debug for IndexWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IndexWriter")
+            .field("storage", &self.storage)
+            .field("commit", &self.committed.commit())
+            .field("pending", &self.arena.live())
+            .finish_non_exhaustive()
+    }
+}
+
+impl IndexWriter {
+    /// Makes a new index in a directory that is not there yet, or is empty.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] where there is something; [`Error::Locked`]; [`Error::Io`].
+    pub fn create(path: impl AsRef<Path>, schema: Schema) -> Result<Self> {
+        WriterOptions::default().create(path, schema)
+    }
+
+    /// Opens an index for writing, and removes what an interrupted writer left behind.
+    ///
+    /// # Errors
+    /// [`Error::NotAnIndex`], [`Error::Locked`], [`Error::ReadOnly`] for a packed file, and those
+    /// of opening it for reading.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        WriterOptions::default().open(path)
+    }
+
+    /// Makes a new index in memory: gone with the writer and its readers, unless a reader packs it.
+    ///
+    /// # Errors
+    /// None that can be met with the usual settings.
+    pub fn in_memory(schema: Schema) -> Result<Self> {
+        WriterOptions::default().in_memory(schema)
+    }
+
+    /// Opens the index of this writer for reading, at its last commit.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn reader(&self) -> Result<Index> {
+        Index::start(Arc::clone(&self.storage), self.options.kernel)
+    }
+
+    /// A writer with other settings than the usual.
+    pub fn options() -> WriterOptions {
+        WriterOptions::default()
+    }
+
+    /// Locks, then makes the first commit where a schema is given, or reads the newest.
+    pub(crate) fn start(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        schema: Option<Schema>,
+        options: WriterOptions,
+    ) -> Result<Self> {
+        let kernels = kernel::select(options.kernel)?;
+        let lock = storage
+            .try_lock()
+            .map_err(|e| Error::io("lock", storage.place(), e))?
+            .ok_or_else(|| Error::Locked { path: path.to_owned() })?;
+        let manifest = match schema {
+            None => newest(storage.as_ref())?,
+            Some(schema) => {
+                let manifest = Manifest::first(schema);
+                publish(storage.as_ref(), &manifest)?;
+                manifest
+            }
+        };
+        let committed = Snapshot::open(storage.as_ref(), manifest, kernels, None)?;
+        collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()));
+        let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
+        let mut writer = Self {
+            arena: Arena::new(committed.schema()),
+            next_ordinal,
+            storage,
+            _lock: lock,
+            options,
+            kernels,
+            committed,
+            segments: Vec::new(),
+            pending: HashMap::new(),
+            sequence: 0,
+            changed: false,
+            zeros: 0,
+            poison: None,
+        };
+        writer.reset()?;
+        Ok(writer)
+    }
+
+    /// Back to the last commit.
+    fn reset(&mut self) -> Result<()> {
+        let manifest = self.committed.manifest();
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for (entry, view) in manifest.segments.iter().zip(self.committed.segments()) {
+            let dead = match &entry.tombstones {
+                None => RoaringBitmap::new(),
+                Some(dead) => {
+                    read_tombstones(self.storage.as_ref(), dead.ordinal, &dead.pin, entry.docs)?
+                }
+            };
+            let segment = Arc::clone(&view.segment);
+            segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
+        }
+        self.segments = segments;
+        self.arena = Arena::new(self.committed.schema());
+        self.pending.clear();
+        self.changed = false;
+        Ok(())
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &Schema {
+        self.committed.schema()
+    }
+
+    /// The last commit, for reading.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.committed
+    }
+
+    /// Weights of zero that were dropped from sparse vectors since this writer was made.
+    pub fn zeros_dropped(&self) -> u64 {
+        self.zeros
+    }
+
+    /// Live documents, those not yet committed included.
+    pub fn len(&self) -> u64 {
+        let held: u64 =
+            self.segments.iter().map(|held| u64::from(held.entry.docs) - held.dead.len()).sum();
+        held + u64::from(self.arena.live())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn healthy(&self) -> Result<()> {
+        match &self.poison {
+            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// After a failure of storage what is on disk is unknown: nothing more is written.
+    fn guard<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.poison = Some(error.to_string());
+        }
+        result
+    }
+
+    fn step(&mut self) -> u64 {
+        self.sequence += 1;
+        self.changed = true;
+        self.sequence
+    }
+
+    /// Adds a document under a key that no live document has. Gives the sequence number of the
+    /// change, which counts up by one with each; so do the other changes.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateKey`], [`Error::Input`], [`Error::Schema`]: nothing was added.
+    /// [`Error::Io`] where memory was full and a segment could not be written.
+    pub fn add(&mut self, document: &Document<'_>) -> Result<u64> {
+        self.take(document, false)
+    }
+
+    /// Adds a document, in place of the live one of the same key if there is one.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), without `DuplicateKey`.
+    pub fn upsert(&mut self, document: &Document<'_>) -> Result<u64> {
+        self.take(document, true)
+    }
+
+    fn take(&mut self, document: &Document<'_>, replace: bool) -> Result<u64> {
+        self.healthy()?;
+        document.check(self.schema().key_kind())?;
+        let before = self.find(document.key(), replace)?;
+        let slot = self.arena.push(document)?;
+        self.bury(document.key(), before);
+        self.pending.insert(document.key().clone(), slot);
+        self.zeros += document.zeros_dropped();
+        let sequence = self.step();
+        self.spill_if_full()?;
+        Ok(sequence)
+    }
+
+    /// Adds a batch, all of it or nothing. Gives the sequence number of its last document. A batch
+    /// is taken whole before memory is looked at, so hand in parts of a size that memory can bear.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); where the fault is of one document, with its row.
+    pub fn add_batch(&mut self, batch: &Batch<'_>) -> Result<u64> {
+        self.take_batch(batch, false)
+    }
+
+    /// Adds a batch, all of it or nothing, in place of the live documents of the same keys.
+    ///
+    /// # Errors
+    /// As [`add_batch`](Self::add_batch), without `DuplicateKey`.
+    pub fn upsert_batch(&mut self, batch: &Batch<'_>) -> Result<u64> {
+        self.take_batch(batch, true)
+    }
+
+    fn take_batch(&mut self, batch: &Batch<'_>, replace: bool) -> Result<u64> {
+        self.healthy()?;
+        batch.check(self.schema().key_kind())?;
+        let before =
+            batch.keys.iter().map(|key| self.find(key, replace)).collect::<Result<Vec<_>>>()?;
+        let first = self.arena.push_batch(batch, self.options.threads)?;
+        for ((slot, key), before) in (first..).zip(&batch.keys).zip(before) {
+            self.bury(key, before);
+            self.pending.insert(key.clone(), slot);
+            self.step();
+        }
+        self.zeros += batch.zeros_dropped();
+        self.spill_if_full()?;
+        Ok(self.sequence)
+    }
+
+    /// Deletes the live document of a key; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where the keys of a segment are damaged.
+    pub fn delete(&mut self, key: impl Into<Key>) -> Result<bool> {
+        self.healthy()?;
+        let key = key.into();
+        let at = self.find(&key, true)?;
+        let was = at != At::Nowhere;
+        self.bury(&key, at);
+        if was {
+            self.step();
+        }
+        Ok(was)
+    }
+
+    /// Whether a live document has this key, those not yet committed included.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where the keys of a segment are damaged.
+    pub fn contains(&self, key: impl Into<Key>) -> Result<bool> {
+        Ok(self.find(&key.into(), true)? != At::Nowhere)
+    }
+
+    /// Where the live document of a key is; that there is one is an error unless it may be
+    /// replaced.
+    fn find(&self, key: &Key, replace: bool) -> Result<At> {
+        let at = match self.pending.get(key) {
+            Some(&slot) => At::Slot(slot),
+            None => self.find_written(key)?,
+        };
+        if at != At::Nowhere && !replace {
+            return Err(Error::DuplicateKey { key: key.clone() });
+        }
+        Ok(at)
+    }
+
+    fn find_written(&self, key: &Key) -> Result<At> {
+        for (segment, held) in self.segments.iter().enumerate() {
+            if let Some(doc) = held.segment.keys().find(key)?
+                && !held.dead.contains(doc)
+            {
+                return Ok(At::Segment(segment, doc));
+            }
+        }
+        Ok(At::Nowhere)
+    }
+
+    /// Marks the document at a place dead.
+    fn bury(&mut self, key: &Key, at: At) {
+        match at {
+            At::Nowhere => {}
+            At::Slot(slot) => {
+                self.pending.remove(key);
+                self.arena.kill(slot);
+            }
+            At::Segment(segment, doc) => {
+                if let Some(held) = self.segments.get_mut(segment) {
+                    held.dead.insert(doc);
+                    held.dirty = true;
+                }
+            }
+        }
+    }
+
+    fn spill_if_full(&mut self) -> Result<()> {
+        let full = self.arena.bytes() >= self.options.memory.max(1 << 20);
+        if full || self.arena.slots() >= MAX_SEGMENT_DOCS {
+            let result = self.spill();
+            return self.guard(result);
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered as a segment.
+    fn spill(&mut self) -> Result<()> {
+        let docs = self.arena.live();
+        if docs > 0 {
+            let ordinal = self.take_ordinal();
+            let name = segment_name(ordinal);
+            let generation = self.committed.commit() + 1;
+            let storage = self.storage.as_ref();
+            let pin =
+                self.arena.write(storage, &name, generation, ordinal, self.options.threads)?;
+            let bytes = open_file(storage, &name)?;
+            let segment = Arc::new(Segment::open(bytes, &name, self.schema(), &pin)?);
+            let entry = SegmentEntry { ordinal, pin, docs, tombstones: None };
+            self.segments.push(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false });
+        }
+        self.arena = Arena::new(self.committed.schema());
+        self.pending.clear();
+        Ok(())
+    }
+
+    fn take_ordinal(&mut self) -> u64 {
+        let ordinal = self.next_ordinal;
+        self.next_ordinal += 1;
+        ordinal
+    }
+
+    /// Makes all changes durable, then visible to whoever opens or refreshes the index. Gives the
+    /// commit's number; where nothing has changed, that of the last one.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the index stays at the last commit, and the writer is poisoned, since what a
+    /// failed sync left behind cannot be known. Open it again.
+    pub fn commit(&mut self) -> Result<u64> {
+        self.healthy()?;
+        if !self.changed {
+            return Ok(self.committed.commit());
+        }
+        let result = self.write_commit();
+        self.guard(result)
+    }
+
+    fn write_commit(&mut self) -> Result<u64> {
+        self.spill()?;
+        let generation = self.committed.commit() + 1;
+        self.segments.retain(|held| held.dead.len() < u64::from(held.entry.docs));
+        for at in 0..self.segments.len() {
+            if !self.segments[at].dirty {
+                continue;
+            }
+            let ordinal = self.take_ordinal();
+            let held = &mut self.segments[at];
+            let pin = write_tombstones(self.storage.as_ref(), generation, ordinal, &held.dead)?;
+            let deleted = u32::try_from(held.dead.len()).unwrap_or(u32::MAX);
+            held.entry.tombstones = Some(TombstonesEntry { ordinal, pin, deleted });
+            held.dirty = false;
+        }
+        let manifest = Manifest {
+            generation,
+            parent: self.committed.commit(),
+            schema: self.schema().clone(),
+            next_ordinal: self.next_ordinal,
+            segments: self.segments.iter().map(|held| held.entry.clone()).collect(),
+        };
+        publish(self.storage.as_ref(), &manifest)?;
+        let before = self.committed.manifest().clone();
+        let storage = self.storage.as_ref();
+        self.committed = Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;
+        self.changed = false;
+        collect_garbage(storage, &[self.committed.manifest().clone(), before]);
+        Ok(generation)
+    }
+
+    /// Forgets everything since the last commit.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Io`] where the tombstones of the last commit cannot be read.
+    pub fn rollback(&mut self) -> Result<()> {
+        self.healthy()?;
+        self.reset()?;
+        let storage = self.storage.as_ref();
+        collect_garbage(storage, &kept(storage, self.committed.manifest()));
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! Which documents a query looks through.
+
+use std::ops::{BitAnd, BitOr, Bound, Not, RangeBounds};
+
+use crate::docset::DocSet;
+use crate::error::{Result, SchemaError};
+use crate::id::Key;
+use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
+use crate::segment::{AttributeTable, Segment};
+
+/// A predicate over a document's key and attributes. A document that lacks an attribute passes no
+/// test of it but a negated one.
+///
+/// ```
+/// # use lateen::{Filter, Schema};
+/// # let mut schema = Schema::builder();
+/// # schema.sparse("s");
+/// let lang = schema.keyword("lang");
+/// let year = schema.i64("year");
+/// let filter = lang.any_of(["en", "fr"]) & year.range(1990..2000) & !Filter::keys(["wiki-1"]);
+/// # let _ = filter;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Filter(Node);
+
+#[derive(Clone, Debug)]
+enum Node {
+    Keywords(KeywordField, Vec<String>),
+    HasKeyword(KeywordField),
+    I64(I64Field, Bound<i64>, Bound<i64>),
+    U64(U64Field, Bound<u64>, Bound<u64>),
+    F64(F64Field, Bound<f64>, Bound<f64>),
+    Bool(BoolField, Option<bool>),
+    Keys(Vec<Key>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+}
+
+impl Filter {
+    /// The documents with one of these keys.
+    pub fn keys<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self(Node::Keys(keys.into_iter().map(Into::into).collect()))
+    }
+
+    /// The documents that pass every one of them; all documents where there are none.
+    pub fn all(filters: impl IntoIterator<Item = Self>) -> Self {
+        Self(Node::And(filters.into_iter().map(|filter| filter.0).collect()))
+    }
+
+    /// The documents that pass at least one of them; no document where there are none.
+    pub fn any(filters: impl IntoIterator<Item = Self>) -> Self {
+        Self(Node::Or(filters.into_iter().map(|filter| filter.0).collect()))
+    }
+
+    /// Checks that every field belongs to the schema.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<(), SchemaError> {
+        self.0.check(schema)
+    }
+
+    /// The documents of a segment that pass.
+    pub(crate) fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {
+        self.0.select(schema, segment)
+    }
+}
+
+impl BitAnd for Filter {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(Node::And(vec![self.0, other.0]))
+    }
+}
+
+impl BitOr for Filter {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(Node::Or(vec![self.0, other.0]))
+    }
+}
+
+impl Not for Filter {
+    type Output = Self;
+    fn not(self) -> Self {
+        Self(Node::Not(Box::new(self.0)))
+    }
+}
+
+impl KeywordField {
+    /// Has this value among its values.
+    pub fn eq(&self, value: impl Into<String>) -> Filter {
+        self.any_of([value])
+    }
+
+    /// Has at least one of these values.
+    pub fn any_of<S: Into<String>>(&self, values: impl IntoIterator<Item = S>) -> Filter {
+        Filter(Node::Keywords(self.clone(), values.into_iter().map(Into::into).collect()))
+    }
+
+    /// Has any value.
+    pub fn exists(&self) -> Filter {
+        Filter(Node::HasKeyword(self.clone()))
+    }
+}
+
+macro_rules! numeric {
+    ($field:ident, $variant:ident, $type:ty) => {
+        impl $field {
+            /// Has this value.
+            pub fn eq(&self, value: $type) -> Filter {
+                self.range(value..=value)
+            }
+
+            /// Has a value in the range.
+            pub fn range(&self, range: impl RangeBounds<$type>) -> Filter {
+                let (low, high) = (range.start_bound().cloned(), range.end_bound().cloned());
+                Filter(Node::$variant(self.clone(), low, high))
+            }
+
+            /// Has one of these values.
+            pub fn any_of(&self, values: impl IntoIterator<Item = $type>) -> Filter {
+                Filter::any(values.into_iter().map(|value| self.eq(value)))
+            }
+
+            /// Has any value.
+            pub fn exists(&self) -> Filter {
+                self.range(..)
+            }
+        }
+    };
+}
+numeric!(I64Field, I64, i64);
+numeric!(U64Field, U64, u64);
+numeric!(F64Field, F64, f64);
+
+impl BoolField {
+    /// Has this value.
+    pub fn eq(&self, value: bool) -> Filter {
+        Filter(Node::Bool(self.clone(), Some(value)))
+    }
+
+    /// Has any value.
+    pub fn exists(&self) -> Filter {
+        Filter(Node::Bool(self.clone(), None))
+    }
+}
+
+impl Node {
+    fn check(&self, schema: &Schema) -> Result<(), SchemaError> {
+        match self {
+            Self::Keywords(field, _) | Self::HasKeyword(field) => schema.resolve(field).map(drop),
+            Self::I64(field, ..) => schema.resolve(field).map(drop),
+            Self::U64(field, ..) => schema.resolve(field).map(drop),
+            Self::F64(field, ..) => schema.resolve(field).map(drop),
+            Self::Bool(field, _) => schema.resolve(field).map(drop),
+            Self::Keys(_) => Ok(()),
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().try_for_each(|n| n.check(schema)),
+            Self::Not(node) => node.check(schema),
+        }
+    }
+
+    fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {
+        let docs = segment.docs();
+        let numbers = |at: usize, pass: &dyn Fn(u64) -> bool| match segment.attribute(at) {
+            Some(AttributeTable::Number(table)) => table.select(pass),
+            _ => DocSet::empty(docs),
+        };
+        Ok(match self {
+            Self::Keywords(field, values) => {
+                let mut set = DocSet::empty(docs);
+                if let Some(AttributeTable::Keyword(table)) =
+                    segment.attribute(schema.resolve(field)?)
+                {
+                    for value in values {
+                        table.select(value, &mut set)?;
+                    }
+                }
+                set
+            }
+            Self::HasKeyword(field) => match segment.attribute(schema.resolve(field)?) {
+                Some(AttributeTable::Keyword(table)) => table.present(),
+                _ => DocSet::empty(docs),
+            },
+            Self::I64(field, low, high) => {
+                numbers(schema.resolve(field)?, &|bits| (*low, *high).contains(&bits.cast_signed()))
+            }
+            Self::U64(field, low, high) => {
+                numbers(schema.resolve(field)?, &|bits| (*low, *high).contains(&bits))
+            }
+            Self::F64(field, low, high) => numbers(schema.resolve(field)?, &|bits| {
+                (*low, *high).contains(&f64::from_bits(bits))
+            }),
+            Self::Bool(field, value) => numbers(schema.resolve(field)?, &|bits| {
+                value.is_none_or(|value| (bits != 0) == value)
+            }),
+            Self::Keys(keys) => {
+                let mut set = DocSet::empty(docs);
+                for key in keys {
+                    if let Some(doc) = segment.keys().find(key)? {
+                        set.insert(doc);
+                    }
+                }
+                set
+            }
+            Self::And(nodes) => {
+                let mut set = DocSet::full(docs);
+                for node in nodes {
+                    set.intersect(&node.select(schema, segment)?);
+                }
+                set
+            }
+            Self::Or(nodes) => {
+                let mut set = DocSet::empty(docs);
+                for node in nodes {
+                    set.unite(&node.select(schema, segment)?);
+                }
+                set
+            }
+            Self::Not(node) => {
+                let mut set = node.select(schema, segment)?;
+                set.complement();
+                set
+            }
+        })
+    }
+}

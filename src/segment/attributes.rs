@@ -1,0 +1,334 @@
+//! Attributes: typed values to filter on and to give back with a hit.
+
+use crate::docset::DocSet;
+use crate::embed::Attribute;
+use crate::error::Result;
+use crate::format::{Array, Container, ContainerWriter, Section, SectionKind};
+use crate::id::DocId;
+use crate::schema::FieldKind;
+
+/// Values of one attribute being gathered, by ascending slot.
+#[derive(Debug)]
+pub(super) enum AttributeColumn {
+    Keyword(Vec<(u32, Box<str>)>),
+    /// 64 bits per value, in the value's own type.
+    Number(Vec<(u32, u64)>),
+}
+
+impl AttributeColumn {
+    /// A column for a kind of field, if it is an attribute.
+    pub(super) fn new(kind: &FieldKind) -> Option<Self> {
+        match kind {
+            FieldKind::Sparse(_) | FieldKind::Tokens(_) => None,
+            FieldKind::Keyword => Some(Self::Keyword(Vec::new())),
+            FieldKind::I64 | FieldKind::U64 | FieldKind::F64 | FieldKind::Bool => {
+                Some(Self::Number(Vec::new()))
+            }
+        }
+    }
+
+    /// Adds a value of the column's type; gives the bytes it takes.
+    pub(super) fn push(&mut self, slot: u32, value: &Attribute<'_>) -> usize {
+        let bits = match value {
+            Attribute::Keyword(_, text) => {
+                if let Self::Keyword(values) = self {
+                    values.push((slot, text.as_ref().into()));
+                }
+                return text.len() + 24;
+            }
+            Attribute::I64(_, value) => value.cast_unsigned(),
+            Attribute::U64(_, value) => *value,
+            Attribute::F64(_, value) => value.to_bits(),
+            Attribute::Bool(_, value) => u64::from(*value),
+        };
+        if let Self::Number(values) = self {
+            values.push((slot, bits));
+        }
+        16
+    }
+
+    /// Writes the values of the live slots; `docs_of[slot]` is the document, or `u32::MAX`.
+    pub(super) fn write(
+        &self,
+        docs_of: &[u32],
+        docs: usize,
+        field: u32,
+        out: &mut ContainerWriter,
+    ) -> Result<()> {
+        let live = |slot: u32| Some(docs_of[slot as usize]).filter(|&doc| doc != u32::MAX);
+        match self {
+            Self::Number(values) => {
+                let mut present = vec![0u64; docs.div_ceil(64)];
+                let mut bits = vec![0u64; docs];
+                for &(slot, value) in values {
+                    if let Some(doc) = live(slot) {
+                        present[doc as usize / 64] |= 1 << (doc % 64);
+                        bits[doc as usize] = value;
+                    }
+                }
+                out.section(SectionKind::ATTR_PRESENT, field, &present)?;
+                out.section(SectionKind::ATTR_VALUES, field, &bits)
+            }
+            Self::Keyword(values) => {
+                let mut pairs: Vec<(&str, u32)> = values
+                    .iter()
+                    .filter_map(|(slot, text)| live(*slot).map(|doc| (text.as_ref(), doc)))
+                    .collect();
+                pairs.sort_unstable();
+                pairs.dedup();
+                write_keywords(&pairs, docs, field, out)
+            }
+        }
+    }
+}
+
+/// `pairs` are (value, document), sorted and distinct.
+fn write_keywords(
+    pairs: &[(&str, u32)],
+    docs: usize,
+    field: u32,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    let groups: Vec<&[(&str, u32)]> = pairs.chunk_by(|a, b| a.0 == b.0).collect();
+    let running = |lengths: &mut dyn Iterator<Item = usize>| -> Vec<u64> {
+        let mut end = 0u64;
+        std::iter::once(0)
+            .chain(lengths.map(|length| {
+                end += length as u64;
+                end
+            }))
+            .collect()
+    };
+    out.section(
+        SectionKind::ATTR_DICT_OFFSETS,
+        field,
+        &running(&mut groups.iter().map(|group| group[0].0.len())),
+    )?;
+    out.begin(SectionKind::ATTR_DICT, field, 1)?;
+    for group in &groups {
+        out.write(group[0].0.as_bytes())?;
+    }
+    out.end()?;
+    out.section(
+        SectionKind::ATTR_POSTING_OFFSETS,
+        field,
+        &running(&mut groups.iter().map(|group| group.len())),
+    )?;
+    out.begin(SectionKind::ATTR_POSTINGS, field, 4)?;
+    let mut by_doc: Vec<(u32, u32)> = Vec::with_capacity(pairs.len());
+    for (ordinal, group) in (0u32..).zip(&groups) {
+        for &(_, doc) in *group {
+            out.write_pod(&[doc])?;
+            by_doc.push((doc, ordinal));
+        }
+    }
+    out.end()?;
+    by_doc.sort_unstable();
+    let mut counts = vec![0usize; docs];
+    for &(doc, _) in &by_doc {
+        counts[doc as usize] += 1;
+    }
+    out.section(SectionKind::ATTR_ORDINAL_OFFSETS, field, &running(&mut counts.iter().copied()))?;
+    let ordinals: Vec<u32> = by_doc.iter().map(|&(_, ordinal)| ordinal).collect();
+    out.section(SectionKind::ATTR_ORDINALS, field, &ordinals)
+}
+
+/// The values of one attribute of a mapped segment.
+#[derive(Debug)]
+pub(crate) enum AttributeTable {
+    Keyword(Keywords),
+    Number(Numbers),
+}
+
+impl AttributeTable {
+    /// Opens the table of a field; `None` where the field is no attribute.
+    pub(super) fn open(
+        container: &Container,
+        kind: &FieldKind,
+        field: u32,
+        docs: u32,
+    ) -> Result<Option<Self>> {
+        let count = docs as usize;
+        Ok(match kind {
+            FieldKind::Sparse(_) | FieldKind::Tokens(_) => None,
+            FieldKind::Keyword => Some(Self::Keyword(Keywords::open(container, field, docs)?)),
+            FieldKind::I64 | FieldKind::U64 | FieldKind::F64 | FieldKind::Bool => {
+                Some(Self::Number(Numbers {
+                    docs,
+                    present: container
+                        .section(SectionKind::ATTR_PRESENT, field)?
+                        .array_of(count.div_ceil(64))?,
+                    values: container.section(SectionKind::ATTR_VALUES, field)?.array_of(count)?,
+                }))
+            }
+        })
+    }
+
+    /// Checks what an open does not.
+    pub(super) fn verify(&self) -> Result<()> {
+        match self {
+            Self::Keyword(keywords) => keywords.verify(),
+            Self::Number(_) => Ok(()),
+        }
+    }
+}
+
+/// A number, or a truth value, per document.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    docs: u32,
+    present: Array<u64>,
+    values: Array<u64>,
+}
+
+impl Numbers {
+    /// The bits of a document's value.
+    pub(crate) fn get(&self, doc: DocId) -> Option<u64> {
+        let at = doc as usize;
+        let there = self.present.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
+        there.then(|| self.values.get(at).copied()).flatten()
+    }
+
+    /// The documents whose value passes.
+    pub(crate) fn select(&self, pass: impl Fn(u64) -> bool) -> DocSet {
+        let mut set = DocSet::empty(self.docs);
+        for (doc, &bits) in (0..self.docs).zip(self.values.iter()) {
+            if pass(bits) && self.get(doc).is_some() {
+                set.insert(doc);
+            }
+        }
+        set
+    }
+}
+
+/// Any number of strings per document: a sorted dictionary, the documents of each value, and the
+/// values of each document.
+#[derive(Debug)]
+pub(crate) struct Keywords {
+    docs: u32,
+    dict_offsets: Array<u64>,
+    dict: Section,
+    posting_offsets: Array<u64>,
+    postings: Array<u32>,
+    ordinal_offsets: Array<u64>,
+    ordinals: Array<u32>,
+}
+
+/// Element `at` of a ragged array: `items[offsets[at]..offsets[at + 1]]`.
+fn ragged<'a, T>(offsets: &[u64], items: &'a [T], at: usize) -> Option<&'a [T]> {
+    let start = usize::try_from(*offsets.get(at)?).ok()?;
+    let end = usize::try_from(*offsets.get(at + 1)?).ok()?;
+    items.get(start..end)
+}
+
+impl Keywords {
+    fn open(container: &Container, field: u32, docs: u32) -> Result<Self> {
+        let section = |kind| container.section(kind, field);
+        let dict_offsets: Array<u64> = section(SectionKind::ATTR_DICT_OFFSETS)?.array()?;
+        let posting_offsets = section(SectionKind::ATTR_POSTING_OFFSETS)?;
+        Ok(Self {
+            docs,
+            posting_offsets: posting_offsets.array_of(dict_offsets.len().max(1))?,
+            dict_offsets,
+            dict: section(SectionKind::ATTR_DICT)?,
+            postings: section(SectionKind::ATTR_POSTINGS)?.array()?,
+            ordinal_offsets: section(SectionKind::ATTR_ORDINAL_OFFSETS)?
+                .array_of(docs as usize + 1)?,
+            ordinals: section(SectionKind::ATTR_ORDINALS)?.array()?,
+        })
+    }
+
+    fn corrupt(&self, at: usize, what: &str) -> crate::error::Error {
+        self.dict.corrupt(at as u64, what)
+    }
+
+    /// How many different values there are.
+    fn len(&self) -> usize {
+        self.dict_offsets.len().saturating_sub(1)
+    }
+
+    fn value(&self, ordinal: usize) -> Result<&str> {
+        ragged(&self.dict_offsets, self.dict.bytes(), ordinal)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .ok_or_else(|| self.corrupt(ordinal, "a value that cannot be read"))
+    }
+
+    /// The values of a document, in order.
+    pub(crate) fn get(&self, doc: DocId) -> Result<Vec<&str>> {
+        ragged(&self.ordinal_offsets, &self.ordinals, doc as usize)
+            .ok_or_else(|| self.corrupt(doc as usize, "bad offsets of a document's values"))?
+            .iter()
+            .map(|&ordinal| self.value(ordinal as usize))
+            .collect()
+    }
+
+    /// Adds the documents that have a value.
+    pub(crate) fn select(&self, value: &str, into: &mut DocSet) -> Result<()> {
+        let (mut low, mut high) = (0usize, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.value(middle)?.cmp(value) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => {
+                    let docs =
+                        ragged(&self.posting_offsets, &self.postings, middle).ok_or_else(|| {
+                            self.corrupt(middle, "bad offsets of a value's documents")
+                        })?;
+                    docs.iter().for_each(|&doc| into.insert(doc));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The documents that have any value.
+    pub(crate) fn present(&self) -> DocSet {
+        let mut set = DocSet::empty(self.docs);
+        for (doc, pair) in (0..self.docs).zip(self.ordinal_offsets.windows(2)) {
+            if pair[0] < pair[1] {
+                set.insert(doc);
+            }
+        }
+        set
+    }
+
+    fn verify(&self) -> Result<()> {
+        let covers = |offsets: &[u64], total: usize| {
+            offsets.first() == Some(&0)
+                && offsets.last() == Some(&(total as u64))
+                && offsets.windows(2).all(|pair| pair[0] <= pair[1])
+        };
+        let sound = covers(&self.dict_offsets, self.dict.bytes().len())
+            && covers(&self.posting_offsets, self.postings.len())
+            && covers(&self.ordinal_offsets, self.ordinals.len())
+            && self.postings.len() == self.ordinals.len();
+        if !sound {
+            return Err(self.corrupt(0, "offsets do not cover what they divide"));
+        }
+        for ordinal in 1..self.len() {
+            if self.value(ordinal - 1)? >= self.value(ordinal)? {
+                return Err(self.corrupt(ordinal, "values out of order"));
+            }
+        }
+        for ordinal in 0..self.len() {
+            self.value(ordinal)?;
+            let docs = ragged(&self.posting_offsets, &self.postings, ordinal).unwrap_or_default();
+            let ascending = docs.windows(2).all(|pair| pair[0] < pair[1]);
+            if !ascending || docs.last().is_some_and(|&doc| doc >= self.docs) {
+                return Err(self.corrupt(ordinal, "documents of a value out of order"));
+            }
+            for &doc in docs {
+                let own = ragged(&self.ordinal_offsets, &self.ordinals, doc as usize);
+                let known = u32::try_from(ordinal).is_ok_and(|ordinal| {
+                    own.is_some_and(|own| own.binary_search(&ordinal).is_ok())
+                });
+                if !known {
+                    return Err(self.corrupt(ordinal, "values and documents disagree"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

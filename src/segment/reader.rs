@@ -1,0 +1,149 @@
+//! A segment read through its map.
+
+use std::sync::Arc;
+
+use crate::docset::DocSet;
+use crate::error::Result;
+use crate::format::{Container, ContainerKind, NO_FIELD, Pin, SectionKind, schema_hash};
+use crate::id::DocId;
+use crate::limits::MAX_SEGMENT_DOCS;
+use crate::schema::{FieldKind, KeyKind, Schema};
+use crate::segment::SegmentHead;
+use crate::segment::attributes::AttributeTable;
+use crate::segment::keys::KeyTable;
+use crate::segment::payloads::Payloads;
+use crate::sparse::SparseIndex;
+use crate::storage::Bytes;
+use crate::tokens::TokenStore;
+
+/// What a field is in this segment; `None` where no document has it.
+#[derive(Debug)]
+enum Part {
+    Sparse(Option<SparseIndex>),
+    Tokens(Option<TokenStore>),
+    Attribute(AttributeTable),
+}
+
+/// One immutable segment. Opening it touches no data page.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    container: Container,
+    docs: u32,
+    keys: KeyTable,
+    parts: Vec<Part>,
+    payloads: Option<Payloads>,
+}
+
+impl Segment {
+    /// Opens a segment file and checks its structure against the schema and the manifest's pin.
+    pub(crate) fn open(bytes: Bytes, name: &str, schema: &Schema, pin: &Pin) -> Result<Self> {
+        let container = Container::open(bytes, name, ContainerKind::Segment, Some(pin))?;
+        let section = container.section(SectionKind::SEGMENT_HEAD, NO_FIELD)?;
+        let heads = section.array_of::<SegmentHead>(1)?;
+        let head = heads.first().ok_or_else(|| section.corrupt(0, "no head"))?;
+        if head.schema != schema_hash(schema) {
+            return Err(section.corrupt(0, "written with another schema than the manifest's"));
+        }
+        let docs = head.docs;
+        if docs > MAX_SEGMENT_DOCS {
+            return Err(section.corrupt(8, format!("{docs} documents, more than a segment holds")));
+        }
+        if head.key_kind != u32::from(schema.key_kind() == KeyKind::Str) {
+            return Err(section.corrupt(12, "keys of another kind than the schema's"));
+        }
+        let keys = KeyTable::open(&container, schema.key_kind(), docs)?;
+        let mut parts = Vec::with_capacity(schema.fields().len());
+        for (field, def) in (0u32..).zip(schema.fields()) {
+            parts.push(match &def.kind {
+                FieldKind::Sparse(options) => {
+                    Part::Sparse(SparseIndex::open(&container, field, docs, options)?)
+                }
+                FieldKind::Tokens(options) => {
+                    Part::Tokens(TokenStore::open(&container, field, docs, options)?)
+                }
+                kind => match AttributeTable::open(&container, kind, field, docs)? {
+                    Some(table) => Part::Attribute(table),
+                    None => return Err(section.corrupt(0, "a field of no kind")),
+                },
+            });
+        }
+        let payloads = Payloads::open(&container, docs)?;
+        Ok(Self { container, docs, keys, parts, payloads })
+    }
+
+    /// Documents, dead ones included.
+    pub(crate) fn docs(&self) -> u32 {
+        self.docs
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self) -> &KeyTable {
+        &self.keys
+    }
+
+    /// The inverted index of the field at an ordinal.
+    pub(crate) fn sparse(&self, at: usize) -> Option<&SparseIndex> {
+        match self.parts.get(at) {
+            Some(Part::Sparse(index)) => index.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The token store of the field at an ordinal.
+    pub(crate) fn tokens(&self, at: usize) -> Option<&TokenStore> {
+        match self.parts.get(at) {
+            Some(Part::Tokens(store)) => store.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The attribute table of the field at an ordinal.
+    pub(crate) fn attribute(&self, at: usize) -> Option<&AttributeTable> {
+        match self.parts.get(at) {
+            Some(Part::Attribute(table)) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// A document's payload.
+    pub(crate) fn payload(&self, doc: DocId) -> Result<Option<Vec<u8>>> {
+        self.payloads.as_ref().map_or(Ok(None), |payloads| payloads.get(doc))
+    }
+
+    /// The file it was opened from.
+    pub(crate) fn container(&self) -> &Container {
+        &self.container
+    }
+
+    /// Reads every byte: all checksums, then the meaning of every part.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.container.verify()?;
+        self.keys.verify()?;
+        for part in &self.parts {
+            match part {
+                Part::Sparse(Some(index)) => index.verify()?,
+                Part::Tokens(Some(store)) => store.verify()?,
+                Part::Attribute(table) => table.verify()?,
+                Part::Sparse(None) | Part::Tokens(None) => {}
+            }
+        }
+        self.payloads.as_ref().map_or(Ok(()), Payloads::verify)
+    }
+}
+
+/// A segment as one snapshot sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentView {
+    pub(crate) segment: Arc<Segment>,
+    /// The documents that live; `None` where all do.
+    pub(crate) alive: Option<Arc<DocSet>>,
+    /// How many live.
+    pub(crate) live: u32,
+}
+
+impl SegmentView {
+    /// Whether a document lives in this snapshot.
+    pub(crate) fn is_live(&self, doc: DocId) -> bool {
+        doc < self.segment.docs() && self.alive.as_ref().is_none_or(|alive| alive.contains(doc))
+    }
+}
