@@ -6,6 +6,8 @@
 //! files. A table is handed out only where the CPU has what its level needs, and that is what
 //! makes its functions safe to call.
 
+#[doc(hidden)]
+pub mod measure;
 pub(crate) mod tokens;
 
 use std::fmt;
