@@ -31,6 +31,8 @@ pub(crate) use rows::{F16Rows, Int8Rows};
 
 /// Query rows and document rows that the float kernels work on at a time.
 const TILE: usize = 4;
+/// Document rows that are widened to 16 bits at a time where the integers have no faster way.
+const WIDE_ROWS: usize = 8;
 
 /// The token kernels of one level. Each call scores a whole document of at least one row; the
 /// query's dimension may be less than the document's, whose rows then count with their first
@@ -69,7 +71,7 @@ impl KernelScratch {
 
     /// The same for the integer kernel.
     pub(crate) fn fit_lanes(&mut self, query: &LaneQuery) {
-        self.grow((avx2_tile_bytes(query.dim())).div_ceil(64));
+        self.grow(((query.out_len() + WIDE_ROWS) * query.dim()).div_ceil(32));
     }
 
     fn grow(&mut self, lines: usize) {
@@ -89,15 +91,15 @@ impl KernelScratch {
         (tile, &mut rest[..TILE * query.out_len()])
     }
 
-    /// `N` byte rows of `dim` components for the integer kernels that expand codes first.
+    /// Room for the codes of a query's lanes as 16-bit numbers, and for a tile of eight
+    /// document rows alike.
+    ///
+    /// # Panics
+    /// Where [`fit_lanes`](Self::fit_lanes) was not called with this query.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX2 only"))]
-    fn bytes(&mut self, len: usize) -> &mut [u8] {
-        &mut bytemuck::must_cast_slice_mut::<Line, u8>(&mut self.lines)[..len]
+    fn wide(&mut self, query: &LaneQuery) -> (&mut [i16], &mut [i16]) {
+        let numbers = bytemuck::must_cast_slice_mut::<Line, i16>(&mut self.lines);
+        let (wide, rest) = numbers.split_at_mut(query.out_len() * query.dim());
+        (wide, &mut rest[..WIDE_ROWS * query.dim()])
     }
-}
-
-/// Bytes of the tile in which the AVX2 integer kernel expands codes: two rows, each as signed
-/// codes and as magnitudes.
-fn avx2_tile_bytes(dim: usize) -> usize {
-    4 * dim
 }
