@@ -89,6 +89,8 @@ pub use index::{
     Hit, Hits, Index, IndexOptions, IndexWriter, Snapshot, StoredDocument, WriterOptions,
 };
 pub use kernel::KernelLevel;
+#[doc(hidden)]
+pub use kernel::measure;
 pub use schema::{
     BoolField, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint, Normalization,
     Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec, TokenField,

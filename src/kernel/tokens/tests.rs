@@ -1,0 +1,217 @@
+//! Every level against scalar code that says the rules of the module once more, bit for bit.
+
+use half::f16;
+use proptest::prelude::*;
+
+use super::*;
+use crate::kernel::available;
+
+/// Numbers that repeat for a seed: splitmix64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    fn floats(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.unit()).collect()
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; 16];
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        let product = a * b;
+        lanes[i % 16] += product;
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    lanes[0]
+}
+
+fn largest(values: impl Iterator<Item = f32>) -> u32 {
+    let mut best = f32::NEG_INFINITY;
+    for value in values {
+        if value > best {
+            best = value;
+        }
+    }
+    if best == 0.0 { 0 } else { best.to_bits() }
+}
+
+fn scale_of(rows: &Int8Rows<'_>, row: usize) -> f32 {
+    f16::from_bits(rows.scales()[row]).to_f32()
+}
+
+fn expect_f16(query: &[f32], dim: usize, doc: &F16Rows<'_>) -> Vec<u32> {
+    let rows: Vec<Vec<f32>> = doc
+        .bits()
+        .chunks_exact(doc.dim())
+        .map(|row| row[..dim].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect())
+        .collect();
+    query.chunks_exact(dim).map(|q| largest(rows.iter().map(|row| dot(q, row)))).collect()
+}
+
+fn expect_int8(query: &[f32], dim: usize, doc: &Int8Rows<'_>) -> Vec<u32> {
+    let rows: Vec<Vec<f32>> = doc
+        .codes()
+        .chunks_exact(doc.dim())
+        .map(|row| row[..dim].iter().map(|&code| f32::from(code) - 128.0).collect())
+        .collect();
+    let value = |q: &[f32], j: usize| scale_of(doc, j) * dot(q, &rows[j]);
+    query.chunks_exact(dim).map(|q| largest((0..rows.len()).map(|j| value(q, j)))).collect()
+}
+
+fn expect_lanes(query: &[i8], dim: usize, doc: &Int8Rows<'_>) -> Vec<u32> {
+    let integer = |q: &[i8], row: &[u8]| -> i64 {
+        q.iter().zip(row).map(|(&q, &d)| i64::from(q) * (i64::from(d) - 128)).sum()
+    };
+    let rows: Vec<&[u8]> = doc.codes().chunks_exact(doc.dim()).collect();
+    let value = |q: &[i8], j: usize| integer(q, rows[j]) as f32 * scale_of(doc, j);
+    query.chunks_exact(dim).map(|q| largest((0..rows.len()).map(|j| value(q, j)))).collect()
+}
+
+fn bits(out: &[f32]) -> Vec<u32> {
+    out.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Runs every level on one query (floats and codes) and one document in both codecs.
+fn check(query: &[f32], codes: &[i8], dim: usize, f16: &F16Rows<'_>, int8: &Int8Rows<'_>) {
+    let floats = FloatQuery::new(query, dim);
+    let lanes = LaneQuery::new(codes, dim);
+    for kernels in available() {
+        let level = kernels.level;
+        let kernels = &kernels.tokens;
+        let mut scratch = KernelScratch::default();
+        scratch.fit(&floats);
+        scratch.fit_lanes(&lanes);
+        let what = format!("{level}, {} query rows, {} rows, dim {dim}", floats.rows(), f16.len());
+
+        let mut out = vec![f32::NAN; floats.out_len()];
+        (kernels.max_f16)(&floats, f16, &mut scratch, &mut out);
+        assert_eq!(bits(&out[..floats.rows()]), expect_f16(query, dim, f16), "f16, {what}");
+        (kernels.max_int8)(&floats, int8, &mut scratch, &mut out);
+        assert_eq!(bits(&out[..floats.rows()]), expect_int8(query, dim, int8), "int8, {what}");
+        let mut out = vec![f32::NAN; lanes.out_len()];
+        (kernels.select_int8)(&lanes, int8, &mut scratch, &mut out);
+        assert_eq!(bits(&out[..lanes.rows()]), expect_lanes(codes, dim, int8), "lanes, {what}");
+    }
+}
+
+/// A query and a document of these shapes; `stored` components of which `dim` are asked for.
+fn check_random(seed: u64, queries: usize, rows: usize, dim: usize, stored: usize) {
+    let mut numbers = Numbers(seed);
+    let query = numbers.floats(queries * dim);
+    let codes: Vec<i8> =
+        numbers.bytes(queries * dim).iter().map(|&b| (b as i8).max(-127)).collect();
+    let halves: Vec<u16> =
+        numbers.floats(rows * stored).iter().map(|&v| f16::from_f32(v).to_bits()).collect();
+    let scales: Vec<u16> =
+        (0..rows).map(|_| f16::from_f32(numbers.unit().abs() / 100.0).to_bits()).collect();
+    let bytes = numbers.bytes(rows * stored);
+    let f16 = F16Rows::new(&halves, stored).unwrap();
+    let int8 = Int8Rows::new(&bytes, &scales, stored).unwrap();
+    check(&query, &codes, dim, &f16, &int8);
+}
+
+#[test]
+fn every_query_size_and_document_length() {
+    for queries in 1..=70 {
+        check_random(queries as u64, queries, 1 + queries * 7 % 31, 24, 24);
+    }
+    for rows in 1..=40 {
+        check_random(rows as u64, 33, rows, 40, 40);
+        check_random(rows as u64, 8, rows, 16, 16);
+    }
+    check_random(1, 3, 1000, 8, 8);
+}
+
+#[test]
+fn every_dimension() {
+    for dim in (8..=4096).step_by(8).filter(|dim| *dim < 300 || dim % 488 == 0 || *dim > 4070) {
+        check_random(dim as u64, 5, 6, dim, dim);
+        check_random(dim as u64, 13, 2, dim, dim);
+    }
+}
+
+#[test]
+fn a_shorter_query_meets_the_first_components() {
+    for (dim, stored) in [(8, 16), (64, 128), (24, 4096), (96, 128)] {
+        check_random(7, 9, 13, dim, stored);
+        check_random(8, 20, 3, dim, stored);
+    }
+}
+
+#[test]
+fn extremes() {
+    let dim = 4096;
+    let halves = vec![f16::MAX.to_bits(); 5 * dim];
+    let codes: Vec<u8> = [0u8, 255, 128, 1, 0].into_iter().flat_map(|c| vec![c; dim]).collect();
+    // Largest, zero, one negative (which only a hostile file has), infinite and NaN scales.
+    let scales = [0x7BFFu16, 0, 0x8001, 0x7C00, 0x7E00];
+    let f16 = F16Rows::new(&halves, dim).unwrap();
+    let int8 = Int8Rows::new(&codes, &scales, dim).unwrap();
+    for value in [0.0, -0.0, 1.0, -1.0, f32::MAX, f32::MIN, 1e-45, -1e-45] {
+        for code in [0i8, 127, -127] {
+            check(&vec![value; 2 * dim], &vec![code; 2 * dim], dim, &f16, &int8);
+        }
+    }
+    // f16 infinities and NaN, quiet and signalling.
+    let strange: Vec<u16> = [0x7C00, 0xFC00, 0x7E00, 0x7C01, 0x8000, 0x0001].repeat(8);
+    let f16 = F16Rows::new(&strange, 16).unwrap();
+    let int8 = Int8Rows::new(&codes[..48], &scales[..3], 16).unwrap();
+    check(&Numbers(3).floats(48), &[-127; 48], 16, &f16, &int8);
+}
+
+#[test]
+fn equal_rows_have_equal_dots_wherever_they_stand() {
+    let mut numbers = Numbers(11);
+    let row: Vec<u16> = numbers.floats(72).iter().map(|&v| f16::from_f32(v).to_bits()).collect();
+    let query = FloatQuery::new(&numbers.floats(72).repeat(9), 72);
+    for kernels in available() {
+        for rows in 1..12 {
+            let halves = row.repeat(rows);
+            let mut scratch = KernelScratch::default();
+            scratch.fit(&query);
+            let mut out = vec![0.0; query.out_len()];
+            let doc = F16Rows::new(&halves, 72).unwrap();
+            (kernels.tokens.max_f16)(&query, &doc, &mut scratch, &mut out);
+            assert!(out[..9].iter().all(|value| value.to_bits() == out[0].to_bits()));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #[test]
+    fn any_bytes(
+        query in proptest::collection::vec(-1e3f32..1e3, 1..10 * 40),
+        codes in proptest::collection::vec(-127i8..=127, 40),
+        halves in proptest::collection::vec(any::<u16>(), 40..12 * 40),
+        bytes in proptest::collection::vec(any::<u8>(), 12 * 40),
+        scales in proptest::collection::vec(any::<u16>(), 1..12),
+    ) {
+        let dim = 40;
+        let query = &query[..query.len() / dim * dim];
+        let halves = &halves[..halves.len() / dim * dim];
+        let f16 = F16Rows::new(halves, dim).unwrap();
+        let int8 = Int8Rows::new(&bytes[..scales.len() * dim], &scales, dim).unwrap();
+        check(query, &codes, dim, &f16, &int8);
+    }
+}
