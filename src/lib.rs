@@ -68,8 +68,7 @@ pub mod eval;
 mod format;
 mod id;
 mod index;
-#[doc(hidden)]
-pub mod kernel;
+mod kernel;
 pub mod limits;
 mod schema;
 mod search;
@@ -89,7 +88,6 @@ pub use index::{
     Hit, Hits, Index, IndexOptions, IndexWriter, Snapshot, StoredDocument, WriterOptions,
 };
 pub use kernel::KernelLevel;
-#[doc(hidden)]
 pub use kernel::measure;
 pub use schema::{
     BoolField, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint, Normalization,
