@@ -88,6 +88,7 @@ pub use index::{
     Hit, Hits, Index, IndexOptions, IndexWriter, Snapshot, StoredDocument, WriterOptions,
 };
 pub use kernel::KernelLevel;
+#[doc(hidden)]
 pub use kernel::measure;
 pub use schema::{
     BoolField, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint, Normalization,
