@@ -195,7 +195,9 @@ fn publishing_never_replaces_a_generation() {
 fn garbage_is_what_the_newest_two_do_not_name() {
     for storage in [MemStorage::new(), MemStorage::refusing_in_use()] {
         let foreign = ["LOCK", "notes.txt", "seg-1.seg", "manifest-old"];
-        foreign.iter().for_each(|name| storage.put(name, b"theirs"));
+        for name in foreign {
+            storage.put(name, b"theirs");
+        }
         storage.put(&segment_name(0xFFFF), b"left by a crash");
         storage.put(&manifest_temporary(77), b"left by a crash");
         let mut writer = Writer::open(&storage).unwrap();
