@@ -9,8 +9,8 @@ use roaring::RoaringBitmap;
 
 use super::*;
 use crate::format::{
-    Container, ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind,
-    read_tombstones, segment_name, write_tombstones,
+    ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind, segment_name,
+    write_tombstones,
 };
 use crate::index::manifest::{SegmentEntry, TombstonesEntry};
 use crate::schema::Schema;
@@ -135,13 +135,8 @@ impl<'a> Writer<'a> {
 /// Every file that a generation reaches is there, is the one meant, and is whole.
 fn check(storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
     for segment in &manifest.segments {
-        let name = segment.file();
-        let bytes = storage.open(&name).map_err(|error| Error::io("open", &*name, error))?;
-        Container::open(bytes, &name, ContainerKind::Segment, Some(&segment.pin))?.verify()?;
-        if let Some(entry) = &segment.tombstones {
-            let deleted = read_tombstones(storage, entry.ordinal, &entry.pin, segment.docs)?;
-            assert_eq!(deleted.len(), u64::from(entry.deleted));
-        }
+        segment.open(storage)?.verify()?;
+        segment.deleted(storage)?;
     }
     Ok(())
 }

@@ -200,6 +200,20 @@ fn a_manifest_of_many_segments_comes_back_and_one_of_too_many_does_not() {
 }
 
 #[test]
+fn tombstones_are_as_many_as_the_manifest_says() {
+    let storage = MemStorage::new();
+    let deleted = [1, 3].into_iter().collect();
+    write_tombstones(&storage, 2, 5, &deleted).unwrap();
+    let mut segment = example().segments.remove(0);
+    assert_eq!(segment.deleted(&storage).unwrap(), deleted);
+    segment.tombstones.as_mut().unwrap().deleted = 3;
+    assert!(matches!(segment.deleted(&storage), Err(Error::Corrupt(_))));
+    segment.tombstones = None;
+    assert!(segment.deleted(&storage).unwrap().is_empty());
+    assert!(matches!(segment.open(&storage), Err(Error::Io { .. })), "there is no such segment");
+}
+
+#[test]
 fn a_record_of_zeros_names_nothing() {
     assert!(segment(&SegmentRecord::zeroed()).is_err());
 }
