@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytemuck::Zeroable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::kinds::SectionKind;
@@ -250,12 +249,10 @@ fn read_table(data: &[u8], file: &str, footer: &Footer) -> Result<Vec<SectionEnt
     if xxh3_64(table) != footer.table_checksum {
         return Err(corrupt(file, "section table", 0, "does not match its checksum"));
     }
-    let mut entries = vec![SectionEntry::zeroed(); table.len() / size_of::<SectionEntry>()];
-    // Exactly as many bytes, by the division above and the multiplication before it.
-    if let Some(bytes) = bytemuck::must_cast_slice_mut(&mut entries).get_mut(..table.len()) {
-        bytes.copy_from_slice(table);
+    match bytemuck::try_cast_slice(table) {
+        Ok(entries) => Ok(entries.to_vec()),
+        Err(_) => Err(corrupt(file, "footer", 8, "the section table is not aligned")),
     }
-    Ok(entries)
 }
 
 /// Sections lie end to end from the header to the sums, each padded to 64, their sums in the same

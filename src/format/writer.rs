@@ -5,14 +5,17 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::kinds::SectionKind;
 use super::layout::{
-    ALIGN, BLOCK_BYTES, BLOCK_LOG2, ContainerKind, FLAG_REQUIRED, Footer, Header, KNOWN_INCOMPAT,
-    MAGIC, MAJOR, MAX_SECTIONS, MINOR, Pin, RECORD, SectionEntry, align_up, block_seed, file_id,
+    BLOCK_BYTES, BLOCK_LOG2, ContainerKind, FLAG_REQUIRED, Footer, Header, KNOWN_INCOMPAT, MAGIC,
+    MAJOR, MAX_SECTIONS, MINOR, Pin, RECORD, SectionEntry, align_up, block_seed, file_id,
     record_checksum,
 };
 use super::section::section_name;
 use super::wide;
 use crate::error::{Error, Result};
 use crate::storage::StorageFile;
+
+/// What sections are padded to, in memory; the same as `ALIGN` on disk.
+const LINE: usize = 64;
 
 /// Writes one container. Holds one block of 64 KiB, eight bytes per block written, and 64 bytes
 /// per section.
@@ -50,7 +53,7 @@ impl ContainerWriter {
             open: false,
         };
         // The header is filled in last: until then the file is no container.
-        writer.put(&[0; 64])?;
+        writer.put(&[0; LINE])?;
         Ok(writer)
     }
 
@@ -131,7 +134,7 @@ impl ContainerWriter {
             return Err(self.misuse(&name, "no whole number of elements"));
         }
         if !self.block.is_empty() {
-            let padded = self.block.len().next_multiple_of(64);
+            let padded = self.block.len().next_multiple_of(LINE);
             self.block.resize(padded, 0);
             self.put_buffer()?;
         }
@@ -169,7 +172,7 @@ impl ContainerWriter {
         self.put(bytemuck::must_cast_slice(&sums))?;
         let table_offset = align_up(self.written).unwrap_or(u64::MAX);
         let gap = usize::try_from(table_offset.saturating_sub(self.written)).unwrap_or_default();
-        self.put([0; 64].get(..gap).unwrap_or_default())?;
+        self.put([0; LINE].get(..gap).unwrap_or_default())?;
         let sections = std::mem::take(&mut self.sections);
         let table: &[u8] = bytemuck::must_cast_slice(&sections);
         self.put(table)?;
@@ -236,7 +239,6 @@ impl ContainerWriter {
     /// A mistake of this crate, not of its caller or of the file; reported all the same, since a
     /// panic would be worse.
     fn misuse(&self, what: &str, mistake: &str) -> Error {
-        debug_assert_eq!(ALIGN, 64, "padding above assumes it");
         Error::io("write", self.place.as_str(), std::io::Error::other(format!("{what}: {mistake}")))
     }
 }

@@ -1,11 +1,13 @@
 //! The manifest: what a generation of an index consists of, each file pinned.
 
 use bytemuck::{Pod, Zeroable};
+use roaring::RoaringBitmap;
 
 use crate::error::{Error, Result};
 use crate::format::{
     Container, ContainerKind, ContainerWriter, NO_FIELD, Pin, Section, SectionKind, corrupt,
-    decode_schema, encode_schema, manifest_name, schema_hash, segment_name, tombstones_name,
+    decode_schema, encode_schema, manifest_name, read_tombstones, schema_hash, segment_name,
+    tombstones_name,
 };
 use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::Schema;
@@ -59,9 +61,35 @@ impl SegmentEntry {
         self.docs.saturating_sub(self.tombstones.map_or(0, |tombstones| tombstones.deleted))
     }
 
-    /// The segment's file.
+    /// The name of the segment's file.
     pub(crate) fn file(&self) -> String {
         segment_name(self.ordinal)
+    }
+
+    /// The segment's file, opened as the one that was pinned.
+    ///
+    /// # Errors
+    /// `Io`, with `NotFound` where a later commit has removed it; else as [`Container::open`].
+    pub(crate) fn open(&self, storage: &dyn Storage) -> Result<Container> {
+        let name = self.file();
+        let bytes = storage
+            .open(&name)
+            .map_err(|error| Error::io("open", format!("{}/{name}", storage.place()), error))?;
+        Container::open(bytes, &name, ContainerKind::Segment, Some(&self.pin))
+    }
+
+    /// The segment's deleted documents; none where it has no tombstones file.
+    ///
+    /// # Errors
+    /// As [`read_tombstones`]; `Corrupt` where there are not as many as the manifest says.
+    pub(crate) fn deleted(&self, storage: &dyn Storage) -> Result<RoaringBitmap> {
+        let Some(entry) = &self.tombstones else { return Ok(RoaringBitmap::new()) };
+        let deleted = read_tombstones(storage, entry.ordinal, &entry.pin, self.docs)?;
+        if deleted.len() == u64::from(entry.deleted) {
+            return Ok(deleted);
+        }
+        let what = format!("{} documents, the manifest says {}", deleted.len(), entry.deleted);
+        Err(corrupt(&tombstones_name(entry.ordinal), "TOMBSTONES", 0, what))
     }
 }
 

@@ -249,7 +249,7 @@ fn faults_come_at_their_turn() {
     for (at, fault) in (0..4).flat_map(|at| Fault::ALL.map(|fault| (at, fault))) {
         let inner = MemStorage::new();
         let storage = FaultStorage::new(inner.clone(), at, fault);
-        let mut run = || -> io::Result<()> {
+        let run = || -> io::Result<()> {
             let mut file = storage.create_new("a")?;
             file.write_all(b"12345678")?;
             file.sync()?;

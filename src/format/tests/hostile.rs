@@ -81,9 +81,9 @@ fn every_field_at_every_boundary_is_refused_or_harmless() {
             for sums in [false, true] {
                 let mut lie = changed.clone();
                 if sums {
-                    reseal(&mut lie)
+                    reseal(&mut lie);
                 } else {
-                    reseal_structure(&mut lie)
+                    reseal_structure(&mut lie);
                 }
                 if lie == bytes {
                     continue; // it was a checksum, and is mended
@@ -91,7 +91,7 @@ fn every_field_at_every_boundary_is_refused_or_harmless() {
                 tried += 1;
                 let result = catch_unwind(AssertUnwindSafe(|| read_all(&lie)));
                 match result {
-                    Err(_) => panic!("{name} = {value:#x} panics"),
+                    Err(cause) => panic!("{name} = {value:#x} panics: {cause:?}"),
                     Ok(Ok(())) => _ = accepted.insert(name.clone()),
                     Ok(Err(_)) => {}
                 }

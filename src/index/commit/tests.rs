@@ -9,8 +9,8 @@ use roaring::RoaringBitmap;
 
 use super::*;
 use crate::format::{
-    Container, ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind,
-    read_tombstones, segment_name, write_tombstones,
+    ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind, segment_name,
+    write_tombstones,
 };
 use crate::index::manifest::{SegmentEntry, TombstonesEntry};
 use crate::schema::Schema;
@@ -135,13 +135,8 @@ impl<'a> Writer<'a> {
 /// Every file that a generation reaches is there, is the one meant, and is whole.
 fn check(storage: &dyn Storage, manifest: &Manifest) -> Result<()> {
     for segment in &manifest.segments {
-        let name = segment.file();
-        let bytes = storage.open(&name).map_err(|error| Error::io("open", &*name, error))?;
-        Container::open(bytes, &name, ContainerKind::Segment, Some(&segment.pin))?.verify()?;
-        if let Some(entry) = &segment.tombstones {
-            let deleted = read_tombstones(storage, entry.ordinal, &entry.pin, segment.docs)?;
-            assert_eq!(deleted.len(), u64::from(entry.deleted));
-        }
+        segment.open(storage)?.verify()?;
+        segment.deleted(storage)?;
     }
     Ok(())
 }
@@ -195,7 +190,9 @@ fn publishing_never_replaces_a_generation() {
 fn garbage_is_what_the_newest_two_do_not_name() {
     for storage in [MemStorage::new(), MemStorage::refusing_in_use()] {
         let foreign = ["LOCK", "notes.txt", "seg-1.seg", "manifest-old"];
-        foreign.iter().for_each(|name| storage.put(name, b"theirs"));
+        for name in foreign {
+            storage.put(name, b"theirs");
+        }
         storage.put(&segment_name(0xFFFF), b"left by a crash");
         storage.put(&manifest_temporary(77), b"left by a crash");
         let mut writer = Writer::open(&storage).unwrap();

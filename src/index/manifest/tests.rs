@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::format::book::{check_dump, check_structure, layout};
 use crate::format::reseal::reseal;
+use crate::format::write_tombstones;
 use crate::storage::MemStorage;
 
 fn schema() -> Schema {
@@ -18,11 +19,10 @@ fn schema() -> Schema {
 
 /// The manifest of the book's example.
 fn example() -> Manifest {
-    let tombstones = TombstonesEntry {
-        ordinal: 5,
-        pin: Pin { len: 320, footer: 0x0102_0304_0506_0708, file_id: [0x5A; 16] },
-        deleted: 2,
-    };
+    // The book's example of a container.
+    let deleted = [1, 3].into_iter().collect();
+    let pin = write_tombstones(&MemStorage::new(), 2, 5, &deleted).unwrap();
+    let tombstones = TombstonesEntry { ordinal: 5, pin, deleted: 2 };
     let segment = SegmentEntry {
         ordinal: 3,
         pin: Pin { len: 4096, footer: 0x1122_3344_5566_7788, file_id: [0xA5; 16] },
@@ -119,6 +119,10 @@ fn every_flipped_bit_and_every_truncation_is_found() {
 /// A way in which a manifest cannot be.
 type Lie = fn(&mut Manifest);
 
+fn deleted(manifest: &mut Manifest, count: u32) {
+    manifest.segments[0].tombstones.as_mut().unwrap().deleted = count;
+}
+
 #[test]
 fn manifests_that_cannot_be_are_refused() {
     let lies: [(&str, Lie); 16] = [
@@ -143,9 +147,6 @@ fn manifests_that_cannot_be_are_refused() {
         }),
         ("an ordinal without a successor", |m| m.segments[1].ordinal = u64::MAX),
     ];
-    fn deleted(manifest: &mut Manifest, count: u32) {
-        manifest.segments[0].tombstones.as_mut().unwrap().deleted = count;
-    }
     for (what, lie) in lies {
         let mut manifest = two_segments();
         lie(&mut manifest);
@@ -196,6 +197,20 @@ fn a_manifest_of_many_segments_comes_back_and_one_of_too_many_does_not() {
     assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
     manifest.segments.push(segment(65_537));
     assert!(parse(&bytes_of(&manifest)).is_err());
+}
+
+#[test]
+fn tombstones_are_as_many_as_the_manifest_says() {
+    let storage = MemStorage::new();
+    let deleted = [1, 3].into_iter().collect();
+    write_tombstones(&storage, 2, 5, &deleted).unwrap();
+    let mut segment = example().segments.remove(0);
+    assert_eq!(segment.deleted(&storage).unwrap(), deleted);
+    segment.tombstones.as_mut().unwrap().deleted = 3;
+    assert!(matches!(segment.deleted(&storage), Err(Error::Corrupt(_))));
+    segment.tombstones = None;
+    assert!(segment.deleted(&storage).unwrap().is_empty());
+    assert!(matches!(segment.open(&storage), Err(Error::Io { .. })), "there is no such segment");
 }
 
 #[test]

@@ -60,7 +60,6 @@ fn every_operation_may_fail_in_every_way() {
         check(&disk, &newest(&disk).unwrap()).unwrap();
         assert_eq!(disk.list().unwrap(), writer.expected(), "{place}: leftovers");
     }
-    println!("{operations} operations, {failures} failures, {swallowed} swallowed");
     // One fault in five is a signal; most of the others stop the commit.
     assert!(failures > 2 * swallowed, "{failures} {swallowed}");
 }
@@ -74,7 +73,7 @@ fn a_failed_commit_leaves_no_temporary_manifest_behind() {
             let disk = MemStorage::new();
             run(&FaultStorage::new(disk.clone(), at, fault), 1);
             let left = disk.list().unwrap();
-            assert!(!left.iter().any(|name| name.ends_with(".tmp")), "{at} {fault:?}: {left:?}");
+            assert!(!left.iter().any(|name| name.contains(".tmp")), "{at} {fault:?}: {left:?}");
         }
     }
 }
