@@ -1,5 +1,7 @@
 //! The manifest: what a generation of an index consists of, each file pinned.
 
+use std::io;
+
 use bytemuck::{Pod, Zeroable};
 use roaring::RoaringBitmap;
 
@@ -69,12 +71,16 @@ impl SegmentEntry {
     /// The segment's file, opened as the one that was pinned.
     ///
     /// # Errors
-    /// `Io`, with `NotFound` where a later commit has removed it; else as [`Container::open`].
+    /// `Corrupt` where it is not there: a later commit has removed it, and the caller must look
+    /// for that, or it is lost. Else `Io`, or as [`Container::open`].
     pub(crate) fn open(&self, storage: &dyn Storage) -> Result<Container> {
         let name = self.file();
-        let bytes = storage
-            .open(&name)
-            .map_err(|error| Error::io("open", format!("{}/{name}", storage.place()), error))?;
+        let bytes = storage.open(&name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                corrupt(&name, "file", 0, "named by the manifest, but not there")
+            }
+            _ => Error::io("open", format!("{}/{name}", storage.place()), error),
+        })?;
         Container::open(bytes, &name, ContainerKind::Segment, Some(&self.pin))
     }
 

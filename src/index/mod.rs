@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::{PackedStorage, read_tombstones};
+use crate::format::PackedStorage;
 use crate::id::Key;
 use crate::index::commit::{newest, pack};
 use crate::index::manifest::Manifest;
@@ -212,9 +212,7 @@ impl Index {
         // Reading a manifest or tombstones checks all of them.
         Manifest::read(self.storage.as_ref(), snapshot.commit())?;
         for entry in &snapshot.manifest().segments {
-            if let Some(dead) = &entry.tombstones {
-                read_tombstones(self.storage.as_ref(), dead.ordinal, &dead.pin, entry.docs)?;
-            }
+            entry.deleted(self.storage.as_ref())?;
         }
         snapshot.segments().iter().try_for_each(|view| view.segment.verify())
     }

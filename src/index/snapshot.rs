@@ -7,7 +7,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::docset::DocSet;
 use crate::error::Result;
-use crate::format::{corrupt, read_tombstones};
+use crate::format::corrupt;
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
 use crate::index::manifest::Manifest;
@@ -60,32 +60,24 @@ impl Snapshot {
                     entries.zip(&known.inner.segments).find(|(other, _)| other.pin == entry.pin);
                 at.map(|(_, view)| Arc::clone(&view.segment))
             });
-            let segment = if let Some(segment) = shared {
-                segment
-            } else {
-                let name = entry.file();
-                let bytes = open_file(storage, &name)?;
-                Arc::new(Segment::open(bytes, &name, &manifest.schema, &entry.pin)?)
+            let segment = match shared {
+                Some(segment) => segment,
+                None => Arc::new(Segment::open(entry.open(storage)?, &manifest.schema)?),
             };
             let docs = segment.docs();
             if docs != entry.docs {
                 let what = format!("{docs} documents, the manifest says {}", entry.docs);
                 return Err(corrupt(&entry.file(), "SEGMENT_HEAD", 0, what));
             }
-            let alive = match &entry.tombstones {
+            let alive = match entry.tombstones {
                 None => None,
-                Some(tombstones) => {
-                    let dead = read_tombstones(storage, tombstones.ordinal, &tombstones.pin, docs)?;
+                Some(_) => {
                     let mut alive = DocSet::full(docs);
-                    dead.iter().for_each(|doc| alive.remove(doc));
+                    entry.deleted(storage)?.iter().for_each(|doc| alive.remove(doc));
                     Some(Arc::new(alive))
                 }
             };
-            let live = alive.as_ref().map_or(docs, |alive| alive.count());
-            if live != entry.live() {
-                let what = format!("{live} documents live, the manifest says {}", entry.live());
-                return Err(corrupt(&entry.file(), "TOMBSTONES", 0, what));
-            }
+            let live = entry.live();
             segments.push(SegmentView { segment, alive, live });
         }
         let scratch = ArrayQueue::new(POOLED);
@@ -205,20 +197,4 @@ impl Snapshot {
             })
         })
     }
-}
-
-/// Opens a file that a manifest names: that it is not there is damage, not an empty answer.
-pub(crate) fn open_file(storage: &dyn Storage, name: &str) -> Result<crate::storage::Bytes> {
-    storage.open(name).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            crate::Error::Corrupt(crate::Corrupt {
-                file: name.to_owned(),
-                section: "file".to_owned(),
-                offset: 0,
-                what: "named by the manifest, but not there".to_owned(),
-            })
-        } else {
-            crate::Error::io("open", format!("{}/{name}", storage.place()), error)
-        }
-    })
 }

@@ -9,12 +9,12 @@ use roaring::RoaringBitmap;
 
 use crate::embed::{Batch, Document};
 use crate::error::{Error, Result};
-use crate::format::{read_tombstones, segment_name, write_tombstones};
+use crate::format::{segment_name, write_tombstones};
 use crate::id::{DocId, Key};
 use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, kept, newest, publish};
 use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
-use crate::index::snapshot::{Snapshot, open_file};
+use crate::index::snapshot::Snapshot;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::Schema;
@@ -270,12 +270,7 @@ impl IndexWriter {
         let manifest = self.committed.manifest();
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for (entry, view) in manifest.segments.iter().zip(self.committed.segments()) {
-            let dead = match &entry.tombstones {
-                None => RoaringBitmap::new(),
-                Some(dead) => {
-                    read_tombstones(self.storage.as_ref(), dead.ordinal, &dead.pin, entry.docs)?
-                }
-            };
+            let dead = entry.deleted(self.storage.as_ref())?;
             let segment = Arc::clone(&view.segment);
             segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
         }
@@ -482,9 +477,8 @@ impl IndexWriter {
             let storage = self.storage.as_ref();
             let pin =
                 self.arena.write(storage, &name, generation, ordinal, self.options.threads)?;
-            let bytes = open_file(storage, &name)?;
-            let segment = Arc::new(Segment::open(bytes, &name, self.schema(), &pin)?);
             let entry = SegmentEntry { ordinal, pin, docs, tombstones: None };
+            let segment = Arc::new(Segment::open(entry.open(storage)?, self.schema())?);
             self.segments.push(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false });
         }
         self.arena = Arena::new(self.committed.schema());

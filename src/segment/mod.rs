@@ -6,6 +6,8 @@ mod attributes;
 mod keys;
 mod payloads;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use arena::Arena;
 pub(crate) use attributes::AttributeTable;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::docset::DocSet;
 use crate::error::Result;
-use crate::format::{Container, ContainerKind, NO_FIELD, Pin, SectionKind, schema_hash};
+use crate::format::{Container, NO_FIELD, SectionKind, schema_hash};
 use crate::id::DocId;
 use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::{FieldKind, KeyKind, Schema};
@@ -13,7 +13,6 @@ use crate::segment::attributes::AttributeTable;
 use crate::segment::keys::KeyTable;
 use crate::segment::payloads::Payloads;
 use crate::sparse::SparseIndex;
-use crate::storage::Bytes;
 use crate::tokens::TokenStore;
 
 /// What a field is in this segment; `None` where no document has it.
@@ -35,9 +34,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Opens a segment file and checks its structure against the schema and the manifest's pin.
-    pub(crate) fn open(bytes: Bytes, name: &str, schema: &Schema, pin: &Pin) -> Result<Self> {
-        let container = Container::open(bytes, name, ContainerKind::Segment, Some(pin))?;
+    /// Opens the parts of a segment file and checks their structure against the schema.
+    pub(crate) fn open(container: Container, schema: &Schema) -> Result<Self> {
         let section = container.section(SectionKind::SEGMENT_HEAD, NO_FIELD)?;
         let heads = section.array_of::<SegmentHead>(1)?;
         let head = heads.first().ok_or_else(|| section.corrupt(0, "no head"))?;
