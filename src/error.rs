@@ -182,7 +182,7 @@ pub enum Fault {
     #[error("{value} is not in 0..={limit}")]
     OutOfRange {
         /// The value.
-        value: i128,
+        value: String,
         /// The largest that is taken.
         limit: u64,
     },
@@ -285,6 +285,16 @@ pub enum Fault {
     /// A file of vectors that cannot be read.
     #[error("{what}")]
     File {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A line of a text file that is not what it should be.
+    #[error("line {line}, column {column}: {what}")]
+    Syntax {
+        /// The line, counted from 1.
+        line: u64,
+        /// The byte within the line, counted from 1.
+        column: u64,
         /// What is wrong with it.
         what: String,
     },

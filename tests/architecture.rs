@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("codec", &["kernel"]),
     ("kernel", &[]),
     ("embed", &["storage", "schema"]),
-    ("eval", &[]),
+    ("eval", &["embed"]),
     ("storage", &[]),
     ("schema", &[]),
 ];

@@ -8,8 +8,7 @@ use crate::error::{Error, Fault, InputError, Result};
 use crate::id::Key;
 use crate::limits::{MAX_KEY_BYTES, MAX_KEYWORD_BYTES, MAX_KEYWORDS, MAX_PAYLOAD_BYTES};
 use crate::schema::{
-    BoolField, F64Field, Handle, I64Field, KeyKind, KeywordField, Schema, SparseField, TokenField,
-    U64Field,
+    BoolField, F64Field, I64Field, KeyKind, KeywordField, Schema, SparseField, TokenField, U64Field,
 };
 
 /// A document: a key, and vectors, attributes and a payload as it has them. Everything is checked

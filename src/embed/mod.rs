@@ -4,12 +4,13 @@
 mod batch;
 mod document;
 mod numbers;
+pub mod readers;
 mod sparse;
 mod tokens;
 
 pub use batch::Batch;
+pub(crate) use document::Attribute;
 pub use document::Document;
-pub(crate) use document::{Attribute, check_key};
 pub use numbers::{Floats, Ints};
 pub(crate) use sparse::CleanSparse;
 pub use sparse::{SparseBatch, SparseVector};

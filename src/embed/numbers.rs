@@ -91,19 +91,22 @@ impl Ints<'_> {
         }
         let value = self.get(i);
         u32::try_from(value).map_err(|_| {
-            InputError::new(field, Fault::OutOfRange { value, limit: u32::MAX.into() }).at(i)
+            let (value, limit) = (value.to_string(), u32::MAX.into());
+            InputError::new(field, Fault::OutOfRange { value, limit }).at(i)
         })
     }
 
     /// The i-th as `usize`.
     pub(crate) fn usize(&self, i: usize, field: &str) -> Result<usize, InputError> {
         let value = self.get(i);
-        usize::try_from(value)
-            .map_err(|_| InputError::new(field, Fault::OutOfRange { value, limit: u64::MAX }).at(i))
+        usize::try_from(value).map_err(|_| {
+            InputError::new(field, Fault::OutOfRange { value: value.to_string(), limit: u64::MAX })
+                .at(i)
+        })
     }
 
     /// A part, or `None` beyond the end.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
         Some(match *self {
             Self::U16(s) => Self::U16(s.get(range)?),
             Self::U32(s) => Self::U32(s.get(range)?),
@@ -137,7 +140,7 @@ impl Floats<'_> {
     }
 
     /// A part, or `None` beyond the end.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
         Some(match *self {
             Self::F32(s) => Self::F32(s.get(range)?),
             Self::F16(s) => Self::F16(s.get(range)?),

@@ -247,7 +247,7 @@ impl<'a> SparseBatch<'a> {
                         return Err(InputError::new(name, fault).at(i));
                     }
                     if row >= count {
-                        let (value, limit) = (row as i128, count.saturating_sub(1) as u64);
+                        let (value, limit) = (row.to_string(), count.saturating_sub(1) as u64);
                         return Err(InputError::new(name, Fault::OutOfRange { value, limit }).at(i));
                     }
                     while last < row {

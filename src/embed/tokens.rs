@@ -194,7 +194,7 @@ impl CleanTokens<'_> {
         if self.normalize {
             let length = length(out);
             for x in out {
-                *x = (f64::from(*x) / length) as f32;
+                *x = nearest(f64::from(*x) / length);
             }
         }
     }
@@ -203,6 +203,12 @@ impl CleanTokens<'_> {
     pub(crate) fn spans(&self) -> Option<&[(u32, u32)]> {
         self.spans
     }
+}
+
+/// The nearest f32; a length of components that fit may itself not.
+#[allow(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
+fn nearest(x: f64) -> f32 {
+    x as f32
 }
 
 /// Euclidean length, in one fixed order and wide enough for any row of finite f32.
@@ -285,7 +291,7 @@ fn check_row(
             }
         }
         Normalization::Checked => {
-            let norm = length(row) as f32;
+            let norm = nearest(length(row));
             if (norm - 1.0).abs() > LENGTH_TOLERANCE {
                 let tolerance = LENGTH_TOLERANCE;
                 return Err((None, Fault::NotNormalized { norm, tolerance }));

@@ -10,12 +10,16 @@
     clippy::panic
 )]
 
+#[cfg(test)]
+pub(crate) mod book;
 mod container;
 mod cursor;
 mod kinds;
 mod layout;
 mod names;
 mod pack;
+#[cfg(test)]
+pub(crate) mod reseal;
 mod schema;
 mod section;
 mod tombstones;

@@ -54,7 +54,7 @@ const COOKIE_RUNS: u32 = 12347;
 
 /// `roaring` checks a bitmap's content, but it makes room for the containers that a header claims
 /// before it looks whether the bytes are there. So the claim is held against the bytes first.
-fn decode(section: &Section, docs: u32) -> Result<RoaringBitmap> {
+pub(super) fn decode(section: &Section, docs: u32) -> Result<RoaringBitmap> {
     let mut header = section.cursor();
     let cookie = header.u32()?;
     let containers = if cookie == COOKIE {
@@ -80,6 +80,3 @@ fn decode(section: &Section, docs: u32) -> Result<RoaringBitmap> {
     }
     Ok(deleted)
 }
-
-#[cfg(test)]
-pub(super) use decode as decode_tombstones;

@@ -94,24 +94,22 @@ pub(crate) fn free_ordinal(storage: &dyn Storage, manifest: &Manifest) -> Result
     Ok(manifest.next_ordinal.max(beyond))
 }
 
-/// Removes the files of ours that none of the generations in `keep` names. Call it only after the
-/// newest of them is published, holding the lock. Files that are not ours are left alone; what
-/// cannot be listed or removed now (an open file on Windows) is tried again next time.
+/// Removes the files of ours that none of the generations in `keep` names: the newest two, of
+/// which the newest is published. The caller holds the lock. Files that are not ours are left
+/// alone; what cannot be listed or removed now (an open file on Windows) is tried again next time.
 pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest]) {
     let kept: BTreeSet<String> = keep.iter().flat_map(Manifest::files).collect();
+    let newest = keep.iter().map(|manifest| manifest.generation).max();
     let Ok(names) = storage.list() else { return };
-    let newest = keep.iter().map(|manifest| manifest.generation).max().unwrap_or(0);
-    for name in names {
-        let garbage = match FileName::parse(&name) {
-            // Never one that is newer than what the caller knows of.
-            Some(FileName::Manifest(generation)) => generation < newest && !kept.contains(&name),
-            Some(FileName::ManifestTemporary(_)) => true,
-            Some(FileName::Segment(_) | FileName::Tombstones(_)) => !kept.contains(&name),
-            None => false,
-        };
-        if garbage {
-            let _ = storage.remove(&name);
-        }
+    let parsed = || names.iter().filter_map(|name| Some((name, FileName::parse(name)?)));
+    // A generation that the caller does not know of: its files are not ours to judge.
+    let unknown =
+        |file| matches!(file, FileName::Manifest(generation) if Some(generation) > newest);
+    if parsed().any(|(_, file)| unknown(file)) {
+        return;
+    }
+    for (name, _) in parsed().filter(|(name, _)| !kept.contains(*name)) {
+        let _ = storage.remove(name);
     }
 }
 
@@ -134,3 +132,6 @@ pub(crate) fn pack(
 ) -> Result<Pin> {
     write_pack(storage, &manifest.files(), manifest.generation, file, place)
 }
+
+#[cfg(test)]
+mod tests;

@@ -291,3 +291,6 @@ fn segment(record: &SegmentRecord) -> Result<SegmentEntry, &'static str> {
     }
     Ok(entry)
 }
+
+#[cfg(test)]
+mod tests;

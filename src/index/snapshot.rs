@@ -60,13 +60,12 @@ impl Snapshot {
                     entries.zip(&known.inner.segments).find(|(other, _)| other.pin == entry.pin);
                 at.map(|(_, view)| Arc::clone(&view.segment))
             });
-            let segment = match shared {
-                Some(segment) => segment,
-                None => {
-                    let name = entry.file();
-                    let bytes = open_file(storage, &name)?;
-                    Arc::new(Segment::open(bytes, &name, &manifest.schema, &entry.pin)?)
-                }
+            let segment = if let Some(segment) = shared {
+                segment
+            } else {
+                let name = entry.file();
+                let bytes = open_file(storage, &name)?;
+                Arc::new(Segment::open(bytes, &name, &manifest.schema, &entry.pin)?)
             };
             let docs = segment.docs();
             if docs != entry.docs {

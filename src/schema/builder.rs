@@ -76,7 +76,8 @@ impl SchemaBuilder {
     ///
     /// # Errors
     /// A name that is empty, longer than 255 bytes, holds a control character or is taken; a
-    /// dimension that is no multiple of 8 in 8..=4096; more than 256 fields; no vector field.
+    /// dimension that is no multiple of 8 in 8..=4096; a model fingerprint's text longer than 255
+    /// bytes; more than 256 fields; no vector field.
     pub fn build(self) -> Result<Schema, SchemaError> {
         Schema::from_parts(self.keys, self.fields)
     }
@@ -100,6 +101,22 @@ pub(super) fn check(fields: &[Arc<FieldDef>]) -> Result<(), SchemaError> {
         }
         if fields.iter().take(i).any(|other| other.name == field.name) {
             return refuse("is taken");
+        }
+        let model = match &field.kind {
+            FieldKind::Sparse(options) => options.model.as_ref(),
+            FieldKind::Tokens(options) => options.model.as_ref(),
+            _ => None,
+        };
+        if let Some(model) = model {
+            let longest = model.name.len().max(model.normalization.len());
+            if longest > MAX_NAME_BYTES {
+                return Err(SchemaError::Setting {
+                    name: field.name.clone(),
+                    what: "length of the model fingerprint's texts",
+                    value: longest as u64,
+                    range: "at most 255 bytes each",
+                });
+            }
         }
         if let FieldKind::Tokens(options) = &field.kind
             && !options.dim_is_valid()

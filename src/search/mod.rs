@@ -11,7 +11,7 @@ pub(crate) use explain::explain;
 pub use explain::{Explanation, TermPart, TokenPart};
 pub use filter::Filter;
 pub use query::{Effort, Query};
-pub(crate) use run::{Answer, Found, Scratch, View, search};
+pub(crate) use run::{Answer, Scratch, View, search};
 
 /// What an answer guarantees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -56,7 +56,7 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
         None => first_stage(view, query, query.top, scratch),
         Some(second) => {
             let first = first_stage(view, query, query.candidate_count(), scratch)?;
-            let mut answer = rerank(view, second, first, query.top, scratch)?;
+            let mut answer = rerank(view, second, &first, query.top, scratch)?;
             answer.found.truncate(query.top);
             Ok(answer)
         }
@@ -118,7 +118,7 @@ fn first_stage(view: View<'_>, query: &Query, k: usize, scratch: &mut Scratch) -
 fn rerank(
     view: View<'_>,
     second: &Rerank,
-    first: Answer,
+    first: &Answer,
     k: usize,
     scratch: &mut Scratch,
 ) -> Result<Answer> {

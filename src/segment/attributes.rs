@@ -136,8 +136,8 @@ fn write_keywords(
 /// The values of one attribute of a mapped segment.
 #[derive(Debug)]
 pub(crate) enum AttributeTable {
-    Keyword(Keywords),
-    Number(Numbers),
+    Keyword(Box<Keywords>),
+    Number(Box<Numbers>),
 }
 
 impl AttributeTable {
@@ -151,15 +151,17 @@ impl AttributeTable {
         let count = docs as usize;
         Ok(match kind {
             FieldKind::Sparse(_) | FieldKind::Tokens(_) => None,
-            FieldKind::Keyword => Some(Self::Keyword(Keywords::open(container, field, docs)?)),
+            FieldKind::Keyword => {
+                Some(Self::Keyword(Box::new(Keywords::open(container, field, docs)?)))
+            }
             FieldKind::I64 | FieldKind::U64 | FieldKind::F64 | FieldKind::Bool => {
-                Some(Self::Number(Numbers {
+                Some(Self::Number(Box::new(Numbers {
                     docs,
                     present: container
                         .section(SectionKind::ATTR_PRESENT, field)?
                         .array_of(count.div_ceil(64))?,
                     values: container.section(SectionKind::ATTR_VALUES, field)?.array_of(count)?,
-                }))
+                })))
             }
         })
     }
@@ -275,7 +277,9 @@ impl Keywords {
                         ragged(&self.posting_offsets, &self.postings, middle).ok_or_else(|| {
                             self.corrupt(middle, "bad offsets of a value's documents")
                         })?;
-                    docs.iter().for_each(|&doc| into.insert(doc));
+                    for &doc in docs {
+                        into.insert(doc);
+                    }
                     return Ok(());
                 }
             }

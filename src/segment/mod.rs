@@ -9,7 +9,6 @@ mod reader;
 
 pub(crate) use arena::Arena;
 pub(crate) use attributes::AttributeTable;
-pub(crate) use keys::KeyTable;
 pub(crate) use reader::{Segment, SegmentView};
 
 use bytemuck::{Pod, Zeroable};

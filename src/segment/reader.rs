@@ -19,8 +19,8 @@ use crate::tokens::TokenStore;
 /// What a field is in this segment; `None` where no document has it.
 #[derive(Debug)]
 enum Part {
-    Sparse(Option<SparseIndex>),
-    Tokens(Option<TokenStore>),
+    Sparse(Option<Box<SparseIndex>>),
+    Tokens(Option<Box<TokenStore>>),
     Attribute(AttributeTable),
 }
 
@@ -56,10 +56,10 @@ impl Segment {
         for (field, def) in (0u32..).zip(schema.fields()) {
             parts.push(match &def.kind {
                 FieldKind::Sparse(options) => {
-                    Part::Sparse(SparseIndex::open(&container, field, docs, options)?)
+                    Part::Sparse(SparseIndex::open(&container, field, docs, options)?.map(Box::new))
                 }
                 FieldKind::Tokens(options) => {
-                    Part::Tokens(TokenStore::open(&container, field, docs, options)?)
+                    Part::Tokens(TokenStore::open(&container, field, docs, options)?.map(Box::new))
                 }
                 kind => match AttributeTable::open(&container, kind, field, docs)? {
                     Some(table) => Part::Attribute(table),
@@ -84,7 +84,7 @@ impl Segment {
     /// The inverted index of the field at an ordinal.
     pub(crate) fn sparse(&self, at: usize) -> Option<&SparseIndex> {
         match self.parts.get(at) {
-            Some(Part::Sparse(index)) => index.as_ref(),
+            Some(Part::Sparse(index)) => index.as_deref(),
             _ => None,
         }
     }
@@ -92,7 +92,7 @@ impl Segment {
     /// The token store of the field at an ordinal.
     pub(crate) fn tokens(&self, at: usize) -> Option<&TokenStore> {
         match self.parts.get(at) {
-            Some(Part::Tokens(store)) => store.as_ref(),
+            Some(Part::Tokens(store)) => store.as_deref(),
             _ => None,
         }
     }
@@ -108,11 +108,6 @@ impl Segment {
     /// A document's payload.
     pub(crate) fn payload(&self, doc: DocId) -> Result<Option<Vec<u8>>> {
         self.payloads.as_ref().map_or(Ok(None), |payloads| payloads.get(doc))
-    }
-
-    /// The file it was opened from.
-    pub(crate) fn container(&self) -> &Container {
-        &self.container
     }
 
     /// Reads every byte: all checksums, then the meaning of every part.

@@ -1,0 +1,230 @@
+//! JSON lines: one object a line, with an id, a text, and perhaps a vector of words.
+
+use std::fmt;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use super::lines::{Lines, syntax};
+use crate::error::Result;
+
+/// One object of a JSON-lines file. Other entries than these are passed over.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// `id`, also `_id` and `docid`; a whole number becomes its digits.
+    #[serde(alias = "_id", alias = "docid", deserialize_with = "id")]
+    pub id: String,
+    /// `text`, also `contents` and `content`.
+    #[serde(default, alias = "contents", alias = "content")]
+    pub text: Option<String>,
+    /// `src`: where the text is from.
+    #[serde(default)]
+    pub src: Option<String>,
+    /// `vector`: weights of words, in the order of the file and each word once, as Anserini,
+    /// SPLADE and Elasticsearch write them.
+    #[serde(default, deserialize_with = "vector")]
+    pub vector: Option<Vec<(String, f32)>>,
+}
+
+/// Reads a JSON-lines file object by object, holding one line at a time. Blank lines are passed
+/// over, and a file whose name ends in `.gz` is decompressed.
+///
+/// ```
+/// use lateen::readers::JsonLines;
+///
+/// let lines = r#"{"id": 7, "contents": "a lipid", "vector": {"lipid": 2.5, "fat": 0.5}}"#;
+/// let record = JsonLines::new("stdin", lines.as_bytes()).next().unwrap()?;
+/// assert_eq!(record.id, "7");
+/// assert_eq!(record.vector.unwrap()[0], ("lipid".to_owned(), 2.5));
+///
+/// let error = JsonLines::new("stdin", "{\"id\": \"a\",\n".as_bytes()).next().unwrap();
+/// let message = error.unwrap_err().to_string();
+/// assert!(message.starts_with("stdin: line 1, column 11: "), "{message}");
+/// # Ok::<(), lateen::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct JsonLines {
+    lines: Lines,
+    failed: bool,
+}
+
+impl JsonLines {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self { lines: Lines::open(path.as_ref())?, failed: false })
+    }
+
+    /// Reads from anything; `name` is what errors call it.
+    pub fn new(name: &str, reader: impl Read + Send + 'static) -> Self {
+        let reader = BufReader::with_capacity(1 << 16, reader);
+        Self { lines: Lines::new(name, reader), failed: false }
+    }
+
+    /// What errors call the file.
+    pub fn name(&self) -> &str {
+        self.lines.name()
+    }
+
+    fn read(&mut self) -> Result<Option<Record>> {
+        let Some((number, line)) = self.lines.next_line()? else { return Ok(None) };
+        // Derived readers take an array of the entries in their order too; a line has names.
+        let indent = line.len() - line.trim_ascii_start().len();
+        if !line[indent..].starts_with('{') {
+            let what = "no object: a line begins with {";
+            return Err(syntax(self.lines.name(), number, indent + 1, what).into());
+        }
+        match serde_json::from_str(line) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => {
+                // The parser sees one line only, so its own line number says nothing.
+                let words = error.to_string();
+                let what = words.rsplit_once(" at line ").map_or(&*words, |(what, _)| what);
+                let (column, what) = (error.column(), what.to_owned());
+                Err(syntax(self.lines.name(), number, column, what).into())
+            }
+        }
+    }
+}
+
+/// Ends after the first error.
+impl Iterator for JsonLines {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Id;
+
+    impl Visitor<'_> for Id {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an id: a string or a whole number")
+        }
+
+        fn visit_str<E: de::Error>(self, id: &str) -> Result<String, E> {
+            Ok(id.to_owned())
+        }
+
+        fn visit_u64<E: de::Error>(self, id: u64) -> Result<String, E> {
+            Ok(id.to_string())
+        }
+
+        fn visit_i64<E: de::Error>(self, id: i64) -> Result<String, E> {
+            Ok(id.to_string())
+        }
+    }
+
+    deserializer.deserialize_any(Id)
+}
+
+fn vector<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<(String, f32)>>, D::Error> {
+    struct Weights;
+
+    impl<'de> Visitor<'de> for Weights {
+        type Value = Option<Vec<(String, f32)>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a vector: an object of words and their weights")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut weights: Vec<(String, f32)> = Vec::new();
+            let mut seen = std::collections::HashSet::new();
+            while let Some((word, weight)) = map.next_entry::<String, f32>()? {
+                if !seen.insert(word.clone()) {
+                    return Err(de::Error::custom(format_args!("{word:?} has two weights")));
+                }
+                weights.push((word, weight));
+            }
+            Ok(Some(weights))
+        }
+    }
+
+    deserializer.deserialize_any(Weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(text: &'static str) -> Vec<Result<Record, String>> {
+        JsonLines::new("x.jsonl", text.as_bytes())
+            .map(|record| record.map_err(|error| error.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn takes_the_forms_of_the_producers() {
+        let found = records(concat!(
+            r#"{"id": "a", "text": "t", "src": "s", "more": [1, {"x": null}]}"#,
+            "\n\n",
+            r#"{"id": 3, "contents": "c", "vector": {"b": 1, "a": 0.25}}"#,
+            "\n",
+            r#"{"_id": "x\n", "content": "é \ud83d\ude00", "vector": null}"#,
+        ));
+        let record = |id: &str, text: &str, src: Option<&str>, vector| {
+            let (id, text) = (id.to_owned(), Some(text.to_owned()));
+            Ok(Record { id, text, src: src.map(str::to_owned), vector })
+        };
+        let weights = vec![("b".to_owned(), 1.0), ("a".to_owned(), 0.25)];
+        assert_eq!(
+            found,
+            [
+                record("a", "t", Some("s"), None),
+                record("3", "c", None, Some(weights)),
+                record("x\n", "é 😀", None, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn says_line_and_column_and_stops() {
+        let cases = [
+            ("{\"id\": \"a\"}\n{\"id\": }\n{\"id\": \"b\"}", 1, "x.jsonl: line 2, column 8: "),
+            ("\n\n [1]", 0, "x.jsonl: line 3, column 2: no object"),
+            ("{\"text\": \"a\"}", 0, "missing field `id`"),
+            ("{\"id\": 1.5}", 0, "an id: a string or a whole number"),
+            ("{\"id\": \"a\", \"id\": \"b\"}", 0, "duplicate field `id`"),
+            ("{\"id\": \"a\"} {", 0, "line 1, column 13: trailing characters"),
+            ("{\"id\": \"a\", \"vector\": {\"b\": 1, \"b\": 2}}", 0, "\"b\" has two weights"),
+            ("{\"id\": \"a\", \"vector\": {\"b\": \"1\"}}", 0, "line 1, column "),
+            ("{\"id\": \"a\", \"vector\": [1, 2]}", 0, "an object of words"),
+            ("{\"id\": \"a\", \"vector\": {\"b\": 1e999}}", 0, "number out of range"),
+            ("{\"id\": \"\\ud800\"}", 0, "line 1, column "),
+        ];
+        for (text, good, words) in cases {
+            let found = records(text);
+            assert_eq!(found.len(), good + 1, "{text}");
+            let error = found[good].as_ref().unwrap_err();
+            assert!(error.contains(words) && !error.contains(" at line "), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_overflow() {
+        let deep = format!("{{\"id\": \"a\", \"x\": {}", "[".repeat(100_000));
+        let mut lines = JsonLines::new("x.jsonl", std::io::Cursor::new(deep));
+        assert!(lines.next().unwrap().is_err() && lines.next().is_none());
+    }
+}

@@ -1,0 +1,182 @@
+//! Lines of text files, with the number of the line at hand for the errors that need it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
+
+use super::file_fault;
+use crate::error::{Error, Fault, InputError, Result};
+
+/// Longest line: a payload of the largest size, with every byte escaped, would still fit. It keeps
+/// a small file that decompresses without end from filling the memory.
+const MAX_LINE_BYTES: u64 = 128 << 20;
+
+/// The lines of a text file in UTF-8, one after another.
+pub(crate) struct Lines {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    compressed: bool,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl Lines {
+    /// Opens a file; one whose name ends in `.gz` is decompressed on the way.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; a compressed file without the feature `readers`.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|source| Error::io("open", &name, source))?;
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz")) {
+            return Self::gzip(&name, file);
+        }
+        Ok(Self::new(name, BufReader::with_capacity(1 << 16, file)))
+    }
+
+    #[cfg(feature = "readers")]
+    #[expect(clippy::unnecessary_wraps, reason = "the twin without the feature fails")]
+    fn gzip(name: &str, file: File) -> Result<Self> {
+        // Of many members, as `cat a.gz b.gz` and parallel compressors make them.
+        let reader = BufReader::with_capacity(1 << 16, flate2::read::MultiGzDecoder::new(file));
+        Ok(Self { compressed: true, ..Self::new(name, reader) })
+    }
+
+    #[cfg(not(feature = "readers"))]
+    fn gzip(name: &str, _file: File) -> Result<Self> {
+        Err(file_fault(name, "reading gzip needs the feature `readers`").into())
+    }
+
+    /// Lines of anything that can be read; `name` is what errors call it.
+    pub(crate) fn new(name: impl Into<String>, reader: impl BufRead + Send + 'static) -> Self {
+        Self {
+            name: name.into(),
+            reader: Box::new(reader),
+            compressed: false,
+            line: Vec::new(),
+            number: 0,
+        }
+    }
+
+    /// What errors call the file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The next line that is not blank, without its line end, and its number from 1.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or a line that is not UTF-8, or longer than 128 MiB.
+    pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &str)>> {
+        loop {
+            self.line.clear();
+            let mut limited = (&mut self.reader).take(MAX_LINE_BYTES);
+            match limited.read_until(b'\n', &mut self.line) {
+                Ok(0) => return Ok(None),
+                Ok(_) => self.number += 1,
+                Err(source) => return Err(self.failed(source)),
+            }
+            if self.line.len() as u64 == MAX_LINE_BYTES {
+                let what = format!("longer than {} MiB", MAX_LINE_BYTES >> 20);
+                return Err(syntax(&self.name, self.number, 1, what).into());
+            }
+            if self.number == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
+                // A byte order mark says nothing in UTF-8; a space keeps the columns.
+                self.line.splice(..3, *b"   ");
+            }
+            if !self.line.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let Self { name, line, number, .. } = self;
+        let text = std::str::from_utf8(line)
+            .map_err(|error| syntax(name, *number, error.valid_up_to() + 1, "not UTF-8"))?;
+        Ok(Some((*number, text.trim_end_matches(['\n', '\r']))))
+    }
+
+    /// What a failed read means: of a compressed file, often that its bytes are not what they
+    /// should be.
+    fn failed(&self, source: std::io::Error) -> Error {
+        use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        if self.compressed && matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) {
+            return file_fault(&self.name, format!("damaged gzip: {source}")).into();
+        }
+        Error::io("read", &self.name, source)
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines")
+            .field("name", &self.name)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The fault of one line; `column` counts bytes from 1.
+pub(crate) fn syntax(name: &str, line: u64, column: usize, what: impl Into<String>) -> InputError {
+    InputError::new(name, Fault::Syntax { line, column: column as u64, what: what.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &'static [u8]) -> Result<Vec<(u64, String)>> {
+        let mut lines = Lines::new("x.txt", text);
+        let mut all = Vec::new();
+        while let Some((number, line)) = lines.next_line()? {
+            all.push((number, line.to_owned()));
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn blank_lines_are_counted_and_skipped() {
+        let lines = all(b"a\r\n\n  \nb\nc").unwrap();
+        assert_eq!(lines, [(1, "a".into()), (4, "b".into()), (5, "c".into())]);
+        assert!(all(b"").unwrap().is_empty());
+        assert_eq!(all(b"\xef\xbb\xbfa").unwrap(), [(1, "   a".into())]);
+    }
+
+    #[test]
+    fn bad_utf8_is_placed() {
+        let error = all(b"good\nba\xffd\n").unwrap_err();
+        assert_eq!(error.to_string(), "x.txt: line 2, column 3: not UTF-8");
+    }
+
+    #[cfg(feature = "readers")]
+    #[test]
+    fn gzip_is_read_and_its_damage_named() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.txt.gz");
+        let mut bytes = Vec::new();
+        for part in ["one\ntwo\n", "three\n"] {
+            let mut encoder =
+                flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::default());
+            encoder.write_all(part.as_bytes()).unwrap();
+            encoder.finish().unwrap();
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let mut lines = Lines::open(&path).unwrap();
+        let mut found = Vec::new();
+        while let Some((_, line)) = lines.next_line().unwrap() {
+            found.push(line.to_owned());
+        }
+        assert_eq!(found, ["one", "two", "three"]);
+
+        std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
+        let mut lines = Lines::open(&path).unwrap();
+        let error = loop {
+            match lines.next_line() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the cut went unnoticed"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.to_string().contains("x.txt.gz: damaged gzip"), "{error}");
+    }
+}

@@ -1,0 +1,224 @@
+//! Manifests come back; those that cannot be are refused.
+
+use bytemuck::Zeroable;
+use proptest::prelude::*;
+
+use super::*;
+use crate::format::book::{check_dump, check_structure, layout};
+use crate::format::reseal::reseal;
+use crate::storage::MemStorage;
+
+fn schema() -> Schema {
+    let mut schema = Schema::builder();
+    schema.sparse("splade");
+    schema.tokens("colbert", 128);
+    schema.keyword("lang");
+    schema.build().unwrap()
+}
+
+/// The manifest of the book's example.
+fn example() -> Manifest {
+    let tombstones = TombstonesEntry {
+        ordinal: 5,
+        pin: Pin { len: 320, footer: 0x0102_0304_0506_0708, file_id: [0x5A; 16] },
+        deleted: 2,
+    };
+    let segment = SegmentEntry {
+        ordinal: 3,
+        pin: Pin { len: 4096, footer: 0x1122_3344_5566_7788, file_id: [0xA5; 16] },
+        docs: 4,
+        tombstones: Some(tombstones),
+    };
+    Manifest {
+        generation: 2,
+        parent: 1,
+        schema: schema(),
+        next_ordinal: 6,
+        segments: vec![segment],
+    }
+}
+
+/// The example with another segment, without tombstones.
+fn two_segments() -> Manifest {
+    let mut manifest = example();
+    let mut second = manifest.segments[0].clone();
+    second.ordinal = 4;
+    second.docs = 7;
+    second.tombstones = None;
+    manifest.segments.push(second);
+    manifest
+}
+
+fn bytes_of(manifest: &Manifest) -> Vec<u8> {
+    let storage = MemStorage::new();
+    manifest.write(&storage, "m").unwrap();
+    storage.open("m").unwrap().as_slice().to_vec()
+}
+
+fn parse(bytes: &[u8]) -> Result<Manifest> {
+    Manifest::parse(Bytes::from_vec(bytes), "m")
+}
+
+#[test]
+fn structures_are_as_drawn() {
+    let head = layout!(
+        ManifestHead: generation, parent, schema_hash, next_ordinal, live_docs, total_docs
+    );
+    check_structure("ManifestHead", &head);
+    let record = layout!(
+        SegmentRecord: ordinal, len, footer, file_id, docs, deleted, tombstones_ordinal,
+        tombstones_len, tombstones_footer, tombstones_id,
+    );
+    check_structure("SegmentRecord", &record);
+}
+
+#[test]
+fn the_worked_example_is_what_the_writer_writes() {
+    let bytes = bytes_of(&example());
+    let container =
+        Container::open(Bytes::from_vec(&bytes), "m", ContainerKind::Manifest, None).unwrap();
+    let section = |kind| container.section(kind, NO_FIELD).unwrap();
+    check_dump("manifest-head", section(SectionKind::MANIFEST_HEAD).bytes());
+    check_dump("schema", section(SectionKind::SCHEMA).bytes());
+    check_dump("manifest-segments", section(SectionKind::SEGMENTS).bytes());
+}
+
+#[test]
+fn manifests_come_back() {
+    for manifest in [Manifest::first(schema()), example(), two_segments()] {
+        assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
+    }
+    let manifest = two_segments();
+    assert_eq!((manifest.live_docs(), manifest.total_docs()), (9, 11));
+    assert_eq!(
+        manifest.files(),
+        [
+            "manifest-0000000000000002",
+            "seg-0000000000000003.seg",
+            "del-0000000000000005.del",
+            "seg-0000000000000004.seg"
+        ]
+    );
+    let first = Manifest::first(schema());
+    assert_eq!((first.files().len(), first.live_docs()), (1, 0));
+}
+
+#[test]
+fn every_flipped_bit_and_every_truncation_is_found() {
+    let mut bytes = bytes_of(&two_segments());
+    for i in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[i] ^= 1 << bit;
+            assert!(parse(&bytes).is_err(), "byte {i} bit {bit}");
+            bytes[i] ^= 1 << bit;
+        }
+        assert!(parse(&bytes[..i]).is_err(), "cut to {i}");
+    }
+}
+
+/// A way in which a manifest cannot be.
+type Lie = fn(&mut Manifest);
+
+#[test]
+fn manifests_that_cannot_be_are_refused() {
+    let lies: [(&str, Lie); 16] = [
+        ("generation 0", |m| m.generation = 0),
+        ("its own parent", |m| m.parent = m.generation),
+        ("a later parent", |m| m.parent = 3),
+        ("an ordinal not given out", |m| m.next_ordinal = 5),
+        ("no ordinal", |m| m.segments[1].ordinal = 0),
+        ("the same segment twice", |m| m.segments[1].ordinal = 3),
+        ("a segment that is a tombstones file", |m| m.segments[1].ordinal = 5),
+        ("no documents", |m| m.segments[1].docs = 0),
+        ("too many documents", |m| m.segments[1].docs = MAX_SEGMENT_DOCS + 1),
+        ("all documents there can be", |m| m.segments[1].docs = u32::MAX),
+        ("more deleted than there are", |m| deleted(m, 5)),
+        ("nothing deleted", |m| deleted(m, 0)),
+        ("everything deleted, and more", |m| deleted(m, u32::MAX)),
+        ("tombstones without a name", |m| {
+            m.segments[0].tombstones.as_mut().unwrap().ordinal = 0;
+        }),
+        ("tombstones of the same name twice", |m| {
+            m.segments[1].tombstones = m.segments[0].tombstones;
+        }),
+        ("an ordinal without a successor", |m| m.segments[1].ordinal = u64::MAX),
+    ];
+    fn deleted(manifest: &mut Manifest, count: u32) {
+        manifest.segments[0].tombstones.as_mut().unwrap().deleted = count;
+    }
+    for (what, lie) in lies {
+        let mut manifest = two_segments();
+        lie(&mut manifest);
+        let result = parse(&bytes_of(&manifest));
+        assert!(matches!(result, Err(Error::Corrupt(_))), "{what}: {result:?}");
+    }
+}
+
+#[test]
+fn counts_and_hashes_that_do_not_fit_the_rest_are_refused() {
+    let bytes = bytes_of(&two_segments());
+    // The head starts at 64: schema hash, live documents, total documents.
+    for field in [16, 32, 40] {
+        let mut changed = bytes.clone();
+        changed[64 + field] ^= 1;
+        reseal(&mut changed);
+        assert!(matches!(parse(&changed), Err(Error::Corrupt(_))), "byte {field} of the head");
+    }
+    // Tombstone bytes of the segment that has none: the last record's last 40 bytes.
+    let container =
+        Container::open(Bytes::from_vec(&bytes), "m", ContainerKind::Manifest, None).unwrap();
+    let records = container.section(SectionKind::SEGMENTS, NO_FIELD).unwrap();
+    let start = records.bytes().as_ptr().addr() - container_start(&container);
+    for at in [44, 48, 56, 64, 72, 87] {
+        let mut changed = bytes.clone();
+        changed[start + 88 + at] = 1;
+        reseal(&mut changed);
+        assert!(matches!(parse(&changed), Err(Error::Corrupt(_))), "byte {at} of the record");
+    }
+}
+
+/// The address of the container's first byte: its first section starts at 64.
+fn container_start(container: &Container) -> usize {
+    container.section(SectionKind::MANIFEST_HEAD, NO_FIELD).unwrap().bytes().as_ptr().addr() - 64
+}
+
+#[test]
+fn a_manifest_of_many_segments_comes_back_and_one_of_too_many_does_not() {
+    let mut manifest = Manifest::first(schema());
+    let segment = |ordinal| SegmentEntry {
+        ordinal,
+        pin: Pin { len: 1, footer: 2, file_id: [3; 16] },
+        docs: 1,
+        tombstones: None,
+    };
+    manifest.segments = (1..=65_536).map(segment).collect();
+    manifest.next_ordinal = 70_000;
+    assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
+    manifest.segments.push(segment(65_537));
+    assert!(parse(&bytes_of(&manifest)).is_err());
+}
+
+#[test]
+fn a_record_of_zeros_names_nothing() {
+    assert!(segment(&SegmentRecord::zeroed()).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mended_mutations_never_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = bytes_of(&two_segments());
+        for (index, value) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        reseal(&mut bytes);
+        // What is accepted is written as it was read.
+        if let Ok(manifest) = parse(&bytes) {
+            prop_assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
+        }
+    }
+}
