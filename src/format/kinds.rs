@@ -45,6 +45,12 @@ section_kinds! {
     ATTR_ORDINAL_OFFSETS = 39, required, "Where each document's values start.";
     // 64–127: sparse fields
     // 128–191: token fields
+    TOKENS_HEAD = 128, required, "One `TokenHead`.";
+    TOKENS_ENDS = 129, required, "Where each document's rows end.";
+    TOKENS_CODES = 130, required, "The stored rows, document after document.";
+    TOKENS_SCALES = 131, required, "One f16 scale for each row of int8.";
+    TOKENS_BOUNDS = 132, required, "One `RowBounds` per document.";
+    TOKENS_SPANS = 133, required, "The text bytes of each row, start and end.";
     // 250–255: small containers
     TOMBSTONES = 250, required, "Deleted documents, a portable Roaring bitmap.";
     PACK_NAMES = 251, required, "The names of the packed files.";

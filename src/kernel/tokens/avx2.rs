@@ -4,6 +4,7 @@
 //! takes bytes, but saturates unless one side is cut to seven bits, and to move the signs from
 //! one side to the other first was measured to be slower.
 #![allow(unsafe_code)]
+#![allow(clippy::wildcard_imports, reason = "the instructions have names of their own")]
 
 use std::arch::x86_64::*;
 
@@ -284,10 +285,9 @@ fn tiles_of<const T: usize, const W: usize, const GROUP: usize>(
             }
             for (i, acc) in acc.iter_mut().enumerate() {
                 // SAFETY: `i` < T and 2 × pair + 2 <= dim, so the two numbers from `i × dim + 2 ×
-                // pair` end at T × dim at most, the length of `tile`.
-                let two = unsafe { tile.as_ptr().add(i * dim + 2 * pair).cast::<i32>() };
-                // SAFETY: as above, and read without asking for alignment.
-                let two = _mm256_set1_epi32(unsafe { two.read_unaligned() });
+                // pair` end at T × dim at most, the length of `tile`; they are as aligned as it.
+                let two = unsafe { *tile.as_ptr().add(i * dim + 2 * pair).cast::<[i16; 2]>() };
+                let two = _mm256_set1_epi32(bytemuck::must_cast(two));
                 for (acc, q) in acc.iter_mut().zip(q) {
                     *acc = _mm256_add_epi32(*acc, _mm256_madd_epi16(two, q));
                 }

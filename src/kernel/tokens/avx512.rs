@@ -6,6 +6,7 @@
 //! broadcast and meets four components of every lane in one `vpdpbusd`, so that sums stay
 //! vertical until the row ends.
 #![allow(unsafe_code)]
+#![allow(clippy::wildcard_imports, reason = "the instructions have names of their own")]
 
 use std::arch::x86_64::*;
 

@@ -1,0 +1,24 @@
+//! The token store: rows of late-interaction models, kept doc-major in one of several codecs and
+//! searched by MaxSim, over whole segments or over candidates.
+//!
+//! A document's score is the sum over the query's rows of the largest dot product with the stored
+//! rows, in f32 and in the one order that [`kernel::tokens`](crate::kernel::tokens) lays down.
+
+mod align;
+mod column;
+mod layout;
+mod query;
+mod search;
+mod store;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use align::TokenMatch;
+pub(crate) use column::TokenColumn;
+pub(crate) use layout::{RowBounds, TokenHead, TokenRows};
+pub(crate) use query::TokenQuery;
+pub(crate) use search::{Outcome, TokenScratch};
+pub(crate) use store::TokenStore;
+pub(crate) use write::{TokenSource, write_tokens};

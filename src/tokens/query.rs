@@ -1,0 +1,115 @@
+//! A query's rows, packed for every kernel, and how far its integers can be from the truth.
+
+use crate::codec::int8;
+use crate::kernel::tokens::{FloatQuery, LaneQuery};
+
+/// Half the distance from 1 to the next f32: the largest relative error of one rounding.
+const ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
+/// More than what underflow can add to an error, whatever the sizes: each operation that
+/// underflows is off by 2⁻¹⁵⁰ at most, and a score has fewer than 2²⁷ of them.
+const UNDERFLOW: f64 = 1e-30;
+
+/// The rows of a MaxSim query: at least one, all finite.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenQuery {
+    /// The rows as they are: what scores are made of.
+    floats: FloatQuery,
+    /// The rows as int8: what selects.
+    lanes: LaneQuery,
+    /// For each lane the step of its row's integers; zero where there is no row.
+    steps: Vec<f32>,
+    /// How far an integer score can be from the float score for each unit of length of the
+    /// document's longest row.
+    slack: f64,
+}
+
+impl TokenQuery {
+    /// Packs rows of `dim` components that lie one after another.
+    #[allow(clippy::needless_pass_by_value, reason = "a query is made once and taken over")]
+    pub(crate) fn new(rows: Vec<f32>, dim: usize) -> Self {
+        let mut codes = vec![0; rows.len()];
+        let mut steps: Vec<f32> = rows
+            .chunks_exact(dim)
+            .zip(codes.chunks_exact_mut(dim))
+            .map(|(row, codes)| int8::quantise_query(row, codes))
+            .collect();
+        let slack = slack(&rows, &codes, &steps, dim);
+        let lanes = LaneQuery::new(&codes, dim);
+        steps.resize(lanes.out_len(), 0.0);
+        Self { floats: FloatQuery::new(&rows, dim), lanes, steps, slack }
+    }
+
+    /// Query rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.floats.rows()
+    }
+
+    /// Components of a row.
+    pub(crate) fn dim(&self) -> usize {
+        self.floats.dim()
+    }
+
+    /// The rows for the float kernels.
+    pub(super) fn floats(&self) -> &FloatQuery {
+        &self.floats
+    }
+
+    /// The rows for the integer kernel.
+    pub(super) fn lanes(&self) -> &LaneQuery {
+        &self.lanes
+    }
+
+    /// A number that a document's score does not exceed, from each lane's largest integer dot
+    /// product, scaled, and the length of the document's longest stored row. Infinite where
+    /// nothing can be said.
+    pub(super) fn upper_bound(&self, largest: &[f32], norm: f64) -> f32 {
+        // Eight partial sums, so that the additions need not wait for each other.
+        let mut sums = [0.0f32; 8];
+        for (steps, largest) in self.steps.as_chunks::<8>().0.iter().zip(largest.as_chunks::<8>().0)
+        {
+            for ((sum, step), largest) in sums.iter_mut().zip(steps).zip(largest) {
+                *sum += step * largest;
+            }
+        }
+        let four = [sums[0] + sums[4], sums[1] + sums[5], sums[2] + sums[6], sums[3] + sums[7]];
+        let integer = (four[0] + four[2]) + (four[1] + four[3]);
+        #[allow(clippy::cast_possible_truncation, reason = "rounded up by the step after it")]
+        let bound = (f64::from(integer) + self.slack * norm + UNDERFLOW) as f32;
+        if bound.is_nan() { f32::INFINITY } else { bound.next_up() }
+    }
+}
+
+/// How far an integer score can be from a float score, for each unit of `N`, the length of the
+/// document's longest stored row.
+///
+/// Let `q` be a query row, `q̂` what its integers stand for, `d` a stored row. Then
+/// `|q·d − q̂·d| ≤ ‖q − q̂‖ N`, a largest of such products differs by no more, and their sum by
+/// the sum over the query's rows. That is without rounding. A product of n + 1 factors and
+/// additions, each rounded to f32, is off by at most `n u / (1 − n u)` of the sum of magnitudes,
+/// `u` being 2⁻²⁴, and that sum is at most `‖q‖ N`. On its way to a float score a product is
+/// rounded once, added `dim / 16` times in its lane and 4 times in the folding, scaled once, and
+/// then added once for each query row; an integer product is converted, scaled twice, and added at
+/// most as often and 8 times more. `n u` is less than 0.001.
+fn slack(rows: &[f32], codes: &[i8], steps: &[f32], dim: usize) -> f64 {
+    let mut distance = 0.0;
+    let mut length = 0.0;
+    let mut quantised_length = 0.0;
+    for ((row, codes), &step) in rows.chunks_exact(dim).zip(codes.chunks_exact(dim)).zip(steps) {
+        let (mut to, mut own, mut quantised) = (0.0, 0.0, 0.0);
+        for (&x, &code) in row.iter().zip(codes) {
+            let (x, stored) = (f64::from(x), f64::from(step) * f64::from(code));
+            to += (x - stored).powi(2);
+            own += x * x;
+            quantised += stored * stored;
+        }
+        distance += to.sqrt();
+        length += own.sqrt();
+        quantised_length += quantised.sqrt();
+    }
+    let count = steps.len() as f64;
+    let float_steps = dim.div_ceil(16) as f64 + 6.0 + count;
+    let integer_steps = 3.0 + 8.0 + count;
+    let rounding = ROUNDING * (float_steps * length + integer_steps * quantised_length);
+    // For γ instead of n u, and for the rounding of this very computation.
+    distance * (1.0 + 1e-9) + rounding * 1.01
+}

@@ -1,0 +1,297 @@
+//! Exact MaxSim: over all documents of a segment, or over candidates.
+//!
+//! With f16 rows every document is scored. With int8 rows an integer scan gives each document an
+//! upper bound of its score, proved in [`query`](super::query); documents are then scored from
+//! the highest bound downwards, until the bound of the next is below the k-th score found. Either
+//! way the answer is the true top of the stored rows.
+
+use half::f16;
+
+use crate::docset::DocSet;
+use crate::error::Result;
+use crate::id::DocId;
+use crate::kernel::tokens::KernelScratch;
+use crate::kernel::{Kernels, prefetch};
+use crate::topk::TopK;
+
+use super::layout::{Coded, TokenRows};
+use super::query::TokenQuery;
+use super::store::{TokenStore, View};
+
+/// Candidates that are put in order at a time.
+const SHORTLIST: usize = 1024;
+/// Bytes of the next document that are asked for while one is being scored; from there on the
+/// memory's own prediction takes over.
+const PREFETCH_BYTES: usize = 2048;
+
+/// Working memory of a token search, used again by the next.
+#[derive(Debug, Default)]
+pub(crate) struct TokenScratch {
+    pub(super) kernel: KernelScratch,
+    /// One result per lane.
+    pub(super) largest: Vec<f32>,
+    /// One upper bound per document that is looked at.
+    pub(super) bounds: Vec<f32>,
+    shortlist: Vec<Candidate>,
+}
+
+/// A document that may be among the best.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    /// What its score does not exceed.
+    bound: f32,
+    /// Its place among the documents that are looked at.
+    place: usize,
+    doc: DocId,
+}
+
+/// What is guaranteed of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Whether bounds prove that it is the true top of the stored rows.
+    pub(crate) certified: bool,
+}
+
+impl TokenScratch {
+    /// Makes room for a query.
+    pub(super) fn fit(&mut self, query: &TokenQuery) {
+        self.kernel.fit(query.floats());
+        self.kernel.fit_lanes(query.lanes());
+        let places = query.floats().out_len().max(query.lanes().out_len());
+        if self.largest.len() < places {
+            self.largest.resize(places, 0.0);
+        }
+    }
+}
+
+impl TokenStore {
+    /// Offers every document that has the field, or every such document of a set, with its score,
+    /// except for those that provably cannot be among the best.
+    ///
+    /// # Errors
+    /// `Corrupt` where a document's place is not in the store; so for every call here.
+    pub(crate) fn search(
+        &self,
+        query: &TokenQuery,
+        kernels: &Kernels,
+        alive: Option<&DocSet>,
+        top: &mut TopK<'_>,
+        scratch: &mut TokenScratch,
+    ) -> Result<Outcome> {
+        let view = self.view();
+        let run = Run { view, query, kernels };
+        match alive {
+            None => run.best_of(|| 0..view.docs(), top, scratch),
+            Some(alive) => run.best_of(|| alive.iter(), top, scratch),
+        }
+    }
+
+    /// The same over candidates, each named once. One that lacks the field is passed over.
+    pub(crate) fn rerank(
+        &self,
+        query: &TokenQuery,
+        kernels: &Kernels,
+        docs: &[DocId],
+        top: &mut TopK<'_>,
+        scratch: &mut TokenScratch,
+    ) -> Result<Outcome> {
+        let run = Run { view: self.view(), query, kernels };
+        if docs.len() <= top.k() {
+            scratch.fit(query);
+            run.score_all(docs.iter().copied(), top, scratch)?;
+            return Ok(Outcome { certified: true });
+        }
+        run.best_of(|| docs.iter().copied(), top, scratch)
+    }
+
+    /// A document's score; `None` where it lacks the field.
+    pub(crate) fn score(
+        &self,
+        query: &TokenQuery,
+        kernels: &Kernels,
+        doc: DocId,
+        scratch: &mut TokenScratch,
+    ) -> Result<Option<f32>> {
+        scratch.fit(query);
+        let Some(rows) = self.stored(doc)? else { return Ok(None) };
+        Ok(Some(score(query, kernels, &rows.coded, scratch)))
+    }
+}
+
+/// The score: the sum over the query's rows, in their order, of the largest dot product with the
+/// stored rows. One that is no number, which takes components near the end of the range of f32,
+/// counts as −∞.
+fn score(
+    query: &TokenQuery,
+    kernels: &Kernels,
+    coded: &Coded<'_>,
+    scratch: &mut TokenScratch,
+) -> f32 {
+    largest_dots(query, kernels, coded, scratch);
+    let sum: f32 = scratch.largest.iter().take(query.rows()).fold(0.0, |sum, x| sum + x);
+    if sum.is_nan() { f32::NEG_INFINITY } else { sum }
+}
+
+/// For each query row the largest dot product, into `scratch.largest`, which must fit the query.
+pub(super) fn largest_dots(
+    query: &TokenQuery,
+    kernels: &Kernels,
+    coded: &Coded<'_>,
+    scratch: &mut TokenScratch,
+) {
+    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
+    match coded {
+        Coded::F16(rows) => (kernels.tokens.max_f16)(query.floats(), rows, kernel, largest),
+        Coded::Int8(rows) => (kernels.tokens.max_int8)(query.floats(), rows, kernel, largest),
+    }
+}
+
+/// One search over one store.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    view: View<'a>,
+    query: &'a TokenQuery,
+    kernels: &'a Kernels,
+}
+
+impl<'a> Run<'a> {
+    /// Offers what may be among the best of the documents that `docs` gives, the same each time.
+    fn best_of<I: Iterator<Item = DocId>>(
+        &self,
+        docs: impl Fn() -> I,
+        top: &mut TopK<'_>,
+        scratch: &mut TokenScratch,
+    ) -> Result<Outcome> {
+        scratch.fit(self.query);
+        if self.view.has_integers() {
+            self.bound_all(docs(), scratch)?;
+            while shortlist(docs(), top.floor(), scratch) {
+                if self.score_shortlist(top, scratch)? {
+                    break;
+                }
+            }
+        } else {
+            self.score_all(docs(), top, scratch)?;
+        }
+        Ok(Outcome { certified: true })
+    }
+
+    /// Calls `each` with every document's rows, the next document's already on their way.
+    fn for_each(
+        &self,
+        docs: impl Iterator<Item = DocId>,
+        mut each: impl FnMut(DocId, Option<TokenRows<'a>>),
+    ) -> Result<()> {
+        let mut pending = None;
+        for doc in docs {
+            let rows = self.view.rows(doc)?;
+            if let Some(rows) = &rows {
+                match rows.coded {
+                    Coded::F16(rows) => prefetch(rows.bits(), PREFETCH_BYTES),
+                    Coded::Int8(rows) => {
+                        prefetch(rows.scales(), PREFETCH_BYTES);
+                        prefetch(rows.codes(), PREFETCH_BYTES);
+                    }
+                }
+            }
+            if let Some((doc, rows)) = pending.replace((doc, rows)) {
+                each(doc, rows);
+            }
+        }
+        if let Some((doc, rows)) = pending {
+            each(doc, rows);
+        }
+        Ok(())
+    }
+
+    /// Scores everything.
+    fn score_all(
+        &self,
+        docs: impl Iterator<Item = DocId>,
+        top: &mut TopK<'_>,
+        scratch: &mut TokenScratch,
+    ) -> Result<()> {
+        self.for_each(docs, |doc, rows| {
+            if let Some(rows) = rows {
+                top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
+            }
+        })
+    }
+
+    /// Gives every document its upper bound; −∞ where it lacks the field.
+    fn bound_all(
+        &self,
+        docs: impl Iterator<Item = DocId>,
+        scratch: &mut TokenScratch,
+    ) -> Result<()> {
+        scratch.bounds.clear();
+        self.for_each(docs, |_, rows| {
+            let bound = match rows {
+                Some(TokenRows { coded: Coded::Int8(rows), bounds, .. }) => {
+                    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
+                    (self.kernels.tokens.select_int8)(self.query.lanes(), &rows, kernel, largest);
+                    let norm = f16::from_bits(bounds.norm).to_f64();
+                    self.query.upper_bound(&scratch.largest, norm)
+                }
+                _ => f32::NEG_INFINITY,
+            };
+            scratch.bounds.push(bound);
+        })
+    }
+
+    /// Scores the shortlist in its order; `true` where a bound fell below the k-th score, so that
+    /// nothing that is left can be among the best.
+    fn score_shortlist(&self, top: &mut TopK<'_>, scratch: &mut TokenScratch) -> Result<bool> {
+        // To raise the floor costs as much as `top` holds, to score a document far more.
+        let every = (top.k() / 32).max(1);
+        for i in 0..scratch.shortlist.len() {
+            let Candidate { bound, place, doc } = scratch.shortlist[i];
+            if i % every == 0 {
+                top.shrink();
+            }
+            if bound < top.floor() {
+                return Ok(true);
+            }
+            if let Some(next) = scratch.shortlist.get(i + 1)
+                && let Some(TokenRows { coded: Coded::Int8(rows), .. }) =
+                    self.view.rows(next.doc)?
+            {
+                prefetch(rows.codes(), PREFETCH_BYTES);
+            }
+            if let Some(rows) = self.view.rows(doc)? {
+                top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
+            }
+            scratch.bounds[place] = f32::NEG_INFINITY;
+        }
+        top.shrink();
+        Ok(false)
+    }
+}
+
+/// Lists the documents with the highest bounds at or above `floor` that were not scored yet,
+/// in descending order; `false` where there are none.
+fn shortlist(
+    docs: impl Iterator<Item = DocId>,
+    floor: f32,
+    scratch: &mut TokenScratch,
+) -> bool {
+    let list = &mut scratch.shortlist;
+    list.clear();
+    let order =
+        |a: &Candidate, b: &Candidate| b.bound.total_cmp(&a.bound).then(a.place.cmp(&b.place));
+    let mut least = floor;
+    for (place, (&bound, doc)) in scratch.bounds.iter().zip(docs).enumerate() {
+        if bound < least || bound == f32::NEG_INFINITY {
+            continue;
+        }
+        list.push(Candidate { bound, place, doc });
+        if list.len() == 2 * SHORTLIST {
+            list.select_nth_unstable_by(SHORTLIST - 1, order);
+            list.truncate(SHORTLIST);
+            least = list.last().map_or(least, |last| last.bound);
+        }
+    }
+    list.sort_unstable_by(order);
+    list.truncate(SHORTLIST);
+    !list.is_empty()
+}

@@ -1,0 +1,149 @@
+//! Writing the sections of a token field from any source of stored rows.
+
+use crate::error::{Fault, InputError, Result};
+use crate::format::{ContainerWriter, SectionKind};
+use crate::schema::{TokenCodec, TokenOptions};
+
+use super::layout::{
+    Coded, NO_SPAN, Spans, TokenHead, TokenRows, codec_number, normalization_number,
+};
+
+/// Documents in the order of a segment to be written. Rows are taken as they are stored, so what
+/// is merged keeps its bits and its bounds; nothing is held but what a source holds itself.
+pub(crate) trait TokenSource {
+    /// How many documents, those that lack the field included.
+    fn docs(&self) -> usize;
+    /// A document's rows; `None` where it lacks the field.
+    fn rows(&self, doc: usize) -> Result<Option<TokenRows<'_>>>;
+}
+
+/// What is counted before anything is written.
+#[derive(Default)]
+struct Totals {
+    rows: u64,
+    docs: u32,
+    spans: bool,
+    largest_end: u32,
+}
+
+/// Writes a field's sections; none where no document has the field.
+///
+/// # Errors
+/// Those of the file and of the source; more than 2³² − 1 rows in one segment.
+pub(crate) fn write_tokens(
+    source: &dyn TokenSource,
+    options: &TokenOptions,
+    field: u32,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    let totals = count(source)?;
+    if totals.docs == 0 {
+        return Ok(());
+    }
+    if u32::try_from(totals.rows).is_err() {
+        let what = "token rows in one segment";
+        let fault = Fault::TooMany { what, found: totals.rows, limit: u32::MAX.into() };
+        return Err(InputError::new(format!("field {field}"), fault).into());
+    }
+    let narrow = totals.largest_end <= u32::from(u16::MAX);
+    let head = TokenHead {
+        codec: codec_number(options.codec),
+        dim: u32::try_from(options.dim).unwrap_or(0),
+        normalization: normalization_number(options.normalization),
+        span_bytes: match (totals.spans, narrow) {
+            (false, _) => 0,
+            (true, true) => 2,
+            (true, false) => 4,
+        },
+        rows: totals.rows,
+        docs: totals.docs,
+        reserved: 0,
+    };
+    out.section(SectionKind::TOKENS_HEAD, field, &[head])?;
+    write_ends(source, field, out)?;
+    each(source, SectionKind::TOKENS_CODES, field, code_bytes(options.codec), out, |doc, out| {
+        match doc.map(|rows| rows.coded) {
+            Some(Coded::F16(rows)) => out.write_pod(rows.bits()),
+            Some(Coded::Int8(rows)) => out.write(rows.codes()),
+            None => Ok(()),
+        }
+    })?;
+    if options.codec == TokenCodec::Int8 {
+        each(source, SectionKind::TOKENS_SCALES, field, 2, out, |doc, out| match doc {
+            Some(TokenRows { coded: Coded::Int8(rows), .. }) => out.write_pod(rows.scales()),
+            _ => Ok(()),
+        })?;
+    }
+    each(source, SectionKind::TOKENS_BOUNDS, field, 4, out, |doc, out| {
+        out.write_pod(&[doc.map(|rows| rows.bounds).unwrap_or_default()])
+    })?;
+    if totals.spans {
+        let bytes = if narrow { 4 } else { 8 };
+        each(source, SectionKind::TOKENS_SPANS, field, bytes, out, |doc, out| {
+            doc.map_or(Ok(()), |rows| write_spans(&rows, narrow, out))
+        })?;
+    }
+    Ok(())
+}
+
+/// Bytes of one stored component.
+fn code_bytes(codec: TokenCodec) -> u32 {
+    match codec {
+        TokenCodec::F16 => 2,
+        TokenCodec::Int8 => 1,
+    }
+}
+
+fn count(source: &dyn TokenSource) -> Result<Totals> {
+    let mut totals = Totals::default();
+    for doc in 0..source.docs() {
+        let Some(rows) = source.rows(doc)? else { continue };
+        totals.docs = totals.docs.saturating_add(1);
+        totals.rows = totals.rows.saturating_add(rows.coded.len() as u64);
+        if !matches!(rows.spans, Spans::None) {
+            for (_, end) in (0..rows.coded.len()).filter_map(|row| rows.spans.get(row)) {
+                totals.spans = true;
+                totals.largest_end = totals.largest_end.max(end);
+            }
+        }
+    }
+    Ok(totals)
+}
+
+fn write_ends(source: &dyn TokenSource, field: u32, out: &mut ContainerWriter) -> Result<()> {
+    let mut end = 0u32;
+    each(source, SectionKind::TOKENS_ENDS, field, 4, out, |doc, out| {
+        let rows = doc.map_or(0, |rows| rows.coded.len());
+        end = end.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        out.write_pod(&[end])
+    })
+}
+
+/// One section to which every document adds its part.
+fn each(
+    source: &dyn TokenSource,
+    kind: SectionKind,
+    field: u32,
+    elem_size: u32,
+    out: &mut ContainerWriter,
+    mut part: impl FnMut(Option<TokenRows<'_>>, &mut ContainerWriter) -> Result<()>,
+) -> Result<()> {
+    out.begin(kind, field, elem_size)?;
+    for doc in 0..source.docs() {
+        part(source.rows(doc)?, out)?;
+    }
+    out.end()
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "narrow only where every end fits")]
+fn write_spans(rows: &TokenRows<'_>, narrow: bool, out: &mut ContainerWriter) -> Result<()> {
+    for row in 0..rows.coded.len() {
+        let (start, end) = rows.spans.get(row).unwrap_or(NO_SPAN);
+        if narrow {
+            out.write_pod(&[start as u16, end as u16])?;
+        } else {
+            out.write_pod(&[start, end])?;
+        }
+    }
+    Ok(())
+}
