@@ -103,7 +103,7 @@ impl Ints<'_> {
     }
 
     /// A part, or `None` beyond the end.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
         Some(match *self {
             Self::U16(s) => Self::U16(s.get(range)?),
             Self::U32(s) => Self::U32(s.get(range)?),
@@ -137,7 +137,7 @@ impl Floats<'_> {
     }
 
     /// A part, or `None` beyond the end.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
         Some(match *self {
             Self::F32(s) => Self::F32(s.get(range)?),
             Self::F16(s) => Self::F16(s.get(range)?),

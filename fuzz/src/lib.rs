@@ -1,0 +1,3 @@
+//! The bodies of the fuzz targets; `cargo test` of the library runs them too.
+
+pub mod bodies;
