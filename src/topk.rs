@@ -42,6 +42,11 @@ impl<'a> TopK<'a> {
         Self { k, keys, buffer: Vec::new(), floor }
     }
 
+    /// How many are kept.
+    pub(crate) fn k(&self) -> usize {
+        self.k
+    }
+
     /// The score that a document must reach (equal is enough) to have a chance.
     pub(crate) fn floor(&self) -> f32 {
         self.floor

@@ -1,0 +1,3 @@
+//! Pure value ⇄ bytes: quantisers and packings that know nothing of documents or files.
+
+pub(crate) mod impact;
