@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use half::f16;
 use proptest::prelude::*;
 
+use super::layout::{Coded, TokenRows};
+use super::write::{TokenSource, write_tokens};
 use super::*;
 use crate::docset::DocSet;
 use crate::embed::{CleanTokens, TokenMatrix};
@@ -14,7 +16,6 @@ use crate::id::DocId;
 use crate::kernel::{available, best};
 use crate::schema::{Normalization, Schema, TokenCodec, TokenField, TokenOptions};
 use crate::storage::{MemStorage, Storage};
-use crate::tokens::layout::Coded;
 use crate::topk::{KeyOrder, Scored, TopK};
 
 /// Numbers that repeat for a seed: splitmix64.
@@ -433,6 +434,20 @@ fn a_field_that_no_document_has_is_not_there() {
     let none = container(|out| column(&[Doc::default()], &field, 1).write(&[0], 0, out));
     assert_eq!(none.sections().count(), 0);
     assert!(TokenStore::open(&none, 0, 1, field.options()).unwrap().is_none());
+}
+
+#[test]
+fn a_query_of_another_dimension_is_refused() {
+    let store = store(&documents(1, 5, 16), options(16, TokenCodec::Int8));
+    let query = TokenQuery::new(vec![1.0; 24], 24);
+    let mut scratch = TokenScratch::default();
+    let mut top = TopK::new(3, f32::NEG_INFINITY, &Backwards);
+    let refused = |error: Error| error.to_string() == "query: dimension 24, the field has 16";
+    let kernels = best();
+    assert!(refused(store.search(&query, kernels, None, &mut top, &mut scratch).unwrap_err()));
+    assert!(refused(store.rerank(&query, kernels, &[1], &mut top, &mut scratch).unwrap_err()));
+    assert!(refused(store.align(&query, kernels, 1, &mut scratch).unwrap_err()));
+    assert!(refused(store.score(&query, kernels, 1, &mut scratch).unwrap_err()));
 }
 
 /// A small field, its sections changed by `change` and written again with valid checksums.
