@@ -265,6 +265,7 @@ impl SparseIndex {
     ///
     /// # Errors
     /// `Corrupt` if the row cannot be read.
+    #[cfg(test)]
     pub(crate) fn score(&self, query: &SparseQuery, doc: DocId) -> Result<Option<f32>> {
         let (terms, members) = self.prepared(query)?;
         Scorer::new(self, &terms, &members).score(doc)

@@ -51,10 +51,11 @@ fn ask_everything(store: &TokenStore) -> Result<()> {
     results.into_iter().collect()
 }
 
+type Change = Box<dyn Fn(&mut Vec<u8>)>;
+
 #[test]
 fn lies_are_found() {
     ask_everything(&changed(|_, _| {}).unwrap()).unwrap();
-    type Change = Box<dyn Fn(&mut Vec<u8>)>;
     let set = |at: usize, value: u8| -> Change { Box::new(move |bytes| bytes[at] = value) };
     let cut = || -> Change { Box::new(|bytes| bytes.truncate(bytes.len() - 4)) };
     let grow = || -> Change { Box::new(|bytes| bytes.extend([0; 4])) };
