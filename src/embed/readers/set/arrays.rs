@@ -170,7 +170,7 @@ impl TokenArrays {
                     return Err(placed(InputError::new(name, fault)).into());
                 }
                 if end as usize > bytes {
-                    let (value, limit) = (end.into(), bytes as u64);
+                    let (value, limit) = (end.to_string(), bytes as u64);
                     let fault = Fault::OutOfRange { value, limit };
                     return Err(placed(InputError::new(name, fault)).into());
                 }
