@@ -32,9 +32,9 @@ fn changed(good: &[u8], times: u64, body: fn(&[u8])) {
     };
     for _ in 0..times {
         let mut bad = good.to_vec();
-        for _ in 0..1 + next() % 4 {
+        for _ in 0..=next() % 4 {
             let at = next() % bad.len();
-            bad[at] = next().to_le_bytes()[0];
+            bad[at] = u8::try_from(next() % 256).unwrap();
         }
         bad.truncate(bad.len() - if next() % 8 == 0 { next() % bad.len() } else { 0 });
         body(&bad);
