@@ -47,7 +47,8 @@ fn maxsim(c: &mut Criterion) {
             bytes(3, rows * DIM).iter().map(|&code| code.cast_signed().max(-127)).collect();
         let query: Vec<f32> = query_codes.iter().map(|&code| f32::from(code) / 500.0).collect();
         for level in KernelLevel::available() {
-            let mut bench = TokenBench::new(level, &query, &query_codes, DIM).unwrap();
+            let mut bench = TokenBench::new(level, &query, &query_codes, DIM)
+                .expect("a level that this CPU has");
             let mut group = c.benchmark_group(format!("{rows} rows/{level}"));
             group.throughput(Throughput::Elements((DOCS * ROWS) as u64));
             group.sample_size(10);

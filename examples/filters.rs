@@ -4,7 +4,7 @@
 
 use lateen::{Document, Filter, IndexWriter, Query, Schema};
 
-fn main() -> Result<(), lateen::Error> {
+pub(crate) fn main() -> Result<(), lateen::Error> {
     let mut schema = Schema::builder();
     let terms = schema.sparse("terms");
     let lang = schema.keyword("lang");
@@ -19,9 +19,8 @@ fn main() -> Result<(), lateen::Error> {
         ("ulysses", vec!["en"], 1922, Some(19.0)),
     ];
     for (i, (title, langs, published, cost)) in (1u16..).zip(&books) {
-        let mut book = Document::new(*title)
-            .sparse(&terms, &[(7u32, f32::from(i)), (100 + u32::from(i), 1.0)])?
-            .i64(&year, *published)?;
+        let vector = [(7u32, f32::from(i)), (100 + u32::from(i), 1.0)];
+        let mut book = Document::new(*title).sparse(&terms, &vector)?.i64(&year, *published)?;
         for value in langs {
             book = book.keyword(&lang, *value)?;
         }

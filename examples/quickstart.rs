@@ -14,24 +14,22 @@ use lateen::{
 };
 use serde_json::Value;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wiki-mini");
     let array = |name: &str| NpyArray::open(set.join(name));
     let place = tempfile::tempdir()?;
     let path = place.path().join("wiki.index");
 
-    // 1. A schema: one field of learned sparse vectors, one of token matrices, one attribute.
+    // 1. A schema: a field of learned sparse vectors and one of token matrices.
     let mut schema = Schema::builder();
     let sparse = schema.sparse("sparse");
     let tokens = schema.tokens("tokens", 128);
-    let letter = schema.keyword("letter");
     let mut writer = IndexWriter::create(&path, schema.build()?)?;
 
     // 2. The documents, as their producers left them: arrays in files, handed in without a copy.
     let texts = lines(&set.join("texts.jsonl"))?;
     let keys: Vec<&str> = texts.iter().map(|text| field(text, "id")).collect();
     let bodies: Vec<&str> = texts.iter().map(|text| field(text, "text")).collect();
-    let letters: Vec<Vec<String>> = bodies.iter().map(|body| vec![body[..1].to_owned()]).collect();
     let (indptr, terms, weights) = (
         array("sparse_docs_indptr.npy")?,
         array("sparse_docs_indices.npy")?,
@@ -43,7 +41,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch = Batch::new(keys.iter().copied())
         .sparse(&sparse, &SparseBatch::csr(indptr.ints()?, terms.ints()?, weights.floats()?))?
         .tokens(&tokens, &TokenBatch::flat(rows.floats()?, lengths.ints()?, 128).spans(&spans))?
-        .keywords(&letter, &letters)?
         .payloads(&bodies)?;
     let start = Instant::now();
     writer.add_batch(&batch)?;

@@ -4,16 +4,16 @@
 
 use lateen::{Document, Index, IndexWriter, Query, Schema};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place = tempfile::tempdir()?;
     let path = place.path().join("index");
     let mut schema = Schema::builder();
     let terms = schema.sparse("terms");
     let mut writer = IndexWriter::create(&path, schema.build()?)?;
-    let document = |key, weight| Document::new(key).sparse(&terms, &[(1u32, weight)]);
+    let (light, heavy) = ([(1u32, 1.0f32)], [(1u32, 5.0f32)]);
 
-    writer.add(&document("a", 1.0f32)?.payload(b"first"))?;
-    writer.add(&document("b", 2.0)?.payload(b"second"))?;
+    writer.add(&Document::new("a").sparse(&terms, &light)?.payload(b"first"))?;
+    writer.add(&Document::new("b").sparse(&terms, &heavy)?.payload(b"second"))?;
     println!("commit {}", writer.commit()?);
 
     let index = Index::open(&path)?;
@@ -21,10 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let query = Query::sparse(&terms, &[(1u32, 1.0f32)])?;
 
     // `add` refuses a key that lives; `upsert` replaces it; `delete` says whether there was one.
-    if let Err(error) = writer.add(&document("a", 9.0)?) {
+    if let Err(error) = writer.add(&Document::new("a").sparse(&terms, &heavy)?) {
         println!("refused: {error}");
     }
-    writer.upsert(&document("a", 5.0)?.payload(b"first, rewritten"))?;
+    writer.upsert(&Document::new("a").sparse(&terms, &heavy)?.payload(b"first, rewritten"))?;
     println!("deleted b: {}", writer.delete("b")?);
     println!("before the commit a reader sees {} hits", index.search(&query)?.len());
     println!("commit {}", writer.commit()?);

@@ -32,11 +32,6 @@ impl DocSet {
         }
     }
 
-    /// How many documents the set ranges over.
-    pub(crate) fn len(&self) -> u32 {
-        self.len
-    }
-
     /// One word per group of 64 documents; bit `d % 64` of word `d / 64` is document `d`.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words

@@ -60,6 +60,16 @@
 //!
 //! The file format is described in `index-format.md`.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::cast_possible_truncation,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
 mod codec;
 mod docset;
 mod embed;

@@ -52,11 +52,6 @@ impl<'a> TopK<'a> {
         self.floor
     }
 
-    /// Whether `k` documents have been found at or above [`floor`](Self::floor).
-    pub(crate) fn is_full(&self) -> bool {
-        self.buffer.len() >= self.k
-    }
-
     /// Offers a document.
     pub(crate) fn push(&mut self, doc: DocId, score: f32) {
         if score.total_cmp(&self.floor) == Ordering::Less {

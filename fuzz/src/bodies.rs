@@ -1,7 +1,9 @@
 //! What each fuzz target does with its bytes: plain functions, without a fuzzer.
 
 use lateen::readers::NpyArray;
-use lateen::{Document, Index, IndexWriter, Normalization, Query, Schema, TokenMatrix, TokenOptions};
+use lateen::{
+    Document, Index, IndexWriter, Normalization, Query, Schema, TokenMatrix, TokenOptions,
+};
 
 /// Whatever the bytes are, opening, verifying and searching them gives an answer or an error.
 pub fn open_packed(data: &[u8]) {

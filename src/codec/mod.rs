@@ -1,4 +1,5 @@
-//! Pure value ⇄ bytes: how numbers are stored, with no notion of documents or files.
+//! Pure value ⇄ bytes: quantisers and packings that know nothing of documents or files.
 
 pub(crate) mod f16;
+pub(crate) mod impact;
 pub(crate) mod int8;

@@ -24,6 +24,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// How many bytes were taken.
+    #[cfg(test)]
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
@@ -60,6 +61,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next eight bytes.
+    #[cfg(test)]
     pub(crate) fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_le_bytes)
     }

@@ -44,6 +44,17 @@ section_kinds! {
     ATTR_ORDINALS = 38, required, "The values of each document, as places in the dictionary.";
     ATTR_ORDINAL_OFFSETS = 39, required, "Where each document's values start.";
     // 64–127: sparse fields
+    SPARSE_HEAD = 64, required, "What the field holds, in numbers.";
+    SPARSE_TERM_IDS = 65, required, "Term ids, ascending; a place here is an ordinal.";
+    SPARSE_TERMS = 66, required, "One `TermEntry` per term.";
+    SPARSE_LIST_STARTS = 67, required, "First posting of each list term in each window.";
+    SPARSE_LIST_MAXIMA = 68, required, "Largest impact of each list term in each window.";
+    SPARSE_LIST_POSTINGS = 69, required, "Postings of list terms: runs of places and impacts.";
+    SPARSE_TINY_DOCS = 70, required, "Documents of tiny terms.";
+    SPARSE_TINY_IMPACTS = 71, required, "Impacts of tiny terms.";
+    SPARSE_ROW_BASES = 80, required, "Where the forward rows of each window start.";
+    SPARSE_ROW_ENDS = 81, required, "Where each forward row ends in its window.";
+    SPARSE_ROWS = 82, required, "Forward rows: gaps between ordinals, and weights.";
     // 128–191: token fields
     TOKENS_HEAD = 128, required, "One `TokenHead`.";
     TOKENS_ENDS = 129, required, "Where each document's rows end.";

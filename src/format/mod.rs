@@ -28,7 +28,7 @@ mod writer;
 pub(crate) use container::Container;
 pub(crate) use cursor::Cursor;
 pub(crate) use kinds::SectionKind;
-pub(crate) use layout::{ContainerKind, MAX_SECTIONS, NO_FIELD, Pin};
+pub(crate) use layout::{ContainerKind, NO_FIELD, Pin};
 pub(crate) use names::{
     FileName, manifest_name, manifest_temporary, segment_name, tombstones_name,
 };

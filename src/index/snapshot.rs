@@ -69,14 +69,12 @@ impl Snapshot {
                 let what = format!("{docs} documents, the manifest says {}", entry.docs);
                 return Err(corrupt(&entry.file(), "SEGMENT_HEAD", 0, what));
             }
-            let alive = match entry.tombstones {
-                None => None,
-                Some(_) => {
-                    let mut alive = DocSet::full(docs);
-                    entry.deleted(storage)?.iter().for_each(|doc| alive.remove(doc));
-                    Some(Arc::new(alive))
-                }
-            };
+            let mut alive = None;
+            if entry.tombstones.is_some() {
+                let mut set = DocSet::full(docs);
+                entry.deleted(storage)?.iter().for_each(|doc| set.remove(doc));
+                alive = Some(Arc::new(set));
+            }
             let live = entry.live();
             segments.push(SegmentView { segment, alive, live });
         }

@@ -71,19 +71,16 @@ impl WriterOptions {
         let path = path.as_ref();
         let occupied = match std::fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_some(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(path)
-                    .map_err(|e| Error::io("create", path.display().to_string(), e))?;
-                false
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
             Err(_) if path.exists() => true, // a file, or a directory that cannot be read
             Err(error) => return Err(Error::io("read", path.display().to_string(), error)),
         };
         if occupied {
             return Err(Error::AlreadyExists { path: path.to_owned() });
         }
-        let storage = Arc::new(FsStorage::new(path, OpenMode::Map));
-        IndexWriter::start(storage, path, Some(schema), self)
+        let storage = FsStorage::new(path, OpenMode::Map);
+        storage.create_dir().map_err(|e| Error::io("create", storage.place(), e))?;
+        IndexWriter::start(Arc::new(storage), path, Some(schema), self)
     }
 
     /// Makes a new index in memory.

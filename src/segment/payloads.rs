@@ -155,7 +155,8 @@ impl Payloads {
         let index = self.blocks.partition_point(|block| block.first <= doc).saturating_sub(1);
         let raw = self.block(index)?;
         let first = self.blocks.get(index).map_or(0, |block| block.first);
-        let start = if doc == first { Some(0) } else { self.ends.get(at - 1).copied() };
+        let before = at.checked_sub(1).and_then(|before| self.ends.get(before));
+        let start = if doc == first { Some(0) } else { before.copied() };
         let range = start.zip(self.ends.get(at).copied());
         range
             .and_then(|(start, end)| raw.get(start as usize..end as usize))

@@ -160,6 +160,7 @@ impl Aligned {
     }
 
     /// How many bytes.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

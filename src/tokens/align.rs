@@ -36,6 +36,7 @@ impl TokenStore {
         doc: DocId,
         scratch: &mut TokenScratch,
     ) -> Result<Option<Vec<TokenMatch>>> {
+        self.check_dim(query)?;
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
         scratch.fit(query);
         let none =

@@ -15,10 +15,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use align::TokenMatch;
 pub(crate) use column::TokenColumn;
-pub(crate) use layout::{RowBounds, TokenHead, TokenRows};
 pub(crate) use query::TokenQuery;
-pub(crate) use search::{Outcome, TokenScratch};
+pub(crate) use search::TokenScratch;
 pub(crate) use store::TokenStore;
-pub(crate) use write::{TokenSource, write_tokens};

@@ -8,7 +8,7 @@
 use half::f16;
 
 use crate::docset::DocSet;
-use crate::error::Result;
+use crate::error::{Fault, InputError, Result};
 use crate::id::DocId;
 use crate::kernel::tokens::KernelScratch;
 use crate::kernel::{Kernels, prefetch};
@@ -69,7 +69,8 @@ impl TokenStore {
     /// except for those that provably cannot be among the best.
     ///
     /// # Errors
-    /// `Corrupt` where a document's place is not in the store; so for every call here.
+    /// `Corrupt` where a document's place is not in the store, `Input` where the query has another
+    /// dimension; so for every call here.
     pub(crate) fn search(
         &self,
         query: &TokenQuery,
@@ -78,10 +79,9 @@ impl TokenStore {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
-        let view = self.view();
-        let run = Run { view, query, kernels };
+        let run = self.run(query, kernels)?;
         match alive {
-            None => run.best_of(|| 0..view.docs(), top, scratch),
+            None => run.best_of(|| 0..run.view.docs(), top, scratch),
             Some(alive) => run.best_of(|| alive.iter(), top, scratch),
         }
     }
@@ -95,7 +95,7 @@ impl TokenStore {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
-        let run = Run { view: self.view(), query, kernels };
+        let run = self.run(query, kernels)?;
         if docs.len() <= top.k() {
             scratch.fit(query);
             run.score_all(docs.iter().copied(), top, scratch)?;
@@ -105,6 +105,7 @@ impl TokenStore {
     }
 
     /// A document's score; `None` where it lacks the field.
+    #[allow(dead_code, reason = "for fusions, which score documents one at a time")]
     pub(crate) fn score(
         &self,
         query: &TokenQuery,
@@ -112,9 +113,26 @@ impl TokenStore {
         doc: DocId,
         scratch: &mut TokenScratch,
     ) -> Result<Option<f32>> {
+        self.check_dim(query)?;
         scratch.fit(query);
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
         Ok(Some(score(query, kernels, &rows.coded, scratch)))
+    }
+}
+
+impl TokenStore {
+    /// Refuses a query of another dimension.
+    pub(super) fn check_dim(&self, query: &TokenQuery) -> Result<()> {
+        if query.dim() == self.dim() {
+            return Ok(());
+        }
+        let (found, expected) = (query.dim() as u64, self.dim() as u64);
+        Err(InputError::new("query", Fault::Dimension { found, expected }).into())
+    }
+
+    fn run<'a>(&'a self, query: &'a TokenQuery, kernels: &'a Kernels) -> Result<Run<'a>> {
+        self.check_dim(query)?;
+        Ok(Run { view: self.view(), query, kernels })
     }
 }
 
@@ -270,11 +288,7 @@ impl<'a> Run<'a> {
 
 /// Lists the documents with the highest bounds at or above `floor` that were not scored yet,
 /// in descending order; `false` where there are none.
-fn shortlist(
-    docs: impl Iterator<Item = DocId>,
-    floor: f32,
-    scratch: &mut TokenScratch,
-) -> bool {
+fn shortlist(docs: impl Iterator<Item = DocId>, floor: f32, scratch: &mut TokenScratch) -> bool {
     let list = &mut scratch.shortlist;
     list.clear();
     let order =

@@ -84,13 +84,9 @@ impl TokenStore {
     }
 
     /// Rows of all documents together.
+    #[allow(dead_code, reason = "for the planner and for `info`")]
     pub(crate) fn rows_total(&self) -> u64 {
         self.rows.into()
-    }
-
-    /// Documents that have the field.
-    pub(crate) fn docs_with(&self) -> u32 {
-        self.docs_with
     }
 
     /// Components of a row.

@@ -45,7 +45,7 @@ pub(crate) fn write_tokens(
         let fault = Fault::TooMany { what, found: totals.rows, limit: u32::MAX.into() };
         return Err(InputError::new(format!("field {field}"), fault).into());
     }
-    let narrow = totals.largest_end <= u32::from(u16::MAX);
+    let narrow = u16::try_from(totals.largest_end).is_ok();
     let head = TokenHead {
         codec: codec_number(options.codec),
         dim: u32::try_from(options.dim).unwrap_or(0),

@@ -24,7 +24,7 @@ fn sections_come_back_in_place() {
 
     let all: Vec<_> = container.sections().map(|(kind, field, len)| (kind.0, field, len)).collect();
     let none = NO_FIELD;
-    assert_eq!(all, [(16, none, 24), (17, none, 14), (19, none, 0), (32, 0, 64), (32, 1, 68)]);
+    assert_eq!(all, [(16, none, 24), (17, none, 14), (19, none, 0), (33, 0, 64), (33, 1, 68)]);
     assert!(container.find(SectionKind::ATTR_VALUES, 2).is_none());
 }
 

@@ -96,7 +96,6 @@ impl KernelScratch {
     ///
     /// # Panics
     /// Where [`fit_lanes`](Self::fit_lanes) was not called with this query.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX2 only"))]
     fn wide(&mut self, query: &LaneQuery) -> (&mut [i16], &mut [i16]) {
         let numbers = bytemuck::must_cast_slice_mut::<Line, i16>(&mut self.lines);
         let (wide, rest) = numbers.split_at_mut(query.out_len() * query.dim());

@@ -1,7 +1,9 @@
-//! The specification: plain Rust, and `wide` for the sixteen lanes of the float order.
+//! The specification: plain Rust, with `wide` for the sixteen lanes of the float order and for
+//! sums of integers.
 
 use half::f16;
-use wide::f32x8;
+use half::slice::HalfFloatSliceExt;
+use wide::{f32x8, i32x4};
 
 use super::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels};
 
@@ -10,9 +12,8 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels { max_f16, max_
 fn max_f16(query: &FloatQuery, doc: &F16Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     let rows = doc.bits().chunks_exact(doc.dim());
     let row_into = |bits: &[u16], to: &mut [f32]| {
-        for (to, &bits) in to.iter_mut().zip(bits) {
-            *to = f16::from_bits(bits).to_f32();
-        }
+        let halves: &[f16] = bytemuck::must_cast_slice(&bits[..to.len()]);
+        halves.convert_to_f32_slice(to);
         1.0
     };
     max_rows(query, rows, row_into, scratch, out);
@@ -77,23 +78,29 @@ fn halves(sixteen: &[f32; 16]) -> (f32x8, f32x8) {
     (f32x8::from(eights[0]), f32x8::from(eights[1]))
 }
 
-fn select_int8(query: &LaneQuery, doc: &Int8Rows<'_>, _: &mut KernelScratch, out: &mut [f32]) {
+fn select_int8(
+    query: &LaneQuery,
+    doc: &Int8Rows<'_>,
+    scratch: &mut KernelScratch,
+    out: &mut [f32],
+) {
+    let dim = query.dim();
+    let (wide, _) = scratch.wide(query);
+    for pass in query.passes() {
+        for (to, &code) in wide[pass.first * dim..].iter_mut().zip(pass.codes) {
+            *to = i16::from(code);
+        }
+    }
     for pass in query.passes() {
         let lanes = pass.offsets.len();
-        let out = &mut out[pass.first..pass.first + lanes];
+        let wide = &wide[pass.first * dim..][..lanes * dim];
+        let out = &mut out[pass.first..][..lanes];
         out.fill(f32::NEG_INFINITY);
         for (codes, &scale) in doc.codes().chunks_exact(doc.dim()).zip(doc.scales()) {
-            let mut sums = [0i32; 32];
-            sums[..lanes].copy_from_slice(pass.offsets);
-            for (group, four) in pass.codes.chunks_exact(4 * lanes).zip(codes.as_chunks::<4>().0) {
-                let four = four.map(i32::from);
-                for (sum, lane) in sums.iter_mut().zip(group.as_chunks::<4>().0) {
-                    *sum += lane.iter().zip(four).map(|(&q, d)| i32::from(q) * d).sum::<i32>();
-                }
-            }
+            let sums = lane_sums(wide, lanes, codes);
             let scale = f16::from_bits(scale).to_f32();
-            for (best, &sum) in out.iter_mut().zip(&sums) {
-                let value = sum as f32 * scale;
+            for (best, sum) in out.iter_mut().zip(sums.as_chunks::<2>().0) {
+                let value = (sum[0] + sum[1]) as f32 * scale;
                 if value > *best {
                     *best = value;
                 }
@@ -103,4 +110,30 @@ fn select_int8(query: &LaneQuery, doc: &Int8Rows<'_>, _: &mut KernelScratch, out
             *best += 0.0;
         }
     }
+}
+
+/// The dot product of a row of codes with each lane, as two sums to be added.
+fn lane_sums(wide: &[i16], lanes: usize, codes: &[u8]) -> [i32; 64] {
+    let mut sums = [i32x4::ZERO; 16];
+    for (group, four) in wide.chunks_exact(4 * lanes).zip(codes.as_chunks::<4>().0) {
+        let [a, b, c, d] = four.map(|code| i16::from(code) - 128);
+        let four = [a, b, c, d, a, b, c, d];
+        for (sum, two_lanes) in sums.iter_mut().zip(group.as_chunks::<8>().0) {
+            *sum += pairs(two_lanes, &four);
+        }
+    }
+    bytemuck::must_cast(sums)
+}
+
+/// The products of neighbours, added in pairs: one instruction here.
+#[cfg(target_feature = "sse2")]
+fn pairs(a: &[i16; 8], b: &[i16; 8]) -> i32x4 {
+    wide::i16x8::from(*a).dot(wide::i16x8::from(*b))
+}
+
+/// The products of neighbours, added in pairs. `wide` adds other pairs here.
+#[cfg(not(target_feature = "sse2"))]
+fn pairs(a: &[i16; 8], b: &[i16; 8]) -> i32x4 {
+    let product = |i: usize| i32::from(a[i]) * i32::from(b[i]);
+    i32x4::from(std::array::from_fn::<_, 4, _>(|i| product(2 * i) + product(2 * i + 1)))
 }

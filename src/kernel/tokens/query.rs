@@ -91,6 +91,7 @@ impl LaneQuery {
     }
 
     /// Query rows.
+    #[cfg(test)]
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

@@ -114,6 +114,30 @@ impl NpyArray {
         self.view().ints()
     }
 
+    /// All numbers of an integer array as places or counts.
+    ///
+    /// # Errors
+    /// The array holds floats or 8-bit codes, or a number below zero.
+    pub fn usizes(&self) -> Result<Vec<usize>> {
+        let ints = self.ints()?;
+        Ok((0..ints.len()).map(|i| ints.usize(i, &self.name)).collect::<Result<_, _>>()?)
+    }
+
+    /// The rows of an integer array of shape `[n, 2]`: spans of text, for instance.
+    ///
+    /// # Errors
+    /// Another shape or type, or a number that is no `u32`.
+    pub fn pairs(&self) -> Result<Vec<(u32, u32)>> {
+        if self.shape.len() != 2 || self.shape.get(1) != Some(&2) {
+            let what = format!("shape {:?}, expected [n, 2]", self.shape);
+            return Err(file_fault(&self.name, what).into());
+        }
+        let ints = self.ints()?;
+        let at = |i| ints.u32(i, &self.name);
+        let pair = |i: usize| Ok((at(2 * i)?, at(2 * i + 1)?));
+        Ok((0..ints.len() / 2).map(pair).collect::<Result<_, crate::InputError>>()?)
+    }
+
     /// All numbers of a float array, in C order.
     ///
     /// # Errors

@@ -1,0 +1,103 @@
+//! The documents that may still be in the answer, by integer score: the band that quantisation
+//! leaves open.
+//!
+//! Memory is bounded whatever the scores are. The band is cut each time it has grown by half of
+//! `k`; where even the cut band is too large (many equal scores), its documents are scored at
+//! once, which raises the floor of the answer, and the band starts empty again.
+
+use crate::error::Result;
+use crate::id::DocId;
+use crate::topk::TopK;
+
+use super::bound::Bound;
+use super::score::Scorer;
+
+/// How many candidates more than 4 k are held before they are scored.
+const HELD: usize = 8192;
+
+/// Candidates of one search.
+#[derive(Debug)]
+pub(super) struct Candidates<'a> {
+    k: usize,
+    bound: Bound,
+    /// (integer score, document), in no order.
+    held: &'a mut Vec<(i32, DocId)>,
+    /// The integer score needed to be of interest.
+    needed: i32,
+    /// Cut when this many are held.
+    cut_at: usize,
+}
+
+impl<'a> Candidates<'a> {
+    /// No candidates; `seed` is an integer score that at least `k` documents reach, if known.
+    pub(super) fn new(
+        top: &TopK<'_>,
+        bound: Bound,
+        seed: Option<i32>,
+        held: &'a mut Vec<(i32, DocId)>,
+    ) -> Self {
+        held.clear();
+        let k = top.k();
+        let floor = bound.needed(f64::from(top.floor()));
+        let needed = seed.map_or(floor, |seed| floor.max(bound.rival(seed)));
+        Self { k, bound, held, needed, cut_at: k + k / 2 + 32 }
+    }
+
+    /// The integer score that a document needs (equal is enough), at least 1.
+    #[inline]
+    pub(super) fn needed(&self) -> i32 {
+        self.needed
+    }
+
+    /// Takes in a document that has what is needed.
+    #[inline]
+    pub(super) fn push(&mut self, integer: i32, doc: DocId) {
+        self.held.push((integer, doc));
+    }
+
+    /// To be called now and then, at least every few thousand pushes: raises what is needed and
+    /// keeps memory bounded.
+    #[inline]
+    pub(super) fn settle(&mut self, scorer: &Scorer<'_>, top: &mut TopK<'_>) -> Result<()> {
+        if self.held.len() >= self.cut_at {
+            self.cut();
+            if self.held.len() > 4 * self.k + HELD {
+                self.score(scorer, top)?;
+            }
+            self.cut_at = self.held.len() + self.k / 2 + 32;
+        }
+        Ok(())
+    }
+
+    /// Drops what cannot be among the best `k` any more.
+    pub(super) fn cut(&mut self) {
+        if self.held.len() >= self.k {
+            let (_, kth, _) = self.held.select_nth_unstable_by(self.k - 1, |a, b| b.0.cmp(&a.0));
+            self.needed = self.needed.max(self.bound.rival(kth.0));
+        }
+        let needed = self.needed;
+        self.held.retain(|&(integer, _)| integer >= needed);
+    }
+
+    /// Scores the candidates, best integer first, until what is left cannot reach the floor.
+    pub(super) fn score(&mut self, scorer: &Scorer<'_>, top: &mut TopK<'_>) -> Result<()> {
+        self.held.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let pause = (self.k / 8).clamp(4, 64);
+        for (at, &(integer, doc)) in self.held.iter().enumerate() {
+            if at >= self.k && at.is_multiple_of(pause) {
+                top.shrink();
+                self.needed = self.needed.max(self.bound.needed(f64::from(top.floor())));
+            }
+            if integer < self.needed {
+                break;
+            }
+            if let Some(score) = scorer.score(doc)? {
+                top.push(doc, score);
+            }
+        }
+        top.shrink();
+        self.needed = self.needed.max(self.bound.needed(f64::from(top.floor())));
+        self.held.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+//! The term directory and the postings behind it, read in place and believed only as far as
+//! checked: each look-up costs a few comparisons, and what it returns lies inside the sections.
+
+use crate::codec::impact::Scale;
+use crate::error::{Error, Result};
+use crate::format::{Array, Section};
+use crate::id::{DocId, TermId};
+
+use super::layout::{
+    Head, KIND_LIST, KIND_TINY, LIST_POSTING, TermEntry, WINDOW, WINDOW_BITS, windows,
+};
+
+/// The sections of the inverted index.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) docs: u32,
+    pub(super) windows: usize,
+    pub(super) term_ids: Array<u32>,
+    pub(super) entries: Array<TermEntry>,
+    pub(super) list_starts: Array<u32>,
+    pub(super) list_maxima: Array<u8>,
+    pub(super) list_postings: Section,
+    pub(super) tiny_docs: Array<u32>,
+    pub(super) tiny_impacts: Array<u8>,
+}
+
+/// The same as plain slices: what a search takes once and looks things up in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DirectoryView<'a> {
+    directory: &'a Directory,
+    docs: u32,
+    windows: usize,
+    term_ids: &'a [TermId],
+    entries: &'a [TermEntry],
+    list_starts: &'a [u32],
+    list_maxima: &'a [u8],
+    list_postings: &'a [u8],
+    tiny_docs: &'a [u32],
+    tiny_impacts: &'a [u8],
+}
+
+/// One term of the directory, checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Term {
+    /// Documents that have it, 1 to the segment's documents.
+    pub(super) docs: u32,
+    /// Its scale.
+    pub(super) scale: Scale,
+    /// Its largest impact, at least 1.
+    pub(super) max: u8,
+    /// Its 10th, 100th and 1,000th largest impacts.
+    pub(super) kth: [u8; 3],
+    /// Where its postings are.
+    pub(super) form: Form,
+}
+
+/// Where the postings of a term are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// The `docs` documents from the `first`-th of the tiny postings on.
+    Tiny { first: usize },
+    /// A run per window: its row of the window directory, and the byte of its first run.
+    List { slot: usize, start: usize },
+}
+
+/// The postings of a list term in one window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'a> {
+    /// Places in the window, little-endian: ascending in a file of ours.
+    pub(super) locals: &'a [[u8; 2]],
+    /// As many impacts.
+    pub(super) impacts: &'a [u8],
+}
+
+impl Directory {
+    /// The sections as slices.
+    pub(super) fn postings(&self) -> DirectoryView<'_> {
+        DirectoryView {
+            directory: self,
+            docs: self.docs,
+            windows: self.windows,
+            term_ids: &self.term_ids,
+            entries: &self.entries,
+            list_starts: &self.list_starts,
+            list_maxima: &self.list_maxima,
+            list_postings: self.list_postings.bytes(),
+            tiny_docs: &self.tiny_docs,
+            tiny_impacts: &self.tiny_impacts,
+        }
+    }
+}
+
+impl<'a> DirectoryView<'a> {
+    /// Term ids by ordinal.
+    pub(super) fn term_ids(&self) -> &'a [TermId] {
+        self.term_ids
+    }
+
+    /// How many windows the segment has.
+    pub(super) fn windows(&self) -> usize {
+        self.windows
+    }
+
+    /// The ordinal of a term id.
+    pub(super) fn find(&self, term: TermId) -> Option<usize> {
+        self.term_ids.binary_search(&term).ok()
+    }
+
+    /// The term of an ordinal.
+    ///
+    /// # Errors
+    /// `Corrupt` if its entry contradicts the sections.
+    pub(super) fn term(&self, ordinal: usize) -> Result<Term> {
+        let corrupt = |what: &str| self.bad_entry(ordinal, what);
+        let entry = self.entries.get(ordinal).ok_or_else(|| corrupt("no such term"))?;
+        if entry.docs == 0 || entry.docs > self.docs {
+            return Err(corrupt("document count outside the segment"));
+        }
+        if entry.max == 0 {
+            return Err(corrupt("largest impact is 0"));
+        }
+        let scale = Scale::from_steps(entry.scale).ok_or_else(|| corrupt("scale off the grid"))?;
+        let first = usize::try_from(entry.first).map_err(|_| corrupt("first posting too far"))?;
+        let size = match entry.kind {
+            KIND_TINY => 1,
+            KIND_LIST => LIST_POSTING,
+            _ => return Err(corrupt("unknown form of term")),
+        };
+        let held = match entry.kind {
+            KIND_TINY => self.tiny_docs.len().min(self.tiny_impacts.len()),
+            _ => self.list_postings.len(),
+        };
+        let start = first.checked_mul(size).ok_or_else(|| corrupt("first posting too far"))?;
+        let end = start.checked_add(entry.docs as usize * size);
+        if end.is_none_or(|end| end > held) {
+            return Err(corrupt("postings beyond their section"));
+        }
+        let form = if entry.kind == KIND_TINY {
+            Form::Tiny { first }
+        } else {
+            let slot = entry.slot as usize;
+            let rows = self.list_maxima.len().checked_div(self.windows).unwrap_or(0);
+            if slot >= rows {
+                return Err(corrupt("no such list"));
+            }
+            Form::List { slot, start }
+        };
+        Ok(Term { docs: entry.docs, scale, max: entry.max, kth: entry.kth, form })
+    }
+
+    /// Damage of a term's entry.
+    #[cold]
+    pub(super) fn bad_entry(&self, ordinal: usize, what: &str) -> Error {
+        let offset = (ordinal as u64).saturating_mul(size_of::<TermEntry>() as u64);
+        self.directory.entries.section().corrupt(offset, what)
+    }
+
+    /// How many documents a window has: 4,096 but for the last.
+    pub(super) fn span(&self, window: usize) -> usize {
+        (self.docs as usize).saturating_sub(window << WINDOW_BITS).min(WINDOW)
+    }
+
+    /// The largest impacts of a list by window.
+    pub(super) fn maxima(&self, slot: usize) -> &'a [u8] {
+        let from = slot.saturating_mul(self.windows);
+        self.list_maxima.get(from..from.saturating_add(self.windows)).unwrap_or_default()
+    }
+
+    /// The run of a list term in a window.
+    ///
+    /// # Errors
+    /// `Corrupt` if the directory leads outside the term's postings or to more than the window
+    /// has documents.
+    #[inline]
+    pub(super) fn run(
+        &self,
+        term: &Term,
+        slot: usize,
+        start: usize,
+        window: usize,
+    ) -> Result<Run<'a>> {
+        let at = slot.saturating_mul(self.windows).saturating_add(window);
+        let run = (|| {
+            let from = *self.list_starts.get(at)? as usize;
+            let to = if window + 1 < self.windows {
+                *self.list_starts.get(at + 1)? as usize
+            } else {
+                term.docs as usize
+            };
+            let count = to.checked_sub(from)?;
+            if count > self.span(window) || to > term.docs as usize {
+                return None;
+            }
+            let from = start.checked_add(from.checked_mul(LIST_POSTING)?)?;
+            let to = from.checked_add(count * LIST_POSTING)?;
+            let bytes = self.list_postings.get(from..to)?;
+            let (locals, impacts) = bytes.split_at(count * 2);
+            Some(Run { locals: locals.as_chunks().0, impacts })
+        })();
+        run.ok_or_else(|| self.bad_run(at))
+    }
+
+    #[cold]
+    fn bad_run(&self, at: usize) -> Error {
+        let section = self.directory.list_starts.section();
+        section.corrupt(at as u64 * 4, "run outside its term or window")
+    }
+
+    /// What to say of a run with a place at or beyond the window's documents.
+    #[cold]
+    pub(super) fn bad_local(&self, slot: usize, window: usize) -> Error {
+        let section = self.directory.list_starts.section();
+        let at = slot.saturating_mul(self.windows).saturating_add(window);
+        section.corrupt(at as u64 * 4, "run with a posting beyond its window's documents")
+    }
+
+    /// What to say of a tiny term's documents.
+    #[cold]
+    pub(super) fn bad_tiny(&self, first: usize) -> Error {
+        let section = self.directory.tiny_docs.section();
+        section.corrupt(first as u64 * 4, "documents not ascending or beyond the segment")
+    }
+
+    /// The documents and impacts of a tiny term.
+    pub(super) fn tiny(&self, term: &Term, first: usize) -> (&'a [u32], &'a [u8]) {
+        let range = first..first.saturating_add(term.docs as usize);
+        (
+            self.tiny_docs.get(range.clone()).unwrap_or_default(),
+            self.tiny_impacts.get(range).unwrap_or_default(),
+        )
+    }
+
+    /// The impact of a term in a document, if it is there.
+    pub(super) fn impact(&self, term: &Term, doc: DocId) -> Result<Option<u8>> {
+        match term.form {
+            Form::Tiny { first } => {
+                let (docs, impacts) = self.tiny(term, first);
+                Ok(docs.binary_search(&doc).ok().and_then(|at| impacts.get(at)).copied())
+            }
+            Form::List { slot, start } => {
+                let window = (doc >> WINDOW_BITS) as usize;
+                if window >= self.windows {
+                    return Ok(None);
+                }
+                let run = self.run(term, slot, start, window)?;
+                let local = doc as usize % WINDOW;
+                let place = |bytes: &[u8; 2]| usize::from(u16::from_le_bytes(*bytes));
+                let at = run.locals.binary_search_by_key(&local, place).ok();
+                Ok(at.and_then(|at| run.impacts.get(at)).copied())
+            }
+        }
+    }
+}
+
+/// Checks that the sections of the inverted index have the sizes the head says: their contents
+/// are not looked at.
+pub(super) fn check_sizes(
+    head: &Head,
+    directory: &Directory,
+    corrupt: impl Fn(&str) -> Error,
+) -> Result<()> {
+    let lists = (head.lists as usize).checked_mul(windows(head.docs));
+    let checks = [
+        (head.lists <= head.terms, "more lists than terms"),
+        (lists == Some(directory.list_starts.len()), "window directory of another size"),
+        (lists == Some(directory.list_maxima.len()), "window maxima of another size"),
+        (
+            directory.tiny_docs.len() as u64 == head.tiny_postings,
+            "tiny documents of another number",
+        ),
+        (
+            directory.tiny_impacts.len() as u64 == head.tiny_postings,
+            "tiny impacts of another number",
+        ),
+        (
+            head.postings
+                .checked_sub(head.tiny_postings)
+                .and_then(|n| n.checked_mul(LIST_POSTING as u64))
+                == Some(directory.list_postings.len() as u64),
+            "list postings of another number",
+        ),
+    ];
+    match checks.iter().find(|(holds, _)| !holds) {
+        Some((_, what)) => Err(corrupt(what)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,215 @@
+//! A forward row: one document's vector, its terms as gaps between ordinals.
+//!
+//! ```text
+//! row     := count gap-widths gaps weights
+//! count   := u16, the number of terms less 1
+//! widths  := one bit a term, eight to a byte, lowest first: 0 for a narrow gap, 1 for a wide one
+//! gaps    := per term the ordinals skipped since the one before (since −1 for the first):
+//!            narrow: u8; wide: u16, and if that is 65,535, a u32 that counts in its stead
+//! weights := per term f16 or f32
+//! ```
+//!
+//! Gaps count ordinals, not term ids, so they stay short whatever the ids are; with the 30,522
+//! word pieces of the sets measured, four gaps in five are narrow. A document that lacks the field
+//! has an empty row, without even a count.
+
+use half::f16;
+
+use super::build::Weights;
+
+/// Appends a row: ascending ordinals, and as many weights (1 to 65,536).
+pub(super) fn encode(
+    ordinals: impl Iterator<Item = u32> + Clone,
+    row_weights: &[f32],
+    kept: Weights,
+    out: &mut Vec<u8>,
+) {
+    let Some(last) = row_weights.len().checked_sub(1) else { return };
+    let count = u16::try_from(last).expect("the door lets in 65,536 terms at most");
+    out.extend_from_slice(&count.to_le_bytes());
+    let mut gaps = Vec::with_capacity(row_weights.len());
+    let mut widths = vec![0u8; row_weights.len().div_ceil(8)];
+    let mut next = 0u32;
+    for (at, ordinal) in ordinals.enumerate() {
+        let gap = ordinal - next;
+        next = ordinal.saturating_add(1);
+        if let Ok(narrow) = u8::try_from(gap) {
+            gaps.push(narrow);
+        } else {
+            widths[at / 8] |= 1 << (at % 8);
+            match u16::try_from(gap) {
+                Ok(wide) if wide < u16::MAX => gaps.extend_from_slice(&wide.to_le_bytes()),
+                _ => {
+                    gaps.extend_from_slice(&u16::MAX.to_le_bytes());
+                    gaps.extend_from_slice(&gap.to_le_bytes());
+                }
+            }
+        }
+    }
+    out.extend_from_slice(&widths);
+    out.extend_from_slice(&gaps);
+    for &weight in row_weights {
+        match kept {
+            Weights::None => {}
+            Weights::F16 => out.extend_from_slice(&Weights::half(weight).to_le_bytes()),
+            Weights::F32 => out.extend_from_slice(&weight.to_le_bytes()),
+        }
+    }
+}
+
+/// An encoded row, split into its parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowView<'a> {
+    widths: &'a [u8],
+    gaps: &'a [u8],
+    weights: RowWeights<'a>,
+    count: usize,
+}
+
+/// The weights of a row, as bytes.
+#[derive(Clone, Copy, Debug)]
+enum RowWeights<'a> {
+    F16(&'a [[u8; 2]]),
+    F32(&'a [[u8; 4]]),
+}
+
+impl<'a> RowView<'a> {
+    /// Splits the bytes of a row; `None` where they are empty. The error says what is wrong.
+    pub(super) fn new(bytes: &'a [u8], kept: Weights) -> Result<Option<Self>, &'static str> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let (count, rest) = bytes.split_first_chunk::<2>().ok_or("row ends in its count")?;
+        let count = usize::from(u16::from_le_bytes(*count)) + 1;
+        let (widths, rest) =
+            rest.split_at_checked(count.div_ceil(8)).ok_or("row ends in its gap widths")?;
+        let size = match kept {
+            Weights::None => return Err("row in a field without rows"),
+            Weights::F16 => 2,
+            Weights::F32 => 4,
+        };
+        let gaps = rest.len().checked_sub(count * size).ok_or("row ends in its weights")?;
+        let (gaps, weights) = rest.split_at(gaps);
+        let weights = match kept {
+            Weights::F32 => RowWeights::F32(weights.as_chunks().0),
+            _ => RowWeights::F16(weights.as_chunks().0),
+        };
+        Ok(Some(Self { widths, gaps, weights, count }))
+    }
+
+    /// How many terms, at least 1.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Calls `take` with each term's ordinal, ascending, and its place in the row.
+    #[inline]
+    pub(super) fn each(&self, mut take: impl FnMut(u64, usize)) -> Result<(), &'static str> {
+        const ENDS: &str = "row ends in its gaps";
+        let mut rest = self.gaps;
+        let mut next = 0u64;
+        for at in 0..self.count {
+            let wide = self.widths.get(at / 8).is_some_and(|bits| bits >> (at % 8) & 1 == 1);
+            let gap = if wide {
+                let (gap, after) = rest.split_first_chunk::<2>().ok_or(ENDS)?;
+                rest = after;
+                match u16::from_le_bytes(*gap) {
+                    u16::MAX => {
+                        let (gap, after) = rest.split_first_chunk::<4>().ok_or(ENDS)?;
+                        rest = after;
+                        u32::from_le_bytes(*gap)
+                    }
+                    gap => u32::from(gap),
+                }
+            } else {
+                let (gap, after) = rest.split_first().ok_or(ENDS)?;
+                rest = after;
+                u32::from(*gap)
+            };
+            let ordinal = next + u64::from(gap);
+            next = ordinal + 1;
+            take(ordinal, at);
+        }
+        if rest.is_empty() { Ok(()) } else { Err("bytes between gaps and weights") }
+    }
+
+    /// The weight at a place of the row; 0 beyond its end.
+    #[inline]
+    pub(super) fn weight(&self, at: usize) -> f32 {
+        match self.weights {
+            RowWeights::F16(values) => {
+                values.get(at).map_or(0.0, |&bytes| f16::from_le_bytes(bytes).to_f32())
+            }
+            RowWeights::F32(values) => {
+                values.get(at).map_or(0.0, |&bytes| f32::from_le_bytes(bytes))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round(ordinals: &[u32], kept: Weights) -> Vec<u8> {
+        let weights: Vec<f32> = (0..ordinals.len()).map(|w| (w % 512 + 1) as f32 * 0.25).collect();
+        let mut bytes = Vec::new();
+        encode(ordinals.iter().copied(), &weights, kept, &mut bytes);
+        let row = RowView::new(&bytes, kept).unwrap().unwrap();
+        let mut back = Vec::new();
+        row.each(|ordinal, at| back.push((ordinal, row.weight(at)))).unwrap();
+        let put: Vec<_> = ordinals.iter().map(|&o| u64::from(o)).zip(weights).collect();
+        assert_eq!(back, put);
+        bytes
+    }
+
+    #[test]
+    fn gaps_of_every_width() {
+        let edges = [0, 255, 256, 511, 768, 66_302, 131_838, 131_839, 400_000, u32::MAX];
+        assert_eq!(round(&edges[..2], Weights::F16).len(), 2 + 1 + 2 + 4);
+        round(&edges, Weights::F32);
+        round(&[u32::MAX], Weights::F16);
+        let all: Vec<u32> = (0..65_536).collect();
+        assert_eq!(round(&all, Weights::F16).len(), 2 + 8192 + 65_536 * 3);
+    }
+
+    #[test]
+    fn an_absent_row_is_no_bytes() {
+        let mut bytes = Vec::new();
+        encode([].into_iter(), &[], Weights::F16, &mut bytes);
+        assert!(bytes.is_empty() && RowView::new(&bytes, Weights::F16).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_cut_is_noticed() {
+        let bytes = round(&[1, 300, 301, 90_000], Weights::F16);
+        for cut in 1..bytes.len() {
+            let read = RowView::new(&bytes[..cut], Weights::F16)
+                .and_then(|row| row.unwrap().each(|_, _| ()));
+            assert!(read.is_err(), "cut to {cut}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_round_trip(set in prop::collection::btree_set(0u32..200_000, 1..300)) {
+            let ordinals: Vec<u32> = set.into_iter().collect();
+            round(&ordinals, Weights::F16);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            for kept in [Weights::None, Weights::F16, Weights::F32] {
+                if let Ok(Some(row)) = RowView::new(&bytes, kept) {
+                    let mut last = None;
+                    let _ = row.each(|ordinal, at| {
+                        assert!(last < Some(ordinal));
+                        last = Some(ordinal);
+                        let _ = row.weight(at);
+                    });
+                }
+            }
+        }
+    }
+}

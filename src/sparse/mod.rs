@@ -1,0 +1,35 @@
+//! The inverted index over learned sparse vectors, with each document's own vector beside it.
+//!
+//! Two tiers, so that search can be fast and still be right. The first is the **inverted index**:
+//! per term the documents that hold it and 8-bit [impacts](crate::codec::impact), in windows of
+//! 4,096 documents, summed as integers. The second is the **forward rows**: each document's terms
+//! and weights. The integer sums, whose error is bounded ([`bound`]), say which documents can
+//! still be in the answer; forward rows give those their score. The answer is therefore the true
+//! top k of the stored weights, and the integers never show.
+//!
+//! `layout` names what is on disk, `column` gathers, `build` and `write` produce it, `index` and
+//! `directory` read it, `query` and `bound` prepare a query, `search` runs it, `verify` walks
+//! everything.
+
+mod bound;
+mod build;
+mod candidates;
+mod column;
+mod directory;
+mod forward;
+mod index;
+mod layout;
+mod query;
+mod score;
+mod search;
+mod transpose;
+mod verify;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use column::SparseColumn;
+pub(crate) use index::{Exactness, SparseIndex};
+pub(crate) use query::SparseQuery;
+pub(crate) use search::SparseScratch;

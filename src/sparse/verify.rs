@@ -1,0 +1,151 @@
+//! The semantic walk: whether every number of the field means what the format says, checksums
+//! aside.
+
+use crate::error::Result;
+
+use super::directory::{DirectoryView, Form, Term};
+use super::index::{Rows, SparseIndex};
+use super::layout::WINDOW_BITS;
+use super::transpose::WindowRows;
+use super::write::largest;
+
+impl SparseIndex {
+    /// Walks everything: terms ascend, postings of a term lie end to end with those before, ascend
+    /// and stay inside the segment, maxima and k-th impacts are those of the postings, rows lie end
+    /// to end, weights are finite and above zero, and each row has exactly the postings that the
+    /// inverted index has of its document.
+    ///
+    /// # Errors
+    /// `Corrupt` at the first thing that does not hold.
+    pub(crate) fn verify(&self) -> Result<()> {
+        let postings = self.postings_view();
+        if !postings.term_ids().is_sorted_by(|a, b| a < b) {
+            return Err(self.corrupt("term ids do not ascend"));
+        }
+        self.verify_directory(&postings)?;
+        let mut windows = WindowRows::new(postings)?;
+        let rows = self.rows_view();
+        if let Some(rows) = &rows {
+            self.verify_places(rows)?;
+        }
+        let mut found = 0u64;
+        while windows.advance()? {
+            for (doc, held) in windows.rows() {
+                found += u64::from(!held.is_empty());
+                if let Some(rows) = &rows {
+                    verify_row(&windows, rows, doc, held)?;
+                }
+            }
+        }
+        if found != u64::from(self.head().rows) {
+            return Err(self.corrupt("another number of rows"));
+        }
+        Ok(())
+    }
+
+    /// Entries one by one, and that they use up the sections in order.
+    fn verify_directory(&self, postings: &DirectoryView<'_>) -> Result<()> {
+        let (mut lists, mut list_first, mut tiny_first) = (0usize, 0u64, 0u64);
+        for (ordinal, entry) in self.directory().entries.iter().enumerate() {
+            let term = postings.term(ordinal)?;
+            let corrupt = |what: &str| Err(postings.bad_entry(ordinal, what));
+            let next = match term.form {
+                Form::List { slot, .. } => {
+                    if slot != lists {
+                        return corrupt("list out of its order");
+                    }
+                    lists += 1;
+                    &mut list_first
+                }
+                Form::Tiny { .. } => &mut tiny_first,
+            };
+            if entry.first != *next {
+                return corrupt("postings do not follow those before");
+            }
+            *next += u64::from(entry.docs);
+            if entry.reserved != 0 || (matches!(term.form, Form::Tiny { .. }) && entry.slot != 0) {
+                return corrupt("reserved bytes are not zero");
+            }
+            let impacts = verify_postings(postings, &term)?;
+            if impacts.contains(&0) {
+                return corrupt("posting with impact 0");
+            }
+            if largest(&impacts) != (term.max, term.kth) {
+                return corrupt("largest impacts are not those of the postings");
+            }
+        }
+        if lists != self.head().lists as usize
+            || tiny_first != self.head().tiny_postings
+            || list_first + tiny_first != self.head().postings
+        {
+            return Err(self.corrupt("counts are not those of the terms"));
+        }
+        Ok(())
+    }
+
+    /// That rows use up their section in order.
+    fn verify_places(&self, rows: &Rows<'_>) -> Result<()> {
+        let bases = rows.bases();
+        let ends_of = |window: usize| rows.ends().chunks(1 << WINDOW_BITS).nth(window);
+        let mut at = 0u64;
+        for (window, &base) in bases.iter().enumerate() {
+            let ends = ends_of(window).unwrap_or_default();
+            if base != at || !ends.is_sorted() {
+                return Err(self.corrupt("rows do not lie end to end"));
+            }
+            at += u64::from(ends.last().copied().unwrap_or(0));
+        }
+        if at != rows.len() as u64 {
+            return Err(self.corrupt("bytes after the last row"));
+        }
+        Ok(())
+    }
+}
+
+/// The impacts of a term, its runs starting at 0, following each other and agreeing with their
+/// maxima. That documents ascend is checked where windows are read.
+fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<Vec<u8>> {
+    match term.form {
+        Form::Tiny { first } => Ok(postings.tiny(term, first).1.to_vec()),
+        Form::List { slot, start } => {
+            let mut impacts = Vec::with_capacity(term.docs as usize);
+            for (window, &max) in postings.maxima(slot).iter().enumerate() {
+                let run = postings.run(term, slot, start, window)?;
+                if run.impacts.iter().copied().max().unwrap_or(0) != max {
+                    return Err(postings.bad_local(slot, window));
+                }
+                impacts.extend_from_slice(run.impacts);
+            }
+            // Runs end at the term's last posting: with all of them read, they began at its first.
+            if impacts.len() != term.docs as usize {
+                return Err(postings.bad_local(slot, 0));
+            }
+            Ok(impacts)
+        }
+    }
+}
+
+/// That a row has exactly these postings.
+fn verify_row(
+    windows: &WindowRows<'_>,
+    rows: &Rows<'_>,
+    doc: u32,
+    held: &[(u32, u8)],
+) -> Result<()> {
+    let Some(view) = rows.row(doc)? else {
+        if held.is_empty() {
+            return Ok(());
+        }
+        return Err(rows.corrupt(doc, "no row, but postings"));
+    };
+    let mut agrees = view.count() == held.len();
+    view.each(|ordinal, at| {
+        let weight = view.weight(at);
+        agrees &= weight.is_finite() && weight > 0.0;
+        agrees &= held.get(at).is_some_and(|&(posted, impact)| {
+            u64::from(posted) == ordinal && windows.scale(posted).impact(weight) == impact
+        });
+    })
+    .map_err(|what| rows.corrupt(doc, what))?;
+    if agrees { Ok(()) } else { Err(rows.corrupt(doc, "not the postings of the document")) }
+}
