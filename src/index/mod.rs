@@ -3,11 +3,13 @@
 
 pub(crate) mod commit;
 mod document;
+mod info;
 pub(crate) mod manifest;
 mod snapshot;
 mod writer;
 
 pub use document::{Hit, Hits, StoredDocument};
+pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo};
 pub use snapshot::Snapshot;
 pub use writer::{IndexWriter, WriterOptions};
 
@@ -199,6 +201,11 @@ impl Index {
     /// As [`Snapshot::contains`].
     pub fn contains(&self, key: impl Into<Key>) -> Result<bool> {
         self.snapshot().contains(key)
+    }
+
+    /// What the current snapshot consists of: counts, fields, and the bytes of every section.
+    pub fn info(&self) -> IndexInfo {
+        self.snapshot().info()
     }
 
     /// Reads every byte that the current snapshot reaches: all checksums and padding, then the
