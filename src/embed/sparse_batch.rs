@@ -222,7 +222,11 @@ fn row_offsets(field: &str, rows: Ints<'_>, count: usize) -> Result<Vec<usize>, 
 }
 
 /// Offsets of a ragged batch: from 0 to `total`, never backwards.
-fn offsets(field: &str, indptr: Ints<'_>, total: usize) -> Result<Vec<usize>, InputError> {
+pub(super) fn offsets(
+    field: &str,
+    indptr: Ints<'_>,
+    total: usize,
+) -> Result<Vec<usize>, InputError> {
     let mut ends = Vec::with_capacity(indptr.len());
     let mut last = 0usize;
     for i in 0..indptr.len() {
