@@ -121,7 +121,7 @@ fn damages(good: &[u8], step: usize, mut check: impl FnMut(&[u8], String)) {
     for a in 0..blocks {
         for b in a + 1..blocks {
             let (x, y) = (a * 64..a * 64 + 64, b * 64..b * 64 + 64);
-            if good[x.clone()] == good[y.clone()] || (a * blocks + b) % step != 0 {
+            if good[x.clone()] == good[y.clone()] || !(a * blocks + b).is_multiple_of(step) {
                 continue;
             }
             bad[x.clone()].copy_from_slice(&good[y.clone()]);
