@@ -91,6 +91,11 @@ pub(crate) fn terms(draw: &mut Draw, most: usize) -> Terms {
 fn row(draw: &mut Draw, field: &Tokens, out: &mut Vec<f32>) {
     let dim = field.dim;
     let checked = field.normalization == Normalization::Checked;
+    if field.normalization == Normalization::AsIs && draw.one_in(12) {
+        // 127 steps of a half, and every second one a tie between two codes.
+        let quarters = (0..dim).map(|at| if at == 0 { 63.5 } else { at as f32 * 0.25 });
+        return out.extend(quarters);
+    }
     if draw.one_in(2) {
         let mut axis = vec![0.0; dim];
         axis[draw.below(3)] = draw.pick(&[1.0, -1.0]);
