@@ -19,6 +19,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => seed.prop_map(Op::Upsert),
         4 => seed.prop_map(Op::Delete),
         3 => seed.prop_map(Op::Batch),
+        1 => seed.prop_map(Op::Spill),
         2 => seed.prop_map(Op::Commit),
         1 => Just(Op::Rollback),
         1 => Just(Op::Reopen),
@@ -62,6 +63,7 @@ fn a_long_game() {
                 ops.push(Op::Delete(draw.next()));
             }
             match round {
+                2 => ops.extend([Op::Spill(draw.next()), Op::Upsert(draw.next()), Op::Commit(1)]),
                 3 => ops.push(Op::Rollback),
                 5 => ops.push(Op::Reopen),
                 _ => ops.push(Op::Commit(draw.next())),

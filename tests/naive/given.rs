@@ -250,9 +250,12 @@ impl Ask {
                 query = query.candidates(*candidates);
             }
         }
-        if let Some(test) = &self.test {
-            query = query.filter(test.filter(fields));
-        }
+        query = match &self.test {
+            // A second filter narrows the first.
+            Some(Test::And(a, b)) => query.filter(a.filter(fields)).filter(b.filter(fields)),
+            Some(test) => query.filter(test.filter(fields)),
+            None => query,
+        };
         Ok(query.top(self.top).exact())
     }
 

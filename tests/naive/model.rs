@@ -65,8 +65,14 @@ impl Model {
         self.live.remove(key).is_some()
     }
 
-    /// Writes what is pending as one segment; fields without forward rows get their impacts.
+    /// What is pending is shown.
     pub(crate) fn commit(&mut self) {
+        self.spill();
+        self.committed.clone_from(&self.live);
+    }
+
+    /// Writes what is pending as one segment; fields without forward rows get their impacts.
+    pub(crate) fn spill(&mut self) {
         for (at, field) in self.fields.sparse.iter().enumerate() {
             if field.forward != Forward::None {
                 continue;
@@ -86,7 +92,6 @@ impl Model {
             }
         }
         self.live.values_mut().for_each(|stored| stored.pending = false);
-        self.committed.clone_from(&self.live);
     }
 
     pub(crate) fn rollback(&mut self) {

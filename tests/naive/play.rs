@@ -4,13 +4,15 @@ use std::path::Path;
 
 use lateen::{Error, Index, IndexWriter, KernelLevel, Key};
 
-use super::given::Columns;
+use super::given::{Ask, Columns};
 use super::make::{Draw, ask, document, key};
 use super::model::Model;
 use super::{Fields, check};
 
 /// How many keys there are to choose from.
 const KEYS: usize = 60;
+/// What a writer's memory holds: more than all documents of a game but the large ones.
+const MEMORY: usize = 4 << 20;
 
 /// A change; the number seeds what it needs.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(crate) enum Op {
     Delete(u64),
     /// A batch, added or put in place of what is there.
     Batch(u64),
+    /// A document so large that memory is full and a segment is written, not yet committed.
+    Spill(u64),
     Commit(u64),
     Rollback,
     /// The writer is dropped, with what it has not committed, and opened again.
@@ -35,12 +39,15 @@ struct Game<'a> {
     known: Vec<Key>,
     /// How many queries after a commit.
     asks: usize,
+    /// A reader of the commit before, with what it must find.
+    before: Option<(Index, Model)>,
 }
 
 /// Plays all changes, then one commit more.
 pub(crate) fn play(fields: &Fields, path: &Path, ops: &[Op], asks: usize) {
     let kind = fields.schema.key_kind();
-    let writer = IndexWriter::create(path, fields.schema.clone()).unwrap();
+    let options = IndexWriter::options().memory(MEMORY);
+    let writer = options.create(path, fields.schema.clone()).unwrap();
     let mut game = Game {
         fields,
         path,
@@ -48,11 +55,17 @@ pub(crate) fn play(fields: &Fields, path: &Path, ops: &[Op], asks: usize) {
         model: Model::new(fields),
         known: (0..KEYS).map(|at| key(kind, at)).collect(),
         asks,
+        before: None,
     };
     for op in ops {
         game.take(op);
     }
     game.take(&Op::Commit(ops.len() as u64));
+    let packed = path.with_extension("packed");
+    Index::open(path).unwrap().pack(&packed).unwrap();
+    let index = Index::open(&packed).unwrap();
+    index.verify().unwrap();
+    game.holds(&index, &game.model, &game.asked(ops.len() as u64), "packed");
 }
 
 impl Game<'_> {
@@ -88,6 +101,16 @@ impl Game<'_> {
                 assert_eq!(was, self.model.delete(&key), "{key}");
             }
             Op::Batch(seed) => self.batch(*seed),
+            Op::Spill(seed) => {
+                let mut draw = Draw::new(*seed);
+                let key = draw.pick(&self.known);
+                let mut given = document(&mut draw, self.fields);
+                given.payload = Some(vec![b'x'; MEMORY]);
+                let fields = self.fields;
+                self.writer().upsert(&given.document(&key, fields).unwrap()).unwrap();
+                self.model.put(&key, &given);
+                self.model.spill();
+            }
             Op::Commit(seed) => {
                 self.writer().commit().unwrap();
                 self.model.commit();
@@ -99,7 +122,8 @@ impl Game<'_> {
             }
             Op::Reopen => {
                 self.writer = None;
-                self.writer = Some(IndexWriter::open(self.path).unwrap());
+                let options = IndexWriter::options().memory(MEMORY);
+                self.writer = Some(options.open(self.path).unwrap());
                 self.model.rollback();
                 self.model.zeros = 0;
             }
@@ -141,18 +165,34 @@ impl Game<'_> {
         }
     }
 
-    /// Holds the commit to the model, with every kernel that this CPU has.
-    fn check(&mut self, seed: u64) {
+    fn asked(&self, seed: u64) -> Vec<Ask> {
         let mut draw = Draw::new(seed ^ 0x5eed);
-        let asks: Vec<_> = (0..self.asks).map(|_| ask(&mut draw, self.fields)).collect();
+        (0..self.asks).map(|_| ask(&mut draw, self.fields)).collect()
+    }
+
+    /// Holds an index to a model.
+    fn holds(&self, index: &Index, model: &Model, asks: &[Ask], what: &str) {
+        check::documents(index, model, self.fields, &self.known);
+        for ask in asks {
+            check::answer(index, model, self.fields, ask, what);
+        }
+    }
+
+    /// Holds the commit to the model, with every kernel that this CPU has; and a reader of the
+    /// commit before to what was then, until it looks again.
+    fn check(&mut self, seed: u64) {
+        let asks = self.asked(seed);
         for level in KernelLevel::available() {
             let index = Index::options().kernel(level).open(self.path).unwrap();
-            check::documents(&index, &self.model, self.fields, &self.known);
-            for ask in &asks {
-                check::answer(&index, &self.model, self.fields, ask, &level.to_string());
-            }
+            self.holds(&index, &self.model, &asks, &level.to_string());
+        }
+        let few = &asks[..asks.len().min(5)];
+        if let Some((index, model)) = &self.before {
+            self.holds(index, model, few, "the commit before");
+            index.refresh().unwrap();
+            self.holds(index, &self.model, few, "refreshed");
         }
         let index = self.writer().reader().unwrap();
-        assert_eq!(index.len(), self.model.committed.len() as u64);
+        self.before = Some((index, self.model.clone()));
     }
 }
