@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use half::f16;
 use lateen::{
-    Certainty, Hits, Index, IndexWriter, KernelLevel, Key, KeyKind, OpenMode, Query, WriterOptions,
+    Batch, Certainty, Document, Forward, Hits, Index, IndexWriter, KernelLevel, Key, KeyKind,
+    Normalization, OpenMode, Query, Rows, SparseBatch, SparseVector, TokenBatch, TokenCodec,
+    TokenMatrix, WriterOptions,
 };
 use naive::Fields;
 use naive::given::{Columns, Given};
@@ -194,4 +197,80 @@ fn packing_gives_the_same_bytes() {
     Index::open(&path).unwrap().pack(&first).unwrap();
     Index::open(&first).unwrap().pack(&second).unwrap();
     assert!(fs::read(&first).unwrap() == fs::read(&second).unwrap());
+}
+
+/// One document with its vectors in every form that producers emit: what is written is the same.
+#[test]
+fn forms_of_the_same_vectors_write_the_same_bytes() {
+    let fields = Fields::some(
+        KeyKind::U64,
+        &[Forward::Auto],
+        &[(16, TokenCodec::F16, Normalization::AsIs), (8, TokenCodec::Int8, Normalization::AsIs)],
+    );
+    let (sparse, f16_field, int8_field) =
+        (&fields.sparse[0].field, &fields.tokens[0].field, &fields.tokens[1].field);
+    // Numbers that all forms can hold.
+    let (ids, weights) = ([700u16, 3, 9], [0.5f32, 1.25, 2.0]);
+    let halves = weights.map(f16::from_f32);
+    let pairs: Vec<(u32, f32)> = ids.iter().map(|&id| id.into()).zip(weights).collect();
+    let codes: Vec<i8> = (0..32).map(|at| (at * 37 % 251 - 125) as i8).collect();
+    let values: Vec<f32> = codes.iter().map(|&code| f32::from(code) / 64.0).collect();
+    let half_values: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+    let scales = [1.0 / 64.0; 4];
+
+    let wide = ids.map(u32::from);
+    let (of_u64, of_i32, of_i64) = (ids.map(u64::from), ids.map(i32::from), ids.map(i64::from));
+    let vectors = [
+        SparseVector::pairs(&pairs),
+        SparseVector::new(&ids, &weights),
+        SparseVector::new(&wide, &halves),
+        SparseVector::new(&of_u64, &weights),
+        SparseVector::new(&of_i32, &halves),
+        SparseVector::new(&of_i64, &weights),
+    ];
+    let all_rows = |dim: usize| -> [Rows<'_>; 3] {
+        let scales = &scales[..32 / dim];
+        [Rows::F32(&values), Rows::F16(&half_values), Rows::I8 { codes: &codes, scales }]
+    };
+    let written = |add: &dyn Fn(&mut IndexWriter)| {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("index");
+        let mut writer = IndexWriter::create(&path, fields.schema.clone()).unwrap();
+        add(&mut writer);
+        writer.commit().unwrap();
+        files(&path)
+    };
+    let document = |vector: SparseVector<'_>, form: usize| {
+        written(&|writer| {
+            let document = Document::new(5u64).sparse(sparse, vector).unwrap();
+            let document = document
+                .tokens(f16_field, TokenMatrix::new(all_rows(16)[form], 16))
+                .unwrap()
+                .tokens(int8_field, TokenMatrix::new(all_rows(8)[form], 8))
+                .unwrap();
+            writer.add(&document).unwrap();
+        })
+    };
+    let want = document(vectors[0], 0);
+    for (at, &vector) in vectors.iter().enumerate() {
+        assert!(document(vector, at % 3) == want, "sparse form {at}");
+    }
+    let list = [pairs.clone()];
+    let batches = [
+        SparseBatch::pairs(&list),
+        SparseBatch::csr(&[0u16, 3], &wide, &weights),
+        SparseBatch::coo(&[0i32, 0, 0], &ids, &halves, 1),
+    ];
+    for (at, rows) in batches.iter().enumerate() {
+        let flat = written(&|writer| {
+            let batch = Batch::new([5u64]).sparse(sparse, rows).unwrap();
+            let batch = batch
+                .tokens(f16_field, &TokenBatch::flat(all_rows(16)[at], &[2i64], 16))
+                .unwrap()
+                .tokens(int8_field, &TokenBatch::flat(all_rows(8)[at], &[4u16], 8))
+                .unwrap();
+            writer.add_batch(&batch).unwrap();
+        });
+        assert!(flat == want, "batch form {at}");
+    }
 }
