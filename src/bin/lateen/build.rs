@@ -95,20 +95,19 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
 
     let info = Index::open(&args.out)?.info();
     let seconds = start.elapsed().as_secs_f64();
-    let rate = format!("{:.0}", info.documents as f64 / seconds.max(1e-9));
-    let mut report = format!(
-        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({} documents/s)\n",
+    let rate = info.documents as f64 / seconds.max(1e-9);
+    let dropped = match zeros {
+        0 => String::new(),
+        _ => format!("{} weights of zero were dropped\n", text::count(zeros)),
+    };
+    Ok(format!(
+        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}",
         args.out.display(),
         text::count(info.documents),
         info.segments.len(),
         if info.segments.len() == 1 { "" } else { "s" },
         text::bytes(info.bytes()),
-        text::count(rate.parse().unwrap_or(0)),
-    );
-    if zeros > 0 {
-        report += &format!("{} weights of zero were dropped\n", text::count(zeros));
-    }
-    Ok(report)
+    ))
 }
 
 /// The fields of the index, by what the set has.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use lateen::Error;
 
@@ -53,6 +54,12 @@ impl Failure {
             }
             _ => error.into(),
         }
+    }
+
+    /// A failure of an index. Its files have names that say little without its own.
+    pub(crate) fn index(path: &Path, error: Error) -> Self {
+        let (place, failure) = (path.display().to_string(), Self::from(error));
+        if failure.message.starts_with(&place) { failure } else { failure.at(place) }
     }
 
     /// Arguments that were not understood. The parser explains over several lines, with a reminder

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 /// Looks; gives a description, or JSON.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
-    let info = Index::open(&args.index)?.info();
+    let info = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?.info();
     if args.json {
         return Ok(format!("{:#}\n", as_json(&info)));
     }
@@ -33,16 +33,17 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
 
 fn as_text(info: &IndexInfo, path: &Path) -> String {
     let form = if path.is_dir() { "directory" } else { "packed file" };
-    let mut report = format!(
-        "index       {} ({form})\ndocuments   {} ({} deleted)\nsegments    {}\ncommit      {}\n\
-         bytes       {}\n\n",
-        path.display(),
-        text::count(info.documents),
-        text::count(info.deleted),
-        info.segments.len(),
-        info.commit,
-        text::count(info.bytes()),
-    );
+    let mut report = text::facts(&[
+        ("index", format!("{} ({form})", path.display())),
+        (
+            "documents",
+            format!("{} ({} deleted)", text::count(info.documents), text::count(info.deleted)),
+        ),
+        ("segments", text::count(info.segments.len() as u64)),
+        ("commit", text::count(info.commit)),
+        ("bytes", text::count(info.bytes())),
+    ]);
+    report.push('\n');
     let fields: Vec<Vec<String>> = info
         .fields
         .iter()

@@ -61,7 +61,7 @@ A command that fails writes one line to standard error.";
 /// that reads takes either.
 #[derive(Debug, Parser)]
 #[command(name = "lateen", version, term_width = 80, after_help = EXIT_CODES)]
-#[command(disable_help_subcommand = true, subcommand_required = true)]
+#[command(disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -93,7 +93,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
         Ok(cli) => cli,
         Err(error) => match error.kind() {
             UsageKind::DisplayHelp | UsageKind::DisplayVersion => return Ok(error.to_string()),
-            UsageKind::MissingSubcommand => {
+            UsageKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 write_report(&Cli::command().render_help().to_string())?;
                 return Err(Failure::new(Code::Usage, "no command given"));
             }
@@ -141,15 +141,12 @@ mod tests {
     fn every_help_fits_in_80_columns() {
         let mut command = Cli::command();
         command.build();
-        let helps = std::iter::once(command.render_long_help())
-            .chain(command.clone().get_subcommands_mut().map(clap::Command::render_long_help));
-        let mut count = 0;
-        for help in helps {
-            for line in help.to_string().lines() {
-                assert!(line.chars().count() <= 80, "{line}");
-            }
-            count += 1;
+        let mut helps = vec![command.render_long_help()];
+        helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
+        assert_eq!(helps.len(), 7);
+        let text: String = helps.iter().map(ToString::to_string).collect();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
         }
-        assert_eq!(count, 7);
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 /// Packs; gives the size.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
-    let index = Index::open(&args.index)?;
+    let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     index.pack(&args.file)?;
     let metadata = std::fs::metadata(&args.file)
         .map_err(|error| Failure::io("read", args.file.display(), &error))?;

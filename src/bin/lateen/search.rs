@@ -17,11 +17,17 @@ use crate::text;
 /// Queries handed to the threads at once.
 const CHUNK: usize = 1024;
 
+const USAGE: &str = "\
+lateen search <INDEX> --set <DIR> --mode <MODE> --top <K> --run <FILE>
+           [--exact | --effort <E> | --recall <R>]
+           [--candidates <N>] [--threads <N>]";
+
 /// Search an index with the queries of an embedding set
 ///
 /// Writes a TREC run, a line per hit: `query Q0 document rank score lateen`. Scores have nine
 /// significant digits, so equal answers are equal files.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
     index: PathBuf,
@@ -83,7 +89,7 @@ fn number(text: &str) -> Option<f32> {
 
 /// Searches and writes the run; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
-    let index = Index::open(&args.index)?;
+    let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
     let planner = Planner::new(&index, args)?;
@@ -98,7 +104,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             planner.query(&query).map_err(|failure| failure.at(set.dir().display()))?,
         ));
         if chunk.len() == CHUNK || at + 1 == queries.len() {
-            answers.search(&index, &chunk, args.threads)?;
+            answers
+                .search(&index, &chunk, args.threads)
+                .map_err(|error| Failure::index(&args.index, error))?;
             bar.add(chunk.len());
             chunk.clear();
         }
@@ -186,7 +194,7 @@ impl Answers {
         index: &Index,
         chunk: &[(&str, Query)],
         threads: usize,
-    ) -> Result<(), Failure> {
+    ) -> lateen::Result<()> {
         let start = Instant::now();
         let mut found = Vec::with_capacity(chunk.len());
         if threads == 1 {
@@ -206,15 +214,14 @@ impl Answers {
         Ok(())
     }
 
-    fn take(&mut self, id: &str, hits: &Hits) -> Result<(), Failure> {
+    fn take(&mut self, id: &str, hits: &Hits) -> lateen::Result<()> {
         self.queries += 1;
         self.certified += usize::from(hits.certified());
         let scored = || hits.iter().filter(|hit| hit.score().is_finite());
         let count = scored().count();
         self.hits += count as u64;
         self.unscored += (hits.len() - count) as u64;
-        self.run.push(id, scored().map(|hit| (hit.key().to_string(), hit.score())))?;
-        Ok(())
+        self.run.push(id, scored().map(|hit| (hit.key().to_string(), hit.score())))
     }
 
     fn summary(mut self) -> String {
@@ -238,7 +245,7 @@ impl Answers {
             let what = "hits without token rows, not in the run";
             lines.push(("left out", format!("{} {what}", text::count(self.unscored))));
         }
-        lines.iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect()
+        text::facts(&lines)
     }
 }
 

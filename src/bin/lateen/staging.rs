@@ -108,10 +108,7 @@ fn replaceable(out: &Path, force: bool) -> Result<Option<File>, Failure> {
     if !is_ours(out)? {
         return exists("exists and is no Lateen index: not replaced; remove it first");
     }
-    take_lock(out)?.ok_or_else(|| {
-        let what = format!("{}: locked by another writer; wait until it has ended", out.display());
-        Failure::new(Code::Locked, what)
-    })
+    take_lock(out, "locked by another writer")
 }
 
 /// Whether a path holds nothing but an index, whole or damaged: what may be deleted.
@@ -133,27 +130,34 @@ fn is_ours(path: &Path) -> Result<bool, Failure> {
 
 /// Whether a file has a name that index directories use.
 fn is_index_file(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
-    name == LOCK
-        || name.starts_with("manifest-")
-        || (name.starts_with("seg-") && name.ends_with(".seg"))
-        || (name.starts_with("del-") && name.ends_with(".del"))
+    let between = |name: &str, start, end| {
+        name.strip_prefix(start).is_some_and(|rest| rest.strip_suffix(end).is_some())
+    };
+    name.to_str().is_some_and(|name| {
+        name == LOCK
+            || name.starts_with("manifest-")
+            || between(name, "seg-", ".seg")
+            || between(name, "del-", ".del")
+    })
 }
 
-/// The lock of an index directory: outer `None` while another process has it, inner `None` where
-/// there is nothing to lock.
-fn take_lock(path: &Path) -> Result<Option<Option<File>>, Failure> {
+/// Takes the lock of an index directory, if it has one; `busy` is what to say where another
+/// process has it.
+fn take_lock(path: &Path, busy: &str) -> Result<Option<File>, Failure> {
     let place = path.join(LOCK);
     let file = match File::options().read(true).write(true).open(&place) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Some(None));
+            return Ok(None);
         }
         Err(error) => return Err(Failure::io("open", place.display(), &error)),
     };
     match file.try_lock() {
-        Ok(()) => Ok(Some(Some(file))),
-        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            let what = format!("{}: {busy}; wait until it has ended", path.display());
+            Err(Failure::new(Code::Locked, what))
+        }
         Err(TryLockError::Error(error)) => Err(Failure::io("lock", place.display(), &error)),
     }
 }
@@ -167,11 +171,7 @@ fn clear(path: &Path) -> Result<(), Failure> {
     if !fs::symlink_metadata(path).map_err(refused)?.is_dir() {
         return fs::remove_file(path).map_err(refused);
     }
-    let Some(lock) = take_lock(path)? else {
-        let what = format!("{}: another build is running; wait until it has ended", path.display());
-        return Err(Failure::new(Code::Locked, what));
-    };
-    drop(lock);
+    drop(take_lock(path, "another build is running")?);
     if !is_ours(path)? {
         let what = format!("{}: in the way, and no index; remove it first", path.display());
         return Err(Failure::new(Code::Exists, what));

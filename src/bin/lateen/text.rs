@@ -30,6 +30,16 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// One fact a line: its name, then its value in a column of its own.
+pub(crate) fn facts(facts: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in facts {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<10}  {value}");
+    }
+    text
+}
+
 /// Rows as columns two spaces apart. Those whose heading starts with `>` stand to the right.
 pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let titles: Vec<&str> = heading.iter().map(|title| title.trim_start_matches('>')).collect();
@@ -43,7 +53,6 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for ((cell, width), title) in cells.zip(&widths).zip(heading) {
             let gap = if line.is_empty() { "" } else { "  " };
-            // Writing to a string does not fail.
             let _ = if title.starts_with('>') {
                 write!(line, "{gap}{cell:>width$}")
             } else {

@@ -21,8 +21,8 @@ pub(crate) struct Args {
 /// Checks; gives what was checked.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
-    let index = Index::open(&args.index)?;
-    index.verify()?;
+    let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
+    index.verify().map_err(|error| Failure::index(&args.index, error))?;
     let info = index.info();
     Ok(format!(
         "{}: sound: {} documents, {}, {:.2} s\n",
