@@ -10,7 +10,7 @@ use half::f16;
 use crate::docset::DocSet;
 use crate::error::{Fault, InputError, Result};
 use crate::id::DocId;
-use crate::kernel::tokens::KernelScratch;
+use crate::kernel::tokens::{Int8Rows, KernelScratch, select_one};
 use crate::kernel::{Kernels, prefetch};
 use crate::topk::TopK;
 
@@ -246,8 +246,7 @@ impl<'a> Run<'a> {
         self.for_each(docs, |_, rows| {
             let bound = match rows {
                 Some(TokenRows { coded: Coded::Int8(rows), bounds, .. }) => {
-                    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
-                    (self.kernels.tokens.select_int8)(self.query.lanes(), &rows, kernel, largest);
+                    self.select(&rows, scratch);
                     let norm = f16::from_bits(bounds.norm).to_f64();
                     self.query.upper_bound(&scratch.largest, norm)
                 }
@@ -255,6 +254,16 @@ impl<'a> Run<'a> {
             };
             scratch.bounds.push(bound);
         })
+    }
+
+    /// For each lane the largest integer dot product with a document's rows.
+    fn select(&self, rows: &Int8Rows<'_>, scratch: &mut TokenScratch) {
+        let (lanes, kernel) = (self.query.lanes(), &mut scratch.kernel);
+        match select_one(lanes, rows, kernel) {
+            // The other lanes have no rows, and so no part in the score.
+            Some(dot) => scratch.largest[0] = dot,
+            None => (self.kernels.tokens.select_int8)(lanes, rows, kernel, &mut scratch.largest),
+        }
     }
 
     /// Scores the shortlist in its order; `true` where a bound fell below the k-th score, so that

@@ -17,6 +17,7 @@
 
 mod query;
 mod rows;
+mod single;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -28,6 +29,7 @@ mod tests;
 
 pub(crate) use query::{FloatQuery, LaneQuery};
 pub(crate) use rows::{F16Rows, Int8Rows};
+pub(crate) use single::select_one;
 
 /// Query rows and document rows that the float kernels work on at a time.
 const TILE: usize = 4;
@@ -78,6 +80,14 @@ impl KernelScratch {
         if self.lines.len() < lines {
             self.lines.resize(lines, Line::default());
         }
+    }
+
+    /// A row of bytes.
+    ///
+    /// # Panics
+    /// As [`wide`](Self::wide).
+    fn bytes(&mut self) -> &mut [i8] {
+        bytemuck::must_cast_slice_mut::<Line, i8>(&mut self.lines)
     }
 
     /// A tile of four rows of `stride` floats, and the running maxima of `rows` query rows, four

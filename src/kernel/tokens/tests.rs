@@ -111,6 +111,9 @@ fn check(query: &[f32], codes: &[i8], dim: usize, f16: &F16Rows<'_>, int8: &Int8
         let mut out = vec![f32::NAN; lanes.out_len()];
         (kernels.select_int8)(&lanes, int8, &mut scratch, &mut out);
         assert_eq!(bits(&out[..lanes.rows()]), expect_lanes(codes, dim, int8), "lanes, {what}");
+        let one = select_one(&lanes, int8, &mut scratch).map(f32::to_bits);
+        let expected = expect_lanes(codes, dim, int8)[0];
+        assert_eq!(one, (lanes.rows() == 1 && int8.len() == 1).then_some(expected), "{what}");
     }
 }
 
@@ -140,6 +143,7 @@ fn every_query_size_and_document_length() {
         check_random(rows as u64, 8, rows, 16, 16);
     }
     check_random(1, 3, 1000, 8, 8);
+    check_random(2, 1, 1, 8, 8);
 }
 
 #[test]
@@ -147,6 +151,7 @@ fn every_dimension() {
     for dim in (8..=4096).step_by(8).filter(|dim| *dim < 300 || dim % 488 == 0 || *dim > 4070) {
         check_random(dim as u64, 5, 6, dim, dim);
         check_random(dim as u64, 13, 2, dim, dim);
+        check_random(dim as u64, 1, 1, dim, dim);
     }
 }
 
@@ -155,6 +160,7 @@ fn a_shorter_query_meets_the_first_components() {
     for (dim, stored) in [(8, 16), (64, 128), (24, 4096), (96, 128)] {
         check_random(7, 9, 13, dim, stored);
         check_random(8, 20, 3, dim, stored);
+        check_random(9, 1, 1, dim, stored);
     }
 }
 
