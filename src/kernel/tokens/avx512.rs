@@ -12,11 +12,26 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, Probes, TILE, TokenKernels, scan,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, Probes, TILE, TokenKernels,
+    scan,
 };
 
-pub(in crate::kernel) const KERNELS: TokenKernels =
-    TokenKernels { max_f16, max_int8, select_int8, dots_int8, raise, probe, quantise, flood };
+pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
+    max_f32,
+    max_f16,
+    max_int8,
+    select_int8,
+    dots_int8,
+    raise,
+    probe,
+    quantise,
+    flood,
+};
+
+fn max_f32(query: &FloatQuery, doc: &F32Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    // SAFETY: as in `max_f16`.
+    unsafe { max_f32_512(query, doc, scratch, out) }
+}
 
 fn max_f16(query: &FloatQuery, doc: &F16Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: this function is reached through the AVX-512 table alone, which `kernel::table`
@@ -73,6 +88,26 @@ fn flood(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
     }
     // SAFETY: as in `max_f16`.
     unsafe { with(table, lanes, ids) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn max_f32_512(
+    query: &FloatQuery,
+    doc: &F32Rows<'_>,
+    scratch: &mut KernelScratch,
+    out: &mut [f32],
+) {
+    let (tile, best) = scratch.tile(query);
+    best.fill(f32::NEG_INFINITY);
+    tile.fill(0.0);
+    for start in tiles(doc.len()) {
+        for (i, to) in tile.chunks_exact_mut(query.stride()).enumerate() {
+            let row = doc.row((start + i).min(doc.len() - 1));
+            to[..query.dim()].copy_from_slice(&row[..query.dim()]);
+        }
+        max_tile(query, tile, _mm512_set1_ps(1.0), best);
+    }
+    finish(best, &mut out[..query.out_len()]);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]

@@ -29,7 +29,7 @@ pub(super) mod portable;
 mod tests;
 
 pub(crate) use query::{FloatQuery, LaneQuery};
-pub(crate) use rows::{F16Rows, Int8Rows};
+pub(crate) use rows::{F16Rows, F32Rows, Int8Rows};
 pub(crate) use scan::Probes;
 pub(crate) use single::select_one;
 
@@ -45,6 +45,8 @@ const WIDE_ROWS: usize = 8;
 /// left in an unspecified state.
 #[derive(Debug)]
 pub(crate) struct TokenKernels {
+    /// For each query row the largest dot product with the document's f32 rows.
+    pub(crate) max_f32: fn(&FloatQuery, &F32Rows<'_>, &mut KernelScratch, out: &mut [f32]),
     /// For each query row the largest dot product with the document's f16 rows.
     pub(crate) max_f16: fn(&FloatQuery, &F16Rows<'_>, &mut KernelScratch, out: &mut [f32]),
     /// For each query row the largest scaled dot product with the document's int8 rows.

@@ -5,9 +5,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use wide::{f32x8, i32x4};
 
-use super::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, scan};
+use super::{F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, scan};
 
 pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
+    max_f32,
     max_f16,
     max_int8,
     select_int8,
@@ -17,6 +18,15 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     quantise: |values, factors, bytes| scan::quantise(values, factors, bytes),
     flood: |table, lanes, ids| scan::flood(table, lanes, ids),
 };
+
+fn max_f32(query: &FloatQuery, doc: &F32Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    let row_into = |row: usize, to: &mut [f32]| {
+        let dim = to.len();
+        to.copy_from_slice(&doc.row(row)[..dim]);
+        1.0
+    };
+    max_rows(query, 0..doc.len(), row_into, scratch, out);
+}
 
 fn max_f16(query: &FloatQuery, doc: &F16Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     let rows = doc.bits().chunks_exact(doc.dim());

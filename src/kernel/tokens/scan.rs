@@ -3,6 +3,10 @@
 //!
 //! All of it is comparisons and additions of neighbours, which every compiler turns into whole
 //! registers: each level compiles the same code for its own instructions.
+#![allow(
+    clippy::inline_always,
+    reason = "what is not inlined is compiled for the least CPU, not for its caller's instructions"
+)]
 
 /// Working state of [`probe`]: for each lane the best rows so far.
 #[derive(Debug, Default)]
@@ -105,7 +109,11 @@ pub(super) fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
         for ((value, factor), byte) in row.iter().zip(factors).zip(bytes) {
             // 2²³ is added: there floats are the integers, so the sum is rounded and its low byte
             // is the integer's. What is no number becomes zero, as `max` passes it over.
-            #[allow(clippy::cast_possible_truncation, reason = "the low byte is what is wanted")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::manual_clamp,
+                reason = "the low byte is what is wanted; `clamp` would keep what is no number"
+            )]
             let nearest = ((value * factor).max(0.0).min(255.0) + 8_388_608.0).to_bits() as u8;
             *byte = nearest;
         }

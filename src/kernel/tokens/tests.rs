@@ -106,6 +106,11 @@ fn check(query: &[f32], codes: &[i8], dim: usize, f16: &F16Rows<'_>, int8: &Int8
         let mut out = vec![f32::NAN; floats.out_len()];
         (kernels.max_f16)(&floats, f16, &mut scratch, &mut out);
         assert_eq!(bits(&out[..floats.rows()]), expect_f16(query, dim, f16), "f16, {what}");
+        let wide: Vec<f32> =
+            f16.bits().iter().map(|&bits| half::f16::from_bits(bits).to_f32()).collect();
+        let wide = F32Rows::new(&wide, f16.dim()).unwrap();
+        (kernels.max_f32)(&floats, &wide, &mut scratch, &mut out);
+        assert_eq!(bits(&out[..floats.rows()]), expect_f16(query, dim, f16), "f32, {what}");
         (kernels.max_int8)(&floats, int8, &mut scratch, &mut out);
         assert_eq!(bits(&out[..floats.rows()]), expect_int8(query, dim, int8), "int8, {what}");
         let mut out = vec![f32::NAN; lanes.out_len()];
