@@ -81,5 +81,39 @@ fn maxsim(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, maxsim);
+/// One query row against documents of one row: the tiles, and the dot product of SimSIMD.
+fn single(c: &mut Criterion) {
+    let count = 4096;
+    let codes: Vec<u8> = bytes(1, count * DIM).iter().map(|&code| code.max(1)).collect();
+    let scales = vec![0x1C00u16; count];
+    let query_codes: Vec<i8> =
+        bytes(3, DIM).iter().map(|&code| code.cast_signed().max(-127)).collect();
+    let query: Vec<f32> = query_codes.iter().map(|&code| f32::from(code) / 500.0).collect();
+    for level in KernelLevel::available() {
+        let mut bench = TokenBench::new(level, &query, &query_codes, DIM).unwrap();
+        let mut group = c.benchmark_group(format!("1 row/{level}"));
+        group.throughput(Throughput::Elements(count as u64));
+        group.sample_size(10);
+        group.warm_up_time(Duration::from_millis(100));
+        group.measurement_time(Duration::from_millis(400));
+        let docs = || codes.chunks_exact(DIM).zip(scales.chunks_exact(1));
+        group.bench_function("select_int8", |b| {
+            b.iter(|| {
+                for (codes, scales) in docs() {
+                    black_box(bench.select_int8(codes, scales));
+                }
+            });
+        });
+        group.bench_function("select_one", |b| {
+            b.iter(|| {
+                for (codes, scales) in docs() {
+                    black_box(bench.select_one(codes, scales));
+                }
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, maxsim, single);
 criterion_main!(benches);

@@ -102,11 +102,13 @@ pub use kernel::KernelLevel;
 #[doc(hidden)]
 pub use kernel::measure;
 pub use schema::{
-    BoolField, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint, Normalization,
-    Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec, TokenField,
-    TokenOptions, U64Field,
+    BoolField, Centroids, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint,
+    Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
+    TokenField, TokenOptions, U64Field,
 };
-pub use search::{Certainty, Effort, Explanation, Filter, Query, TermPart, TokenPart};
+pub use search::{
+    Certainty, Effort, Explanation, Filter, Query, Reranker, TermPart, TokenPart, maxsim,
+};
 pub use storage::OpenMode;
 
 /// The README's code is compiled with the documentation tests.

@@ -3,3 +3,4 @@
 pub(crate) mod f16;
 pub(crate) mod impact;
 pub(crate) mod int8;
+pub(crate) mod kmeans;

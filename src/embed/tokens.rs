@@ -138,6 +138,11 @@ impl<'a> TokenMatrix<'a> {
         self
     }
 
+    /// Components of a row, as said.
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
     /// Checks a document's matrix for a field; `None` where it has no rows.
     pub(crate) fn clean(&self, field: &TokenField) -> Result<Option<CleanTokens<'a>>, InputError> {
         self.clean_with(field, &mut Vec::new())

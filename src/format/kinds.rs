@@ -66,6 +66,13 @@ section_kinds! {
     TOKENS_SCALES = 131, required, "One f16 scale for each row of int8.";
     TOKENS_BOUNDS = 132, required, "One `RowBounds` per document.";
     TOKENS_SPANS = 133, required, "The text bytes of each row, start and end.";
+    TOKENS_CENTROID_HEAD = 134, required, "One `CentroidHead`.";
+    TOKENS_CENTROID_CODES = 135, required, "Centroids as int8 rows.";
+    TOKENS_CENTROID_SCALES = 136, required, "One f16 scale per centroid.";
+    TOKENS_CENTROID_IDS = 137, required, "The nearest centroid of each row.";
+    TOKENS_LIST_ENDS = 138, required, "Where each centroid's documents end.";
+    TOKENS_LISTS = 139, required, "The documents of each centroid, ascending.";
+    TOKENS_CURVE = 140, required, "Recall by effort, one `CurvePoint` each.";
     // 250–255: small containers
     TOMBSTONES = 250, required, "Deleted documents, a portable Roaring bitmap.";
     PACK_NAMES = 251, required, "The names of the packed files.";

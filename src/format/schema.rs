@@ -8,8 +8,8 @@ use super::Cursor;
 use crate::error::Result;
 use crate::limits::MAX_FIELDS;
 use crate::schema::{
-    FieldDef, FieldKind, Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseCodec,
-    SparseOptions, TokenCodec, TokenOptions,
+    Centroids, FieldDef, FieldKind, Forward, KeyKind, ModelFingerprint, Normalization, Schema,
+    SparseCodec, SparseOptions, TokenCodec, TokenOptions,
 };
 
 /// The encoding's own version.
@@ -55,6 +55,12 @@ pub(crate) fn encode_schema(schema: &Schema) -> Vec<u8> {
                     Normalization::Normalize => 2,
                     Normalization::AsIs => 3,
                 });
+                let centroids = match options.centroids {
+                    Centroids::Auto => 0,
+                    Centroids::Count(count) => count,
+                    Centroids::None => u32::MAX,
+                };
+                out.extend_from_slice(&centroids.to_le_bytes());
                 put_model(&mut out, options.model.as_ref());
             }
             FieldKind::Keyword => out.push(3),
@@ -170,5 +176,11 @@ fn token_options(from: &mut Cursor<'_>) -> Result<TokenOptions> {
         3 => Normalization::AsIs,
         other => return Err(from.corrupt(format!("normalisation {other}"))),
     };
-    Ok(TokenOptions { dim, codec, normalization, model: model(from)? })
+    let centroids = match from.u32()? {
+        0 => Centroids::Auto,
+        u32::MAX => Centroids::None,
+        count if count <= Centroids::MOST => Centroids::Count(count),
+        other => return Err(from.corrupt(format!("{other} centroids"))),
+    };
+    Ok(TokenOptions { dim, codec, normalization, centroids, model: model(from)? })
 }

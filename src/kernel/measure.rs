@@ -1,7 +1,7 @@
 //! The kernels for the benches of this crate, which see no more of it than any other program:
 //! no part of the public interface.
 
-use super::tokens::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery};
+use super::tokens::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, select_one};
 use super::{KernelLevel, Kernels, select};
 use crate::error::Result;
 
@@ -53,5 +53,11 @@ impl TokenBench {
             (self.kernels.tokens.select_int8)(&self.lanes, &doc, &mut self.scratch, &mut self.out);
         }
         &self.out
+    }
+
+    /// The integer dot product of the only query row with a document of one row.
+    pub fn select_one(&mut self, codes: &[u8], scales: &[u16]) -> Option<f32> {
+        let doc = Int8Rows::new(codes, scales, self.lanes.dim())?;
+        select_one(&self.lanes, &doc, &mut self.scratch)
     }
 }

@@ -10,7 +10,8 @@ pub use builder::SchemaBuilder;
 pub use field::{BoolField, F64Field, I64Field, KeywordField, SparseField, TokenField, U64Field};
 pub(crate) use field::{FieldDef, FieldKind, Handle};
 pub use options::{
-    Forward, ModelFingerprint, Normalization, SparseCodec, SparseOptions, TokenCodec, TokenOptions,
+    Centroids, Forward, ModelFingerprint, Normalization, SparseCodec, SparseOptions, TokenCodec,
+    TokenOptions,
 };
 
 use std::sync::Arc;

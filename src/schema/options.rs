@@ -37,6 +37,25 @@ pub enum TokenCodec {
     Int8,
 }
 
+/// Whether a segment's token rows get centroids, over which a search finds its candidates without
+/// looking at every document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Centroids {
+    /// One for every 64 rows, 65,536 at most, in segments that are large enough to gain from it:
+    /// from 32,768 rows and 1,024 documents on.
+    #[default]
+    Auto,
+    /// None: every search looks at every document.
+    None,
+    /// So many, 1 to 65,536, or as many as there are rows where those are fewer.
+    Count(u32),
+}
+
+impl Centroids {
+    /// Most centroids of a segment.
+    pub(crate) const MOST: u32 = 65_536;
+}
+
 /// What a token field promises about the length of its rows. It is stored: bounds rest on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Normalization {
@@ -114,6 +133,7 @@ pub struct TokenOptions {
     pub(crate) dim: usize,
     pub(crate) codec: TokenCodec,
     pub(crate) normalization: Normalization,
+    pub(crate) centroids: Centroids,
     pub(crate) model: Option<ModelFingerprint>,
 }
 
@@ -124,6 +144,7 @@ impl TokenOptions {
             dim,
             codec: TokenCodec::default(),
             normalization: Normalization::default(),
+            centroids: Centroids::default(),
             model: None,
         }
     }
@@ -146,6 +167,16 @@ impl TokenOptions {
     #[must_use]
     pub fn model(mut self, model: ModelFingerprint) -> Self {
         self.model = Some(model);
+        self
+    }
+
+    /// Whether segments get centroids, and how many; a count is held to 1 to 65,536.
+    #[must_use]
+    pub fn centroids(mut self, centroids: Centroids) -> Self {
+        self.centroids = match centroids {
+            Centroids::Count(count) => Centroids::Count(count.clamp(1, Centroids::MOST)),
+            other => other,
+        };
         self
     }
 

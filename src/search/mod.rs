@@ -3,6 +3,7 @@
 mod batch;
 mod explain;
 mod filter;
+mod maxsim;
 mod query;
 mod run;
 
@@ -10,6 +11,7 @@ pub(crate) use batch::search_batch;
 pub(crate) use explain::explain;
 pub use explain::{Explanation, TermPart, TokenPart};
 pub use filter::Filter;
+pub use maxsim::{Reranker, maxsim};
 pub use query::{Effort, Query};
 pub(crate) use run::{Answer, Scratch, View, search};
 

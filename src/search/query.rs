@@ -14,10 +14,12 @@ use crate::tokens::TokenQuery;
 pub enum Effort {
     /// The true top, proven.
     Exact,
-    /// At least this share of the true top on average, by what was measured on the index itself;
-    /// above 0, at most 1. This version answers it exactly.
+    /// At least this share of the true top on average, by what was measured on the index itself
+    /// when its segments were written; above 0, at most 1. Segments of token rows that have
+    /// centroids ([`Centroids`](crate::Centroids)) are answered so; all others, and those where
+    /// nothing less was measured to reach the share, are answered exactly.
     Recall(f32),
-    /// From 0, the fastest, to 1, exact. This version answers every level exactly.
+    /// From 0, the fastest, to 1, exact; what has no faster way is answered exactly.
     Level(f32),
 }
 

@@ -8,11 +8,11 @@ use crate::error::Result;
 use crate::id::{DocId, Key, better};
 use crate::kernel::Kernels;
 use crate::schema::Schema;
-use crate::search::query::{Query, Rerank, Stage};
+use crate::search::query::{Effort, Query, Rerank, Stage};
 use crate::search::{Certainty, Filter};
 use crate::segment::SegmentView;
 use crate::sparse::{Exactness, SparseScratch};
-use crate::tokens::TokenScratch;
+use crate::tokens::{TokenEffort, TokenScratch};
 use crate::topk::{Scored, TopK};
 
 /// What a search sees: one snapshot, from first to last.
@@ -109,8 +109,10 @@ fn first_stage(view: View<'_>, query: &Query, k: usize, scratch: &mut Scratch) -
             Stage::Tokens(_, rows) => match part.segment.tokens(place) {
                 None => continue,
                 Some(store) => {
+                    let effort = token_effort(query.effort);
+                    let scratch = &mut scratch.tokens;
                     let outcome =
-                        store.search(rows, view.kernels, alive, &mut top, &mut scratch.tokens)?;
+                        store.search(rows, view.kernels, effort, alive, &mut top, scratch)?;
                     if outcome.certified { Certainty::Certified } else { Certainty::Approximate }
                 }
             },
@@ -119,6 +121,15 @@ fn first_stage(view: View<'_>, query: &Query, k: usize, scratch: &mut Scratch) -
         merge.add(view, at, top.finish())?;
     }
     Ok(Answer { found: merge.finish(), certainty })
+}
+
+/// The effort as the token store understands it.
+fn token_effort(effort: Effort) -> TokenEffort {
+    match effort {
+        Effort::Exact => TokenEffort::Exact,
+        Effort::Recall(share) => TokenEffort::Recall(share),
+        Effort::Level(level) => TokenEffort::Level(level),
+    }
 }
 
 fn rerank(

@@ -197,7 +197,7 @@ impl Arena {
         for (field, column) in (0u32..).zip(&self.columns) {
             match column {
                 Column::Sparse(column) => column.write(&order, field, threads, &mut out)?,
-                Column::Tokens(column) => column.write(&order, field, &mut out)?,
+                Column::Tokens(column) => column.write(&order, field, threads, &mut out)?,
                 Column::Attribute(column) => {
                     column.write(&docs_of, order.len(), field, &mut out)?;
                 }

@@ -5,11 +5,14 @@
 //! rows, in f32 and in the one order that [`kernel::tokens`](crate::kernel::tokens) lays down.
 
 mod align;
+mod candidates;
+mod centroids;
 mod column;
 mod layout;
 mod query;
 mod search;
 mod store;
+mod train;
 mod write;
 
 #[cfg(test)]
@@ -17,5 +20,5 @@ mod tests;
 
 pub(crate) use column::TokenColumn;
 pub(crate) use query::TokenQuery;
-pub(crate) use search::TokenScratch;
+pub(crate) use search::{TokenEffort, TokenScratch, score_floats};
 pub(crate) use store::TokenStore;

@@ -21,6 +21,8 @@ pub(crate) struct TokenQuery {
     /// How far an integer score can be from the float score for each unit of length of the
     /// document's longest row.
     slack: f64,
+    /// The length of the longest row.
+    longest: f32,
 }
 
 impl TokenQuery {
@@ -36,7 +38,8 @@ impl TokenQuery {
         let slack = slack(&rows, &codes, &steps, dim);
         let lanes = LaneQuery::new(&codes, dim);
         steps.resize(lanes.out_len(), 0.0);
-        Self { floats: FloatQuery::new(&rows, dim), lanes, steps, slack }
+        let longest = longest(&rows, dim);
+        Self { floats: FloatQuery::new(&rows, dim), lanes, steps, slack, longest }
     }
 
     /// Query rows.
@@ -59,6 +62,17 @@ impl TokenQuery {
         &self.lanes
     }
 
+    /// For each lane what an integer dot product is to be multiplied with; zero where the lane
+    /// has no row.
+    pub(super) fn steps(&self) -> &[f32] {
+        &self.steps
+    }
+
+    /// The length of the longest row.
+    pub(super) fn longest(&self) -> f32 {
+        self.longest
+    }
+
     /// A number that a document's score does not exceed, from each lane's largest integer dot
     /// product, scaled, and the length of the document's longest stored row. Infinite where
     /// nothing can be said.
@@ -77,6 +91,13 @@ impl TokenQuery {
         let bound = (f64::from(integer) + self.slack * norm + UNDERFLOW) as f32;
         if bound.is_nan() { f32::INFINITY } else { bound.next_up() }
     }
+}
+
+/// The length of the longest row.
+#[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+fn longest(rows: &[f32], dim: usize) -> f32 {
+    let length = |row: &[f32]| row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    rows.chunks_exact(dim).map(length).fold(0.0, f64::max) as f32
 }
 
 /// How far an integer score can be from a float score, for each unit of `N`, the length of the

@@ -4,16 +4,21 @@
 //! upper bound of its score, proved in [`query`](super::query); documents are then scored from
 //! the highest bound downwards, until the bound of the next is below the k-th score found. Either
 //! way the answer is the true top of the stored rows.
+//!
+//! Where less than that will do and the segment has centroids, only the
+//! [`candidates`](super::candidates) are looked at: by integers, and the best of them by floats.
 
 use half::f16;
 
 use crate::docset::DocSet;
 use crate::error::{Fault, InputError, Result};
 use crate::id::DocId;
-use crate::kernel::tokens::KernelScratch;
+use crate::kernel::tokens::{F32Rows, Int8Rows, KernelScratch, select_one};
 use crate::kernel::{Kernels, prefetch};
 use crate::topk::TopK;
 
+use super::candidates::{CandidateScratch, MOST_ROWS, Plan};
+use super::centroids::CurvePoint;
 use super::layout::{Coded, TokenRows};
 use super::query::TokenQuery;
 use super::store::{TokenStore, View};
@@ -33,6 +38,19 @@ pub(crate) struct TokenScratch {
     /// One upper bound per document that is looked at.
     pub(super) bounds: Vec<f32>,
     shortlist: Vec<Candidate>,
+    candidates: CandidateScratch,
+}
+
+/// How hard to look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum TokenEffort {
+    /// The true top, proven.
+    Exact,
+    /// This share of the true top, by what was measured when the segment was written; the true
+    /// top where nothing less was measured to reach it.
+    Recall(f32),
+    /// From 0, the fastest that was measured, to 1, exact.
+    Level(f32),
 }
 
 /// A document that may be among the best.
@@ -66,7 +84,7 @@ impl TokenScratch {
 
 impl TokenStore {
     /// Offers every document that has the field, or every such document of a set, with its score,
-    /// except for those that provably cannot be among the best.
+    /// except for those that cannot be among the best: provably, or as far as the effort goes.
     ///
     /// # Errors
     /// `Corrupt` where a document's place is not in the store, `Input` where the query has another
@@ -75,11 +93,24 @@ impl TokenStore {
         &self,
         query: &TokenQuery,
         kernels: &Kernels,
+        effort: TokenEffort,
         alive: Option<&DocSet>,
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
         let run = self.run(query, kernels)?;
+        if let Some((view, curve)) = self.centroids()
+            && query.rows() <= MOST_ROWS
+            && let Some(plan) = plan(curve, effort, top.k())
+            && alive.map_or(run.view.docs(), DocSet::count) as usize > plan.wanted
+        {
+            scratch.fit(query);
+            let (kernel, candidates) = (&mut scratch.kernel, &mut scratch.candidates);
+            view.candidates(query, kernels, alive, plan, kernel, candidates)
+                .map_err(|lie| self.lie(lie))?;
+            run.best_of_candidates(top, scratch)?;
+            return Ok(Outcome { certified: false });
+        }
         match alive {
             None => run.best_of(|| 0..run.view.docs(), top, scratch),
             Some(alive) => run.best_of(|| alive.iter(), top, scratch),
@@ -136,6 +167,51 @@ impl TokenStore {
     }
 }
 
+/// What the curve says for an effort and a number of hits; `None` where everything is to be
+/// looked at. Above ten hits the share of the hundred best decides, and above a hundred the
+/// shortlist grows with them.
+fn plan(curve: &[CurvePoint], effort: TokenEffort, k: usize) -> Option<Plan> {
+    let reached = |point: &CurvePoint| if k <= 10 { point.recall_10 } else { point.recall_100 };
+    let point = match effort {
+        TokenEffort::Exact => return None,
+        TokenEffort::Recall(share) if share >= 1.0 => return None,
+        TokenEffort::Recall(share) => curve.iter().find(|point| reached(point) >= share)?,
+        TokenEffort::Level(level) if level >= 1.0 => return None,
+        #[allow(clippy::cast_possible_truncation, reason = "rounded down on purpose")]
+        TokenEffort::Level(level) => curve.get((level * curve.len() as f32) as usize)?,
+    };
+    let wanted = (point.shortlist as usize).saturating_mul(k.div_ceil(100));
+    Some(Plan { probes: point.probes as usize, wanted: wanted.max(with_margin(k)) })
+}
+
+/// How many documents are scored for `k` hits where integers have ordered them: the integers'
+/// order was measured to hold .997 of the true ten best among its own ten.
+fn with_margin(k: usize) -> usize {
+    k + (k / 4).max(8)
+}
+
+/// The score by integers: near the true one. f16 rows have none, and give the true one.
+pub(super) fn estimate(
+    query: &TokenQuery,
+    kernels: &Kernels,
+    coded: &Coded<'_>,
+    scratch: &mut TokenScratch,
+) -> f32 {
+    let Coded::Int8(rows) = coded else { return score(query, kernels, coded, scratch) };
+    select(query, kernels, rows, scratch);
+    query.upper_bound(&scratch.largest, 0.0)
+}
+
+/// For each lane the largest integer dot product with a document's rows.
+fn select(query: &TokenQuery, kernels: &Kernels, rows: &Int8Rows<'_>, scratch: &mut TokenScratch) {
+    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
+    if let Some(dot) = select_one(query.lanes(), rows, kernel) {
+        largest[0] = dot; // the other lanes have no rows, and so no part in the score
+    } else {
+        (kernels.tokens.select_int8)(query.lanes(), rows, kernel, largest);
+    }
+}
+
 /// The score: the sum over the query's rows, in their order, of the largest dot product with the
 /// stored rows. One that is no number, which takes components near the end of the range of f32,
 /// counts as −∞.
@@ -146,6 +222,25 @@ fn score(
     scratch: &mut TokenScratch,
 ) -> f32 {
     largest_dots(query, kernels, coded, scratch);
+    sum(query, scratch)
+}
+
+/// The score of a document that is in no store: its rows as floats, one after another.
+pub(crate) fn score_floats(
+    query: &TokenQuery,
+    kernels: &Kernels,
+    rows: &[f32],
+    scratch: &mut TokenScratch,
+) -> f32 {
+    scratch.fit(query);
+    let Some(rows) = F32Rows::new(rows, query.dim()) else { return f32::NEG_INFINITY };
+    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
+    (kernels.tokens.max_f32)(query.floats(), &rows, kernel, largest);
+    sum(query, scratch)
+}
+
+/// The sum of what each query row met.
+fn sum(query: &TokenQuery, scratch: &TokenScratch) -> f32 {
     let sum: f32 = scratch.largest.iter().take(query.rows()).fold(0.0, |sum, x| sum + x);
     if sum.is_nan() { f32::NEG_INFINITY } else { sum }
 }
@@ -246,8 +341,7 @@ impl<'a> Run<'a> {
         self.for_each(docs, |_, rows| {
             let bound = match rows {
                 Some(TokenRows { coded: Coded::Int8(rows), bounds, .. }) => {
-                    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
-                    (self.kernels.tokens.select_int8)(self.query.lanes(), &rows, kernel, largest);
+                    select(self.query, self.kernels, &rows, scratch);
                     let norm = f16::from_bits(bounds.norm).to_f64();
                     self.query.upper_bound(&scratch.largest, norm)
                 }
@@ -255,6 +349,45 @@ impl<'a> Run<'a> {
             };
             scratch.bounds.push(bound);
         })
+    }
+
+    /// Offers the best of the candidates: by integers where there are any, and by floats as many
+    /// as are asked for and some more.
+    fn best_of_candidates(&self, top: &mut TopK<'_>, scratch: &mut TokenScratch) -> Result<()> {
+        let docs = std::mem::take(&mut scratch.candidates.chosen);
+        let result = self.best_of_docs(&docs, top, scratch);
+        scratch.candidates.chosen = docs;
+        result
+    }
+
+    fn best_of_docs(
+        &self,
+        docs: &[DocId],
+        top: &mut TopK<'_>,
+        scratch: &mut TokenScratch,
+    ) -> Result<()> {
+        let count = with_margin(top.k());
+        if !self.view.has_integers() || docs.len() <= count {
+            return self.score_all(docs.iter().copied(), top, scratch);
+        }
+        let mut list = std::mem::take(&mut scratch.shortlist);
+        list.clear();
+        self.for_each(docs.iter().copied(), |doc, rows| {
+            if let Some(rows) = rows {
+                let bound = estimate(self.query, self.kernels, &rows.coded, scratch);
+                list.push(Candidate { bound, place: list.len(), doc });
+            }
+        })?;
+        let order =
+            |a: &Candidate, b: &Candidate| b.bound.total_cmp(&a.bound).then(a.place.cmp(&b.place));
+        if list.len() > count {
+            list.select_nth_unstable_by(count - 1, order);
+            list.truncate(count);
+        }
+        list.sort_unstable_by_key(|candidate| candidate.place);
+        let result = self.score_all(list.iter().map(|candidate| candidate.doc), top, scratch);
+        scratch.shortlist = list;
+        result
     }
 
     /// Scores the shortlist in its order; `true` where a bound fell below the k-th score, so that

@@ -9,6 +9,7 @@ use crate::kernel::tokens::{F16Rows, Int8Rows};
 use crate::limits::MAX_DOCUMENT_TOKENS;
 use crate::schema::{TokenCodec, TokenOptions};
 
+use super::centroids::{CentroidArrays, CentroidView, CurvePoint, Lie};
 use super::layout::{
     Coded, NO_SPAN, RowBounds, Spans, TokenHead, TokenRows, codec_number, normalization_number,
 };
@@ -23,6 +24,7 @@ pub(crate) struct TokenStore {
     codes: CodeArrays,
     bounds: Array<RowBounds>,
     spans: SpanArrays,
+    centroids: Option<CentroidArrays>,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl TokenStore {
             codes,
             bounds: sized(SectionKind::TOKENS_BOUNDS)?.array_of(docs as usize)?,
             spans,
+            centroids: CentroidArrays::open(container, field, dim, count)?,
         }))
     }
 
@@ -109,6 +112,20 @@ impl TokenStore {
                 SpanArrays::Wide(spans) => Spans::Wide(spans),
                 SpanArrays::Narrow(spans) => Spans::Narrow(spans),
             },
+        }
+    }
+
+    /// The centroids and what was measured with them; `None` where the segment has none.
+    pub(super) fn centroids(&self) -> Option<(CentroidView<'_>, &[CurvePoint])> {
+        let arrays = self.centroids.as_ref()?;
+        Some((arrays.view(&self.ends)?, arrays.curve()))
+    }
+
+    /// The error that a lie about centroids is.
+    pub(super) fn lie(&self, lie: Lie) -> Error {
+        match &self.centroids {
+            Some(arrays) => arrays.error(lie, self.ends.section()),
+            None => self.bad_end(0, "centroids that are not there"),
         }
     }
 
@@ -180,7 +197,8 @@ impl TokenStore {
         if docs_with != self.docs_with {
             return Err(self.bad_end(0, "not as many documents as the head says"));
         }
-        self.verify_spans()
+        self.verify_spans()?;
+        self.centroids.as_ref().map_or(Ok(()), |centroids| centroids.verify(&self.ends))
     }
 
     /// A row whose place in all of the store is `at`.

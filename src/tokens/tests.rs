@@ -1,5 +1,6 @@
 //! The token store against a slow model of it.
 
+mod centroids;
 mod hostile;
 
 use std::cmp::Ordering;
@@ -109,7 +110,7 @@ fn column(docs: &[Doc], field: &TokenField, threads: usize) -> TokenColumn {
 fn store(docs: &[Doc], options: TokenOptions) -> TokenStore {
     let field = field(options);
     let order: Vec<u32> = (0..).take(docs.len()).collect();
-    let container = container(|out| column(docs, &field, 1).write(&order, 3, out));
+    let container = container(|out| column(docs, &field, 1).write(&order, 3, 1, out));
     let count = u32::try_from(docs.len()).unwrap();
     TokenStore::open(&container, 3, count, field.options()).unwrap().unwrap()
 }
@@ -196,7 +197,9 @@ fn check_exact(store: &TokenStore, docs: u32, query: &[f32], k: usize, alive: Op
         let expected_some = naive_top(store, query, some.iter().copied(), k, floor);
         for kernels in available() {
             let mut top = TopK::new(k, floor, &Backwards);
-            let outcome = store.search(&packed, kernels, alive, &mut top, &mut scratch).unwrap();
+            let outcome = store
+                .search(&packed, kernels, TokenEffort::Exact, alive, &mut top, &mut scratch)
+                .unwrap();
             assert!(outcome.certified);
             assert_eq!(top.finish(), expected, "search, {}, k {k}", kernels.level);
             let mut top = TopK::new(k, floor, &Backwards);
@@ -251,7 +254,7 @@ fn most_documents_are_never_scored() {
     let query = TokenQuery::new((0..8).flat_map(|_| numbers.row(dim)).collect(), dim);
     let mut scratch = TokenScratch::default();
     let mut top = TopK::new(10, f32::NEG_INFINITY, &Backwards);
-    store.search(&query, best(), None, &mut top, &mut scratch).unwrap();
+    store.search(&query, best(), TokenEffort::Exact, None, &mut top, &mut scratch).unwrap();
     let lacking = docs.iter().filter(|doc| doc.rows.is_empty()).count();
     let gone = scratch.bounds.iter().filter(|&&bound| bound == f32::NEG_INFINITY).count();
     assert!(gone - lacking < 300, "{} of 3000 scored", gone - lacking);
@@ -388,14 +391,14 @@ fn threads_and_order_do_not_show() {
         let field = field(options(dim, codec));
         let order: Vec<u32> = (0..500).rev().filter(|slot| slot % 5 != 0).collect();
         let write = |threads| {
-            sections(&container(|out| column(&docs, &field, threads).write(&order, 0, out)))
+            sections(&container(|out| column(&docs, &field, threads).write(&order, 0, 1, out)))
         };
         let one = write(1);
         assert_eq!(one, write(4));
         // The same documents taken in in that order are the same segment.
         let ordered: Vec<Doc> = order.iter().map(|&slot| docs[slot as usize].clone()).collect();
         let natural: Vec<u32> = (0..400).collect();
-        let again = container(|out| column(&ordered, &field, 2).write(&natural, 0, out));
+        let again = container(|out| column(&ordered, &field, 2).write(&natural, 0, 1, out));
         assert_eq!(one, sections(&again));
     }
 }
@@ -422,17 +425,17 @@ fn merging_keeps_every_bit() {
         store(&docs.into_iter().map(|(_, doc)| doc).collect::<Vec<_>>(), options.clone())
     };
     let (even, odd) = (part(even), part(odd));
-    let merged = container(|out| write_tokens(&Both(&even, &odd), &options, 0, out));
+    let merged = container(|out| write_tokens(&Both(&even, &odd), &options, 0, 1, out));
     let field = field(options.clone());
     let order: Vec<u32> = (0..200).collect();
-    let whole = container(|out| column(&docs, &field, 1).write(&order, 0, out));
+    let whole = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
     assert_eq!(sections(&merged), sections(&whole));
 }
 
 #[test]
 fn a_field_that_no_document_has_is_not_there() {
     let field = field(options(8, TokenCodec::Int8));
-    let none = container(|out| column(&[Doc::default()], &field, 1).write(&[0], 0, out));
+    let none = container(|out| column(&[Doc::default()], &field, 1).write(&[0], 0, 1, out));
     assert_eq!(none.sections().count(), 0);
     assert!(TokenStore::open(&none, 0, 1, field.options()).unwrap().is_none());
 }
@@ -445,8 +448,25 @@ fn a_query_of_another_dimension_is_refused() {
     let mut top = TopK::new(3, f32::NEG_INFINITY, &Backwards);
     let refused = |error: Error| error.to_string() == "query: dimension 24, the field has 16";
     let kernels = best();
-    assert!(refused(store.search(&query, kernels, None, &mut top, &mut scratch).unwrap_err()));
+    assert!(refused(
+        store
+            .search(&query, kernels, TokenEffort::Exact, None, &mut top, &mut scratch)
+            .unwrap_err()
+    ));
     assert!(refused(store.rerank(&query, kernels, &[1], &mut top, &mut scratch).unwrap_err()));
     assert!(refused(store.align(&query, kernels, 1, &mut scratch).unwrap_err()));
     assert!(refused(store.score(&query, kernels, 1, &mut scratch).unwrap_err()));
+}
+
+#[test]
+fn structures_are_those_of_the_book() {
+    use super::centroids::{CentroidHead, CurvePoint};
+    use super::layout::{RowBounds, TokenHead};
+    use crate::format::book::{check_structure, layout};
+    let head = layout!(TokenHead: codec, dim, normalization, span_bytes, rows, docs, reserved);
+    check_structure("TokenHead", &head);
+    check_structure("RowBounds", &layout!(RowBounds: norm, error));
+    check_structure("CentroidHead", &layout!(CentroidHead: count, list_bytes, postings, points));
+    let point = layout!(CurvePoint: shortlist, probes, recall_10, recall_100);
+    check_structure("CurvePoint", &point);
 }

@@ -1,16 +1,19 @@
 //! Writing the sections of a token field from any source of stored rows.
 
+use crate::codec::kmeans::Crew;
 use crate::error::{Fault, InputError, Result};
 use crate::format::{ContainerWriter, SectionKind};
 use crate::schema::{TokenCodec, TokenOptions};
 
+use super::centroids::CentroidHead;
 use super::layout::{
     Coded, NO_SPAN, Spans, TokenHead, TokenRows, codec_number, normalization_number,
 };
+use super::train::{Trained, train};
 
 /// Documents in the order of a segment to be written. Rows are taken as they are stored, so what
 /// is merged keeps its bits and its bounds; nothing is held but what a source holds itself.
-pub(crate) trait TokenSource {
+pub(crate) trait TokenSource: Sync {
     /// How many documents, those that lack the field included.
     fn docs(&self) -> usize;
     /// A document's rows; `None` where it lacks the field.
@@ -34,6 +37,7 @@ pub(crate) fn write_tokens(
     source: &dyn TokenSource,
     options: &TokenOptions,
     field: u32,
+    threads: usize,
     out: &mut ContainerWriter,
 ) -> Result<()> {
     let totals = count(source)?;
@@ -83,7 +87,43 @@ pub(crate) fn write_tokens(
             doc.map_or(Ok(()), |rows| write_spans(&rows, narrow, out))
         })?;
     }
-    Ok(())
+    let crew = Crew { kernels: crate::kernel::select(None)?, threads: threads.max(1) };
+    match train(source, options, totals.rows, totals.docs, crew)? {
+        Some(trained) => write_centroids(&trained, source.docs(), field, out),
+        None => Ok(()),
+    }
+}
+
+fn write_centroids(
+    trained: &Trained,
+    docs: usize,
+    field: u32,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    let narrow = docs <= 1 << 16;
+    let size = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+    let head = CentroidHead {
+        count: size(trained.centroids.scales.len()),
+        list_bytes: if narrow { 2 } else { 4 },
+        postings: size(trained.lists.len()),
+        points: size(trained.curve.len()),
+    };
+    out.section(SectionKind::TOKENS_CENTROID_HEAD, field, &[head])?;
+    out.section(SectionKind::TOKENS_CENTROID_CODES, field, &trained.centroids.codes)?;
+    out.section(SectionKind::TOKENS_CENTROID_SCALES, field, &trained.centroids.scales)?;
+    out.section(SectionKind::TOKENS_CENTROID_IDS, field, &trained.ids)?;
+    out.section(SectionKind::TOKENS_LIST_ENDS, field, &trained.list_ends)?;
+    if narrow {
+        out.begin(SectionKind::TOKENS_LISTS, field, 2)?;
+        for &doc in &trained.lists {
+            #[allow(clippy::cast_possible_truncation, reason = "below 65,536, as docs are")]
+            out.write_pod(&[doc as u16])?;
+        }
+        out.end()?;
+    } else {
+        out.section(SectionKind::TOKENS_LISTS, field, &trained.lists)?;
+    }
+    out.section(SectionKind::TOKENS_CURVE, field, &trained.curve)
 }
 
 /// Bytes of one stored component.

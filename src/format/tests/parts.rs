@@ -7,8 +7,8 @@ use super::*;
 use crate::error::Error;
 use crate::format::tombstones::decode;
 use crate::schema::{
-    Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseOptions, TokenCodec,
-    TokenOptions,
+    Centroids, Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseOptions,
+    TokenCodec, TokenOptions,
 };
 use crate::storage::faulty::{Fault, FaultStorage};
 
@@ -21,7 +21,8 @@ fn rich_schema() -> Schema {
     let model = ModelFingerprint::new("colbert", 128, "unit length");
     let options = TokenOptions::new(128).codec(TokenCodec::F16);
     schema.tokens("colbert", options.normalization(Normalization::AsIs).model(model));
-    schema.tokens("wide", 4096);
+    schema.tokens("wide", TokenOptions::new(4096).centroids(Centroids::Count(65_536)));
+    schema.tokens("flat", TokenOptions::new(8).centroids(Centroids::None));
     schema.keyword("lang");
     schema.i64("i");
     schema.u64("u");

@@ -10,10 +10,26 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TILE, TokenKernels, WIDE_ROWS,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, Probes, TILE, TokenKernels,
+    WIDE_ROWS, scan,
 };
 
-pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels { max_f16, max_int8, select_int8 };
+pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
+    max_f32,
+    max_f16,
+    max_int8,
+    select_int8,
+    dots_int8,
+    raise,
+    probe,
+    quantise,
+    flood,
+};
+
+fn max_f32(query: &FloatQuery, doc: &F32Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    // SAFETY: as in `max_f16`.
+    unsafe { max_f32_256(query, doc, scratch, out) }
+}
 
 fn max_f16(query: &FloatQuery, doc: &F16Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: this function is reached through the AVX2 table alone, which `kernel::table` hands
@@ -34,6 +50,67 @@ fn select_int8(
 ) {
     // SAFETY: as in `max_f16`.
     unsafe { select_int8_256(query, doc, scratch, out) }
+}
+
+fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    // SAFETY: as in `max_f16`.
+    unsafe { dots_int8_256(query, rows, scratch, out) }
+}
+
+fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
+    #[target_feature(enable = "avx2")]
+    fn with(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
+        scan::raise(values, first, best, at);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(values, first, best, at) }
+}
+
+fn probe(values: &[f32], first: u32, probes: &mut Probes) {
+    #[target_feature(enable = "avx2")]
+    fn with(values: &[f32], first: u32, probes: &mut Probes) {
+        scan::probe(values, first, probes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(values, first, probes) }
+}
+
+fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
+    #[target_feature(enable = "avx2")]
+    fn with(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
+        scan::quantise(values, factors, bytes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(values, factors, bytes) }
+}
+
+fn flood(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
+    #[target_feature(enable = "avx2")]
+    fn with(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
+        scan::flood(table, lanes, ids)
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(table, lanes, ids) }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn max_f32_256(
+    query: &FloatQuery,
+    doc: &F32Rows<'_>,
+    scratch: &mut KernelScratch,
+    out: &mut [f32],
+) {
+    let (tile, best) = scratch.tile(query);
+    best.fill(f32::NEG_INFINITY);
+    tile.fill(0.0);
+    for start in (0..doc.len()).step_by(2) {
+        for (i, to) in tile.chunks_exact_mut(query.stride()).take(2).enumerate() {
+            let row = doc.row((start + i).min(doc.len() - 1));
+            to[..query.dim()].copy_from_slice(&row[..query.dim()]);
+        }
+        max_tile(query, tile, _mm256_set1_ps(1.0), best);
+    }
+    finish(best, &mut out[..query.out_len()]);
 }
 
 #[target_feature(enable = "avx2,f16c")]
@@ -196,10 +273,46 @@ fn select_int8_256(
     scratch: &mut KernelScratch,
     out: &mut [f32],
 ) {
-    let dim = query.dim();
-    assert!(dim <= doc.dim() && dim.is_multiple_of(8));
     let out = &mut out[..query.out_len()];
     out.fill(f32::NEG_INFINITY);
+    lane_tiles(query, doc, scratch, |_, lane, value| {
+        if let Some(best) = out[lane..].first_chunk_mut::<8>() {
+            // Of two operands of which one is NaN, `max` gives the second.
+            store(best, _mm256_max_ps(value, load(best)));
+        }
+    });
+    for best in out {
+        *best += 0.0;
+    }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+fn dots_int8_256(
+    query: &LaneQuery,
+    rows: &Int8Rows<'_>,
+    scratch: &mut KernelScratch,
+    out: &mut [f32],
+) {
+    let stride = query.out_len();
+    lane_tiles(query, rows, scratch, |row, lane, value| {
+        if let Some(out) = out[row * stride + lane..].first_chunk_mut::<8>() {
+            store(out, value);
+        }
+    });
+}
+
+/// Gives `each` the scaled integer dot products of every row with every eight lanes: the row, the
+/// first of the lanes, the products. A document's last row may come more than once.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn lane_tiles(
+    query: &LaneQuery,
+    doc: &Int8Rows<'_>,
+    scratch: &mut KernelScratch,
+    mut each: impl FnMut(usize, usize, __m256),
+) {
+    let dim = query.dim();
+    assert!(dim <= doc.dim() && dim.is_multiple_of(8));
     let (wide, tile) = scratch.wide(query);
     for pass in query.passes() {
         widen_lanes(&pass, &mut wide[pass.first * dim..]);
@@ -217,20 +330,20 @@ fn select_int8_256(
         let mut scales = [0.0; WIDE_ROWS];
         // SAFETY: `bits` is 16 bytes, all of which are read.
         store(&mut scales, _mm256_cvtph_ps(unsafe { _mm_loadu_si128(bits.as_ptr().cast()) }));
-        let rows = WIDE_ROWS.min(doc.len() - start);
+        let last = doc.len() - 1;
         for pass in query.passes() {
             let lanes = pass.offsets.len();
             let wide = &wide[pass.first * dim..][..lanes * dim];
-            let best = &mut out[pass.first..][..lanes];
+            let rows = WIDE_ROWS.min(doc.len() - start);
+            let mut each = |row: usize, lane: usize, value: __m256| {
+                each((start + row).min(last), pass.first + lane, value);
+            };
             match lanes {
-                32 => tiles_of::<2, 4, 64>(wide, tile, rows, &scales, best),
-                16 => tiles_of::<4, 2, 32>(wide, tile, rows, &scales, best),
-                _ => tiles_of::<4, 1, 16>(wide, tile, rows, &scales, best),
+                32 => tiles_of::<2, 4, 64>(wide, tile, rows, &scales, &mut each),
+                16 => tiles_of::<4, 2, 32>(wide, tile, rows, &scales, &mut each),
+                _ => tiles_of::<4, 1, 16>(wide, tile, rows, &scales, &mut each),
             }
         }
-    }
-    for best in out {
-        *best += 0.0;
     }
 }
 
@@ -262,20 +375,21 @@ fn widen_lanes(pass: &Pass<'_>, to: &mut [i16]) {
     }
 }
 
-/// Takes the first `rows` rows of a tile into the maxima of `W` × 8 lanes, `T` at a time; the
-/// tile's other rows repeat its last. `GROUP` is how many numbers the lanes hold for two
+/// Gives `each` the dot products of the first `rows` rows of a tile with `W` × 8 lanes, `T` rows at
+/// a time; the tile's other rows repeat its last. `GROUP` is how many numbers the lanes hold for two
 /// components, 16 × `W`.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn tiles_of<const T: usize, const W: usize, const GROUP: usize>(
     query: &[i16],
     tile: &[i16],
     rows: usize,
     scales: &[f32; WIDE_ROWS],
-    best: &mut [f32],
+    each: &mut impl FnMut(usize, usize, __m256),
 ) {
     let dim = tile.len() / WIDE_ROWS;
     let parts = tile.chunks_exact(T * dim).zip(scales.as_chunks::<T>().0);
-    for (tile, scales) in parts.take(rows.div_ceil(T)) {
+    for (part, (tile, scales)) in parts.take(rows.div_ceil(T)).enumerate() {
         let mut acc = [[_mm256_setzero_si256(); W]; T];
         for (pair, query) in query.as_chunks::<GROUP>().0.iter().enumerate().take(dim / 2) {
             let mut q = [_mm256_setzero_si256(); W];
@@ -293,13 +407,11 @@ fn tiles_of<const T: usize, const W: usize, const GROUP: usize>(
                 }
             }
         }
-        for (w, best) in best.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let mut largest = load(best);
-            for (acc, &scale) in acc.iter().zip(scales) {
-                let value = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[w]), _mm256_set1_ps(scale));
-                largest = _mm256_max_ps(value, largest);
+        for (i, (acc, &scale)) in acc.iter().zip(scales).enumerate() {
+            for (w, &acc) in acc.iter().enumerate() {
+                let value = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_set1_ps(scale));
+                each(part * T + i, 8 * w, value);
             }
-            store(best, largest);
         }
     }
 }

@@ -11,9 +11,27 @@
 use std::arch::x86_64::*;
 
 use super::query::Pass;
-use super::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TILE, TokenKernels};
+use super::{
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, Probes, TILE, TokenKernels,
+    scan,
+};
 
-pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels { max_f16, max_int8, select_int8 };
+pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
+    max_f32,
+    max_f16,
+    max_int8,
+    select_int8,
+    dots_int8,
+    raise,
+    probe,
+    quantise,
+    flood,
+};
+
+fn max_f32(query: &FloatQuery, doc: &F32Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    // SAFETY: as in `max_f16`.
+    unsafe { max_f32_512(query, doc, scratch, out) }
+}
 
 fn max_f16(query: &FloatQuery, doc: &F16Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: this function is reached through the AVX-512 table alone, which `kernel::table`
@@ -29,6 +47,67 @@ fn max_int8(query: &FloatQuery, doc: &Int8Rows<'_>, scratch: &mut KernelScratch,
 fn select_int8(query: &LaneQuery, doc: &Int8Rows<'_>, _: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: as in `max_f16`.
     unsafe { select_int8_512(query, doc, out) }
+}
+
+fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, _: &mut KernelScratch, out: &mut [f32]) {
+    // SAFETY: as in `max_f16`.
+    unsafe { dots_int8_512(query, rows, out) }
+}
+
+fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn with(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
+        scan::raise(values, first, best, at);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(values, first, best, at) }
+}
+
+fn probe(values: &[f32], first: u32, probes: &mut Probes) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn with(values: &[f32], first: u32, probes: &mut Probes) {
+        scan::probe(values, first, probes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(values, first, probes) }
+}
+
+fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn with(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
+        scan::quantise(values, factors, bytes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(values, factors, bytes) }
+}
+
+fn flood(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn with(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
+        scan::flood(table, lanes, ids)
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(table, lanes, ids) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn max_f32_512(
+    query: &FloatQuery,
+    doc: &F32Rows<'_>,
+    scratch: &mut KernelScratch,
+    out: &mut [f32],
+) {
+    let (tile, best) = scratch.tile(query);
+    best.fill(f32::NEG_INFINITY);
+    tile.fill(0.0);
+    for start in tiles(doc.len()) {
+        for (i, to) in tile.chunks_exact_mut(query.stride()).enumerate() {
+            let row = doc.row((start + i).min(doc.len() - 1));
+            to[..query.dim()].copy_from_slice(&row[..query.dim()]);
+        }
+        max_tile(query, tile, _mm512_set1_ps(1.0), best);
+    }
+    finish(best, &mut out[..query.out_len()]);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
@@ -263,9 +342,10 @@ fn select_int8_512(query: &LaneQuery, doc: &Int8Rows<'_>, out: &mut [f32]) {
     }
 }
 
-/// Takes `T` rows into the maxima of 32 lanes, two registers of 512 bits for each row.
+/// The integer dot products of `T` rows with 32 lanes, two registers of 512 bits for each row.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn tile_32<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, best: &mut [f32; 32]) {
+fn sums_32<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>) -> [[__m512i; 2]; T] {
     let codes = Codes::<T>::new(row, doc, pass);
     let (offsets, _) = pass.offsets.as_chunks::<16>();
     // SAFETY: both chunks of `offsets` are 64 bytes, all of which are read.
@@ -281,6 +361,13 @@ fn tile_32<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, best
             acc[1] = _mm512_dpbusd_epi32(acc[1], four, q[1]);
         }
     }
+    acc
+}
+
+/// Takes `T` rows into the maxima of 32 lanes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn tile_32<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, best: &mut [f32; 32]) {
+    let acc = sums_32::<T>(row, pass, doc);
     let scales = scales::<T>(row, doc);
     let (best, _) = best.as_chunks_mut::<16>();
     for (half, best) in best.iter_mut().enumerate() {
@@ -308,15 +395,15 @@ fn tile_8<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, best:
     tile_ymm::<T, 1, 32>(row, pass, doc, best);
 }
 
-/// `W` registers of 8 lanes each; `GROUP` is their size in bytes, 32 × `W`.
+/// The integer dot products of `T` rows with `W` registers of 8 lanes each; `GROUP` is their size
+/// in bytes, 32 × `W`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn tile_ymm<const T: usize, const W: usize, const GROUP: usize>(
+fn sums_ymm<const T: usize, const W: usize, const GROUP: usize>(
     row: usize,
     pass: &Pass<'_>,
     doc: &Int8Rows<'_>,
-    best: &mut [f32],
-) {
+) -> [[__m256i; W]; T] {
     let codes = Codes::<T>::new(row, doc, pass);
     let mut start = [_mm256_setzero_si256(); W];
     for (start, offsets) in start.iter_mut().zip(pass.offsets.as_chunks::<8>().0) {
@@ -337,6 +424,19 @@ fn tile_ymm<const T: usize, const W: usize, const GROUP: usize>(
             }
         }
     }
+    acc
+}
+
+/// Takes `T` rows into the maxima of `W` × 8 lanes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn tile_ymm<const T: usize, const W: usize, const GROUP: usize>(
+    row: usize,
+    pass: &Pass<'_>,
+    doc: &Int8Rows<'_>,
+    best: &mut [f32],
+) {
+    let acc = sums_ymm::<T, W, GROUP>(row, pass, doc);
     let scales = scales::<T>(row, doc);
     let (best, _) = best.as_chunks_mut::<8>();
     for (lanes, best) in best.iter_mut().enumerate() {
@@ -348,6 +448,77 @@ fn tile_ymm<const T: usize, const W: usize, const GROUP: usize>(
         }
         // SAFETY: `best` is 8 floats, all of which are written.
         unsafe { _mm256_storeu_ps(best.as_mut_ptr(), largest) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+fn dots_int8_512(query: &LaneQuery, rows: &Int8Rows<'_>, out: &mut [f32]) {
+    assert!(query.dim() <= rows.dim());
+    let stride = query.out_len();
+    for pass in &mut query.passes() {
+        let (pass, lanes) = (&pass, pass.offsets.len());
+        let Some(mut out) = out.get_mut(pass.first..).map(|values| Places { values, stride })
+        else {
+            return;
+        };
+        let out = &mut out;
+        match lanes {
+            32 => walk!(dots_32, 8, 4, pass, rows, out),
+            16 => walk!(dots_16, 8, 4, pass, rows, out),
+            _ => walk!(dots_8, 12, 4, pass, rows, out),
+        }
+    }
+}
+
+/// Where the dot products of a pass go: rows of `stride` values.
+struct Places<'a> {
+    values: &'a mut [f32],
+    stride: usize,
+}
+
+impl Places<'_> {
+    /// The places of a row, from the pass's first lane on.
+    #[inline]
+    fn row(&mut self, row: usize) -> &mut [f32] {
+        &mut self.values[row * self.stride..]
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dots_32<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, out: &mut Places<'_>) {
+    let acc = sums_32::<T>(row, pass, doc);
+    for (i, (acc, scale)) in acc.iter().zip(scales::<T>(row, doc)).enumerate() {
+        for (acc, out) in acc.iter().zip(out.row(row + i).as_chunks_mut::<16>().0) {
+            store(out, _mm512_mul_ps(_mm512_cvtepi32_ps(*acc), _mm512_set1_ps(scale)));
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dots_16<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, out: &mut Places<'_>) {
+    dots_ymm::<T, 2, 64>(row, pass, doc, out);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dots_8<const T: usize>(row: usize, pass: &Pass<'_>, doc: &Int8Rows<'_>, out: &mut Places<'_>) {
+    dots_ymm::<T, 1, 32>(row, pass, doc, out);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn dots_ymm<const T: usize, const W: usize, const GROUP: usize>(
+    row: usize,
+    pass: &Pass<'_>,
+    doc: &Int8Rows<'_>,
+    out: &mut Places<'_>,
+) {
+    let acc = sums_ymm::<T, W, GROUP>(row, pass, doc);
+    for (i, (acc, scale)) in acc.iter().zip(scales::<T>(row, doc)).enumerate() {
+        for (acc, out) in acc.iter().zip(out.row(row + i).as_chunks_mut::<8>().0) {
+            let value = _mm256_mul_ps(_mm256_cvtepi32_ps(*acc), _mm256_set1_ps(scale));
+            // SAFETY: `out` is 8 floats, all of which are written.
+            unsafe { _mm256_storeu_ps(out.as_mut_ptr(), value) }
+        }
     }
 }
 

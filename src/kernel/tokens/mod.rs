@@ -17,6 +17,8 @@
 
 mod query;
 mod rows;
+mod scan;
+mod single;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -27,7 +29,9 @@ pub(super) mod portable;
 mod tests;
 
 pub(crate) use query::{FloatQuery, LaneQuery};
-pub(crate) use rows::{F16Rows, Int8Rows};
+pub(crate) use rows::{F16Rows, F32Rows, Int8Rows};
+pub(crate) use scan::Probes;
+pub(crate) use single::select_one;
 
 /// Query rows and document rows that the float kernels work on at a time.
 const TILE: usize = 4;
@@ -41,6 +45,8 @@ const WIDE_ROWS: usize = 8;
 /// left in an unspecified state.
 #[derive(Debug)]
 pub(crate) struct TokenKernels {
+    /// For each query row the largest dot product with the document's f32 rows.
+    pub(crate) max_f32: fn(&FloatQuery, &F32Rows<'_>, &mut KernelScratch, out: &mut [f32]),
     /// For each query row the largest dot product with the document's f16 rows.
     pub(crate) max_f16: fn(&FloatQuery, &F16Rows<'_>, &mut KernelScratch, out: &mut [f32]),
     /// For each query row the largest scaled dot product with the document's int8 rows.
@@ -48,6 +54,19 @@ pub(crate) struct TokenKernels {
     /// For each query row, itself quantised to int8 and without its own scale, the largest scaled
     /// integer dot product with the document's int8 rows.
     pub(crate) select_int8: fn(&LaneQuery, &Int8Rows<'_>, &mut KernelScratch, out: &mut [f32]),
+    /// The scaled integer dot products of every lane with every row, row after row: `out` holds
+    /// rows × [`LaneQuery::out_len`].
+    pub(crate) dots_int8: fn(&LaneQuery, &Int8Rows<'_>, &mut KernelScratch, out: &mut [f32]),
+    /// Takes rows of one value per lane into each lane's largest and the number of the row where
+    /// it was met first; `first` is the number of the first row.
+    pub(crate) raise: fn(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]),
+    /// Offers rows of one value per lane to the best rows of each lane.
+    pub(crate) probe: fn(values: &[f32], first: u32, probes: &mut Probes),
+    /// Values, row after row, times their lane's factor, as the nearest of 0 to 255.
+    pub(crate) quantise: fn(values: &[f32], factors: &[f32], bytes: &mut [u8]),
+    /// The sum over lanes of the largest byte in the rows `ids` of a table of that many lanes;
+    /// `None` where an id is beyond the table.
+    pub(crate) flood: fn(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32>,
 }
 
 /// Sixteen floats, or what else fits, on a cache line of their own.
@@ -78,6 +97,14 @@ impl KernelScratch {
         if self.lines.len() < lines {
             self.lines.resize(lines, Line::default());
         }
+    }
+
+    /// A row of bytes.
+    ///
+    /// # Panics
+    /// As [`wide`](Self::wide).
+    fn bytes(&mut self) -> &mut [i8] {
+        bytemuck::must_cast_slice_mut::<Line, i8>(&mut self.lines)
     }
 
     /// A tile of four rows of `stride` floats, and the running maxima of `rows` query rows, four

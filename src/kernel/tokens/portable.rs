@@ -5,9 +5,28 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use wide::{f32x8, i32x4};
 
-use super::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels};
+use super::{F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, scan};
 
-pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels { max_f16, max_int8, select_int8 };
+pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
+    max_f32,
+    max_f16,
+    max_int8,
+    select_int8,
+    dots_int8,
+    raise: |values, first, best, at| scan::raise(values, first, best, at),
+    probe: |values, first, probes| scan::probe(values, first, probes),
+    quantise: |values, factors, bytes| scan::quantise(values, factors, bytes),
+    flood: |table, lanes, ids| scan::flood(table, lanes, ids),
+};
+
+fn max_f32(query: &FloatQuery, doc: &F32Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    let row_into = |row: usize, to: &mut [f32]| {
+        let dim = to.len();
+        to.copy_from_slice(&doc.row(row)[..dim]);
+        1.0
+    };
+    max_rows(query, 0..doc.len(), row_into, scratch, out);
+}
 
 fn max_f16(query: &FloatQuery, doc: &F16Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     let rows = doc.bits().chunks_exact(doc.dim());
@@ -85,12 +104,7 @@ fn select_int8(
     out: &mut [f32],
 ) {
     let dim = query.dim();
-    let (wide, _) = scratch.wide(query);
-    for pass in query.passes() {
-        for (to, &code) in wide[pass.first * dim..].iter_mut().zip(pass.codes) {
-            *to = i16::from(code);
-        }
-    }
+    let wide = widen_lanes(query, scratch);
     for pass in query.passes() {
         let lanes = pass.offsets.len();
         let wide = &wide[pass.first * dim..][..lanes * dim];
@@ -110,6 +124,35 @@ fn select_int8(
             *best += 0.0;
         }
     }
+}
+
+fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
+    let dim = query.dim();
+    let wide = widen_lanes(query, scratch);
+    let codes = rows.codes().chunks_exact(rows.dim());
+    for ((codes, &scale), out) in
+        codes.zip(rows.scales()).zip(out.chunks_exact_mut(query.out_len().max(1)))
+    {
+        let scale = f16::from_bits(scale).to_f32();
+        for pass in query.passes() {
+            let lanes = pass.offsets.len();
+            let sums = lane_sums(&wide[pass.first * dim..][..lanes * dim], lanes, codes);
+            for (out, sum) in out[pass.first..][..lanes].iter_mut().zip(sums.as_chunks::<2>().0) {
+                *out = (sum[0] + sum[1]) as f32 * scale;
+            }
+        }
+    }
+}
+
+/// The codes of all lanes as 16-bit numbers.
+fn widen_lanes<'a>(query: &LaneQuery, scratch: &'a mut KernelScratch) -> &'a [i16] {
+    let (wide, _) = scratch.wide(query);
+    for pass in query.passes() {
+        for (to, &code) in wide[pass.first * query.dim()..].iter_mut().zip(pass.codes) {
+            *to = i16::from(code);
+        }
+    }
+    wide
 }
 
 /// The dot product of a row of codes with each lane, as two sums to be added.

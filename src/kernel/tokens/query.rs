@@ -63,6 +63,8 @@ pub(crate) struct LaneQuery {
     lines: Vec<Line>,
     /// For each lane −128 × the sum of its codes: what the bias of the documents' codes adds.
     offsets: Vec<i32>,
+    /// The codes as they are where there is one row alone, else none.
+    single: Vec<i8>,
     rows: usize,
     dim: usize,
 }
@@ -87,7 +89,13 @@ impl LaneQuery {
                 offsets[first + lane] = -128 * row.iter().map(|&code| i32::from(code)).sum::<i32>();
             }
         }
-        Self { lines, offsets, rows, dim }
+        let single = if rows == 1 { codes[..dim].to_vec() } else { Vec::new() };
+        Self { lines, offsets, single, rows, dim }
+    }
+
+    /// The codes of the only row; `None` where there are more.
+    pub(super) fn single(&self) -> Option<&[i8]> {
+        (self.rows == 1).then_some(&*self.single)
     }
 
     /// Query rows.

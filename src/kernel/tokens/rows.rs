@@ -1,5 +1,29 @@
 //! A document's token rows as the kernels read them: borrowed, their sizes checked once.
 
+/// Rows of f32, one after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct F32Rows<'a> {
+    values: &'a [f32],
+    dim: usize,
+}
+
+impl<'a> F32Rows<'a> {
+    /// Rows of `dim` components; `None` where the values are no whole number of rows.
+    pub(crate) fn new(values: &'a [f32], dim: usize) -> Option<Self> {
+        (dim > 0 && values.len().is_multiple_of(dim)).then_some(Self { values, dim })
+    }
+
+    /// How many rows.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len() / self.dim
+    }
+
+    /// The values of one row; none beyond the last.
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        self.values.chunks_exact(self.dim).nth(row).unwrap_or_default()
+    }
+}
+
 /// Rows of f16, one after another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct F16Rows<'a> {
@@ -78,6 +102,16 @@ impl<'a> Int8Rows<'a> {
         Some(Self {
             codes: self.codes.get(start..start.checked_add(self.dim)?)?,
             scales: self.scales.get(row..=row)?,
+            dim: self.dim,
+        })
+    }
+
+    /// Some of the rows; `None` where they are not all there.
+    pub(crate) fn range(&self, rows: std::ops::Range<usize>) -> Option<Self> {
+        let (start, end) = (rows.start.checked_mul(self.dim)?, rows.end.checked_mul(self.dim)?);
+        Some(Self {
+            codes: self.codes.get(start..end)?,
+            scales: self.scales.get(rows)?,
             dim: self.dim,
         })
     }

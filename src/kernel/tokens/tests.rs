@@ -106,11 +106,35 @@ fn check(query: &[f32], codes: &[i8], dim: usize, f16: &F16Rows<'_>, int8: &Int8
         let mut out = vec![f32::NAN; floats.out_len()];
         (kernels.max_f16)(&floats, f16, &mut scratch, &mut out);
         assert_eq!(bits(&out[..floats.rows()]), expect_f16(query, dim, f16), "f16, {what}");
+        let wide: Vec<f32> =
+            f16.bits().iter().map(|&bits| half::f16::from_bits(bits).to_f32()).collect();
+        let wide = F32Rows::new(&wide, f16.dim()).unwrap();
+        (kernels.max_f32)(&floats, &wide, &mut scratch, &mut out);
+        assert_eq!(bits(&out[..floats.rows()]), expect_f16(query, dim, f16), "f32, {what}");
         (kernels.max_int8)(&floats, int8, &mut scratch, &mut out);
         assert_eq!(bits(&out[..floats.rows()]), expect_int8(query, dim, int8), "int8, {what}");
         let mut out = vec![f32::NAN; lanes.out_len()];
         (kernels.select_int8)(&lanes, int8, &mut scratch, &mut out);
         assert_eq!(bits(&out[..lanes.rows()]), expect_lanes(codes, dim, int8), "lanes, {what}");
+        let mut out = vec![f32::NAN; lanes.out_len() * int8.len()];
+        (kernels.dots_int8)(&lanes, int8, &mut scratch, &mut out);
+        for (j, row) in out.chunks_exact(lanes.out_len()).enumerate() {
+            let one = int8.row(j).unwrap();
+            let integer = |q: &[i8]| -> i64 {
+                let codes = q.iter().zip(one.codes());
+                codes.map(|(&q, &d)| i64::from(q) * (i64::from(d) - 128)).sum()
+            };
+            for (&value, q) in row.iter().zip(codes.chunks_exact(dim)) {
+                let expected = integer(q) as f32 * scale_of(int8, j);
+                assert!(
+                    value.to_bits() == expected.to_bits() || value.is_nan() && expected.is_nan(),
+                    "dots, {what}"
+                );
+            }
+        }
+        let one = select_one(&lanes, int8, &mut scratch).map(f32::to_bits);
+        let expected = expect_lanes(codes, dim, int8)[0];
+        assert_eq!(one, (lanes.rows() == 1 && int8.len() == 1).then_some(expected), "{what}");
     }
 }
 
@@ -140,6 +164,7 @@ fn every_query_size_and_document_length() {
         check_random(rows as u64, 8, rows, 16, 16);
     }
     check_random(1, 3, 1000, 8, 8);
+    check_random(2, 1, 1, 8, 8);
 }
 
 #[test]
@@ -147,6 +172,7 @@ fn every_dimension() {
     for dim in (8..=4096).step_by(8).filter(|dim| *dim < 300 || dim % 488 == 0 || *dim > 4070) {
         check_random(dim as u64, 5, 6, dim, dim);
         check_random(dim as u64, 13, 2, dim, dim);
+        check_random(dim as u64, 1, 1, dim, dim);
     }
 }
 
@@ -155,6 +181,67 @@ fn a_shorter_query_meets_the_first_components() {
     for (dim, stored) in [(8, 16), (64, 128), (24, 4096), (96, 128)] {
         check_random(7, 9, 13, dim, stored);
         check_random(8, 20, 3, dim, stored);
+        check_random(9, 1, 1, dim, stored);
+    }
+}
+
+/// The naive best rows of a lane: by value, then by row.
+fn best_rows(values: &[f32], lanes: usize, lane: usize, count: usize) -> Vec<u32> {
+    let mut rows: Vec<(f32, u32)> =
+        (0..).zip(values.chunks_exact(lanes)).map(|(i, row)| (row[lane], i)).collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    rows.iter().take(count).map(|&(_, row)| row).collect()
+}
+
+#[test]
+fn scans_of_a_table() {
+    for (lanes, rows) in [(8, 7), (16, 16), (32, 29), (40, 33), (72, 70)] {
+        let mut numbers = Numbers(lanes as u64);
+        // Few values, so that there are equals.
+        let values: Vec<f32> =
+            (0..100 * lanes).map(|_| (numbers.next() % 40) as f32 / 32.0 - 0.5).collect();
+        let factors: Vec<f32> =
+            (0..lanes).map(|lane| if lane < rows { 255.0 } else { 0.0 }).collect();
+        let ids: Vec<u16> = (0..23).map(|_| (numbers.next() % 100) as u16).collect();
+        let nearest =
+            |value: f32, factor: f32| (value * factor).clamp(0.0, 255.0).round_ties_even();
+        let largest = |lane: usize| {
+            let bytes = ids
+                .iter()
+                .map(|&id| nearest(values[usize::from(id) * lanes + lane], factors[lane]));
+            bytes.fold(0.0, f32::max) as u32
+        };
+        let sum: u32 = (0..lanes).map(largest).sum();
+        for kernels in available() {
+            let kernels = &kernels.tokens;
+            let (mut best, mut at) = (vec![f32::NEG_INFINITY; lanes], vec![9999; lanes]);
+            let mut probes = Probes::default();
+            probes.reset(lanes, rows, 3);
+            let (first, second) = values.split_at(60 * lanes);
+            for (values, first) in [(first, 0), (second, 60)] {
+                (kernels.raise)(values, first, &mut best, &mut at);
+                (kernels.probe)(values, first, &mut probes);
+            }
+            let expected: Vec<u32> =
+                (0..lanes).map(|lane| best_rows(&values, lanes, lane, 1)[0]).collect();
+            assert_eq!(at, expected);
+            let kept: Vec<u32> = probes.rows().collect();
+            let expected: Vec<u32> =
+                (0..rows).flat_map(|lane| best_rows(&values, lanes, lane, 3)).collect();
+            assert_eq!(kept, expected);
+            let mut bytes = vec![9; values.len()];
+            (kernels.quantise)(&values, &factors, &mut bytes);
+            for (i, &byte) in bytes.iter().enumerate() {
+                assert_eq!(f32::from(byte), nearest(values[i], factors[i % lanes]));
+            }
+            assert_eq!((kernels.flood)(&bytes, lanes, &ids), Some(sum), "{lanes} lanes");
+            assert_eq!((kernels.flood)(&bytes, lanes, &[]), Some(0));
+            assert_eq!((kernels.flood)(&bytes, lanes, &[3, 100]), None, "beyond the table");
+            assert_eq!((kernels.flood)(&bytes, lanes, &[100]), None);
+            let strange = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, 0.5, -0.0, 0.0];
+            (kernels.quantise)(&strange, &[255.0; 8], &mut bytes[..8]);
+            assert_eq!(bytes[..8], [0, 255, 0, 255, 0, 128, 0, 0]);
+        }
     }
 }
 

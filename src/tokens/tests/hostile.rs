@@ -10,17 +10,22 @@ fn changed(change: impl Fn(SectionKind, &mut Vec<u8>)) -> Result<TokenStore> {
     let dim = 8;
     let mut docs = documents(51, 20, dim);
     docs[2] = Doc { rows: Numbers(1).row(2 * dim), spans: Some(vec![(0, 1); 2]) };
-    let field = field(options(dim, TokenCodec::Int8));
+    let centroids = crate::schema::Centroids::Count(5);
+    let field = field(options(dim, TokenCodec::Int8).centroids(centroids));
     let order: Vec<u32> = (0..20).collect();
-    let good = container(|out| column(&docs, &field, 1).write(&order, 0, out));
+    let good = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
     let bad = container(|out| {
         for (kind, field, _) in good.sections() {
             let mut bytes = good.section(kind, field)?.bytes().to_vec();
             change(kind, &mut bytes);
             let size = match kind {
                 SectionKind::TOKENS_HEAD => 32,
-                SectionKind::TOKENS_CODES => 1,
-                SectionKind::TOKENS_SCALES => 2,
+                SectionKind::TOKENS_CENTROID_HEAD | SectionKind::TOKENS_CURVE => 16,
+                SectionKind::TOKENS_CODES | SectionKind::TOKENS_CENTROID_CODES => 1,
+                SectionKind::TOKENS_SCALES
+                | SectionKind::TOKENS_CENTROID_SCALES
+                | SectionKind::TOKENS_CENTROID_IDS
+                | SectionKind::TOKENS_LISTS => 2,
                 _ => 4,
             };
             out.begin(kind, field, size)?;
@@ -40,7 +45,10 @@ fn ask_everything(store: &TokenStore) -> Result<()> {
     let mut results = Vec::new();
     for kernels in available() {
         let mut top = TopK::new(3, f32::NEG_INFINITY, &Backwards);
-        results.push(store.search(&query, kernels, None, &mut top, &mut scratch).map(|_| ()));
+        for effort in [TokenEffort::Exact, TokenEffort::Recall(0.1), TokenEffort::Level(0.0)] {
+            let found = store.search(&query, kernels, effort, None, &mut top, &mut scratch);
+            results.push(found.map(|_| ()));
+        }
         results.push(store.rerank(&query, kernels, &docs, &mut top, &mut scratch).map(|_| ()));
         for &doc in &docs {
             results.push(store.align(&query, kernels, doc, &mut scratch).map(|_| ()));
@@ -85,6 +93,30 @@ fn lies_are_found() {
         (SectionKind::TOKENS_BOUNDS, set(3, 0xFF)),
         (SectionKind::TOKENS_SPANS, grow()),
         (SectionKind::TOKENS_SPANS, set(0, 9)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(0, 0)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(0, 6)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(2, 2)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(4, 4)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(4, 3)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(8, 1)),
+        (SectionKind::TOKENS_CENTROID_HEAD, set(12, 1)),
+        (SectionKind::TOKENS_CENTROID_CODES, cut()),
+        (SectionKind::TOKENS_CENTROID_CODES, set(3, 0)),
+        (SectionKind::TOKENS_CENTROID_SCALES, grow()),
+        (SectionKind::TOKENS_CENTROID_SCALES, set(1, 0x80)),
+        (SectionKind::TOKENS_CENTROID_IDS, cut()),
+        (SectionKind::TOKENS_CENTROID_IDS, set(0, 5)),
+        (SectionKind::TOKENS_CENTROID_IDS, set(1, 255)),
+        (SectionKind::TOKENS_LIST_ENDS, set(0, 0)),
+        (SectionKind::TOKENS_LIST_ENDS, set(3, 255)),
+        (SectionKind::TOKENS_LIST_ENDS, set(16, 0)),
+        (SectionKind::TOKENS_LISTS, set(0, 19)),
+        (SectionKind::TOKENS_LISTS, set(1, 255)),
+        (SectionKind::TOKENS_LISTS, cut()),
+        (SectionKind::TOKENS_CURVE, set(0, 0)),
+        (SectionKind::TOKENS_CURVE, set(4, 0)),
+        (SectionKind::TOKENS_CURVE, set(11, 0xFF)),
+        (SectionKind::TOKENS_CURVE, set(15, 0x7F)),
     ];
     for (i, (section, change)) in cases.iter().enumerate() {
         let store = changed(|kind, bytes| {
@@ -107,7 +139,7 @@ proptest! {
     ) {
         let store = changed(|kind, bytes| {
             for &(section, at, value) in &edits {
-                if 128 + section % 6 == kind.0 && !bytes.is_empty() {
+                if 128 + section % 13 == kind.0 && !bytes.is_empty() {
                     let at = at % bytes.len();
                     bytes[at] = value;
                 }

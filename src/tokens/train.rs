@@ -1,0 +1,268 @@
+//! Centroids for a segment that is being written: trained on a sample, assigned to every row,
+//! inverted into lists, and measured.
+
+use crate::codec::int8;
+use crate::codec::kmeans::{self, CodeRows, Crew, in_parallel};
+use crate::error::Result;
+use crate::id::DocId;
+use crate::schema::{Centroids, TokenOptions};
+
+use super::candidates::{CandidateScratch, Plan};
+use super::centroids::{CentroidView, CurvePoint, Lists};
+use super::layout::Coded;
+use super::query::TokenQuery;
+use super::search::{TokenScratch, estimate};
+use super::write::TokenSource;
+
+/// Rows for each centroid.
+const ROWS_PER_CENTROID: u64 = 64;
+/// From how many rows and documents on a segment gains from centroids: below, to look at
+/// everything takes less than about a millisecond.
+const LEAST_ROWS: u64 = 32_768;
+const LEAST_DOCS: u32 = 1024;
+/// Rows that are trained on for each centroid, and bytes of them at most.
+const SAMPLE_PER_CENTROID: u64 = 64;
+const SAMPLE_BYTES: u64 = 128 << 20;
+/// Bytes of rows that are assigned at a time.
+const ASSIGN_BYTES: usize = 8 << 20;
+/// Queries that the recall is measured with, and rows of all of them with all rows at most.
+const QUERIES: usize = 64;
+const MOST_PAIRS: u64 = 1 << 34;
+/// What is measured: documents of the shortlist, centroids looked up for each query row.
+const LADDER: [(u32, u32); 9] =
+    [(16, 4), (32, 4), (64, 4), (128, 4), (256, 4), (512, 8), (1024, 8), (2048, 8), (4096, 16)];
+
+/// What is to be written.
+pub(super) struct Trained {
+    pub(super) centroids: CodeRows,
+    pub(super) ids: Vec<u16>,
+    pub(super) list_ends: Vec<u32>,
+    pub(super) lists: Vec<u32>,
+    pub(super) curve: Vec<CurvePoint>,
+}
+
+/// How many centroids a segment gets; none where it is too small.
+fn count(setting: Centroids, rows: u64, docs: u32) -> u64 {
+    match setting {
+        Centroids::None => 0,
+        Centroids::Count(count) => u64::from(count).min(rows),
+        Centroids::Auto if rows < LEAST_ROWS || docs < LEAST_DOCS => 0,
+        Centroids::Auto => (rows / ROWS_PER_CENTROID).min(Centroids::MOST.into()),
+    }
+}
+
+/// Trains, assigns and measures; `None` where the segment gets no centroids. Besides the sample
+/// it holds two bytes a row and four for each document of each list.
+pub(super) fn train(
+    source: &dyn TokenSource,
+    options: &TokenOptions,
+    rows: u64,
+    docs_with: u32,
+    crew: Crew,
+) -> Result<Option<Trained>> {
+    let count = count(options.centroids, rows, docs_with);
+    if count == 0 {
+        return Ok(None);
+    }
+    let most = (SAMPLE_BYTES / options.dim as u64).max(count);
+    let sample = sample(source, options.dim, rows, (count * SAMPLE_PER_CENTROID).min(most))?;
+    let Some(sample_rows) = sample.rows() else { return Ok(None) };
+    let centroids = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
+    drop(sample);
+    let Some(centroid_rows) = centroids.rows() else { return Ok(None) };
+
+    let mut ids: Vec<u16> = Vec::new();
+    let mut ends: Vec<u32> = Vec::new();
+    let mut buffer = CodeRows::default();
+    let mut floats = vec![0.0; options.dim];
+    let mut assign = |buffer: &mut CodeRows| {
+        if let Some(rows) = buffer.rows() {
+            ids.extend(kmeans::assign(&centroid_rows, &rows, crew));
+        }
+        buffer.codes.clear();
+        buffer.scales.clear();
+    };
+    let mut end = 0u32;
+    for doc in 0..source.docs() {
+        if let Some(rows) = source.rows(doc)? {
+            for row in 0..rows.coded.len() {
+                push_row(&rows.coded, row, &mut floats, &mut buffer);
+            }
+            end = end.saturating_add(u32::try_from(rows.coded.len()).unwrap_or(u32::MAX));
+            if buffer.codes.len() >= ASSIGN_BYTES {
+                assign(&mut buffer);
+            }
+        }
+        ends.push(end);
+    }
+    assign(&mut buffer);
+    let (list_ends, lists) = invert(&ids, &ends, centroid_rows.len());
+    let view = CentroidView {
+        rows: centroid_rows,
+        ids: &ids,
+        ends: &ends,
+        list_ends: &list_ends,
+        lists: Lists::Wide(&lists),
+    };
+    let curve = measure(source, &view, rows, crew)?;
+    Ok(Some(Trained { centroids, ids, list_ends, lists, curve }))
+}
+
+/// Appends a stored row as int8.
+fn push_row(coded: &Coded<'_>, row: usize, floats: &mut [f32], to: &mut CodeRows) {
+    if let Coded::Int8(rows) = coded {
+        if let Some(row) = rows.row(row) {
+            to.codes.extend_from_slice(row.codes());
+            to.scales.extend_from_slice(row.scales());
+        }
+        return;
+    }
+    if coded.decode(row, floats) {
+        let start = to.codes.len();
+        to.codes.resize(start + floats.len(), 0);
+        to.scales.push(int8::encode(floats, &mut to.codes[start..]).0);
+    }
+}
+
+/// `wanted` rows, evenly spread over all of them.
+fn sample(source: &dyn TokenSource, dim: usize, rows: u64, wanted: u64) -> Result<CodeRows> {
+    let wanted = wanted.min(rows);
+    let mut out = CodeRows::default();
+    let mut floats = vec![0.0; dim];
+    let place = |i: u64| u128::from(i) * u128::from(rows) / u128::from(wanted.max(1));
+    let (mut taken, mut first) = (0u64, 0u128);
+    for doc in 0..source.docs() {
+        let Some(doc_rows) = source.rows(doc)? else { continue };
+        let end = first + doc_rows.coded.len() as u128;
+        while taken < wanted && place(taken) < end {
+            let row = usize::try_from(place(taken).saturating_sub(first)).unwrap_or(usize::MAX);
+            push_row(&doc_rows.coded, row, &mut floats, &mut out);
+            taken += 1;
+        }
+        first = end;
+    }
+    Ok(out)
+}
+
+/// For each centroid the documents with a row of it, ascending: where each list ends, and the
+/// lists.
+fn invert(ids: &[u16], ends: &[u32], centroids: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut own = Vec::new();
+    let mut each_pair = |pair: &mut dyn FnMut(usize, DocId)| {
+        let mut start = 0;
+        for (doc, &end) in (0u32..).zip(ends) {
+            own.clear();
+            own.extend_from_slice(&ids[start..end as usize]);
+            own.sort_unstable();
+            own.dedup();
+            for &id in &own {
+                pair(usize::from(id), doc);
+            }
+            start = end as usize;
+        }
+    };
+    let mut places = vec![0u32; centroids];
+    each_pair(&mut |id, _| places[id] += 1);
+    let mut total = 0;
+    for place in &mut places {
+        total += std::mem::replace(place, total); // now where the list starts
+    }
+    let mut lists = vec![0; total as usize];
+    each_pair(&mut |id, doc| {
+        lists[places[id] as usize] = doc;
+        places[id] += 1; // and in the end where it ends
+    });
+    (places, lists)
+}
+
+/// Measures the recall of the ladder with rows of documents as queries: of 8 rows and of 32 by
+/// turns, a document's own being no hit.
+fn measure(
+    source: &dyn TokenSource,
+    view: &CentroidView<'_>,
+    rows: u64,
+    crew: Crew,
+) -> Result<Vec<CurvePoint>> {
+    let docs: Vec<DocId> = (0u32..)
+        .zip(view.ends)
+        .scan(0, |start, (doc, &end)| Some((doc, std::mem::replace(start, end) < end)))
+        .filter_map(|(doc, has)| has.then_some(doc))
+        .collect();
+    let most = usize::try_from(MOST_PAIRS / (rows * 20).max(1)).unwrap_or(QUERIES);
+    let count = QUERIES.min(most.max(8)).min(docs.len());
+    let work: Vec<(usize, DocId)> =
+        (0..count).map(|i| (i, docs[(2 * i + 1) * docs.len() / (2 * count)])).collect();
+    let found = in_parallel(&work, crew.threads, |&(i, doc)| {
+        one(source, view, &docs, doc, if i % 2 == 0 { 8 } else { 32 }, crew)
+    });
+    let mut sums = [(0.0, 0.0); LADDER.len()];
+    for found in found {
+        for (sum, (ten, hundred)) in sums.iter_mut().zip(found?) {
+            sum.0 += ten;
+            sum.1 += hundred;
+        }
+    }
+    let mean = |sum: f64| {
+        #[allow(clippy::cast_possible_truncation, reason = "a share, rounded")]
+        let mean = (sum / count.max(1) as f64) as f32;
+        mean
+    };
+    let point = |((shortlist, probes), (ten, hundred)): ((u32, u32), (f64, f64))| CurvePoint {
+        shortlist,
+        probes,
+        recall_10: mean(ten),
+        recall_100: mean(hundred),
+    };
+    Ok(LADDER.into_iter().zip(sums).map(point).collect())
+}
+
+/// For each step of the ladder the share of the ten and of the hundred best that it finds.
+fn one(
+    source: &dyn TokenSource,
+    view: &CentroidView<'_>,
+    docs: &[DocId],
+    own: DocId,
+    rows: usize,
+    crew: Crew,
+) -> Result<[(f64, f64); LADDER.len()]> {
+    let mut shares = [(0.0, 0.0); LADDER.len()];
+    let Some(stored) = source.rows(own as usize)? else { return Ok(shares) };
+    let dim = view.rows.dim();
+    let count = rows.min(stored.coded.len());
+    let mut floats = vec![0.0; count * dim];
+    for (i, row) in floats.chunks_exact_mut(dim).enumerate() {
+        stored.coded.decode(i * stored.coded.len() / count, row);
+    }
+    let query = TokenQuery::new(floats, dim);
+    let mut scratch = TokenScratch::default();
+    scratch.fit(&query);
+    let mut best: Vec<(f32, DocId)> = Vec::with_capacity(docs.len());
+    for &doc in docs.iter().filter(|&&doc| doc != own) {
+        if let Some(rows) = source.rows(doc as usize)? {
+            best.push((estimate(&query, crew.kernels, &rows.coded, &mut scratch), doc));
+        }
+    }
+    let order =
+        |a: &(f32, DocId), b: &(f32, DocId)| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1));
+    if best.len() > 100 {
+        best.select_nth_unstable_by(99, order);
+        best.truncate(100);
+    }
+    best.sort_unstable_by(order);
+    let mut candidates = CandidateScratch::default();
+    for (share, (shortlist, probes)) in shares.iter_mut().zip(LADDER) {
+        // One more, for the document itself.
+        let plan = Plan { probes: probes as usize, wanted: shortlist as usize + 1 };
+        let kernel = &mut scratch.kernel;
+        // The view is our own: it does not lie, and were it to, nothing would have been found.
+        let found = view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates);
+        let chosen = if found.is_ok() { &candidates.chosen[..] } else { &[] };
+        let recall = |k: usize| {
+            let best = &best[..k.min(best.len())];
+            let held = best.iter().filter(|(_, doc)| chosen.binary_search(doc).is_ok()).count();
+            held as f64 / best.len().max(1) as f64
+        };
+        *share = (recall(10), recall(100));
+    }
+    Ok(shares)
+}
