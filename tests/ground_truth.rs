@@ -43,10 +43,12 @@ fn agrees(what: &str, hits: &Hits, truth: &[(u64, f32)], k: usize) {
     }
 }
 
-/// All queries of one kind: top 10 and top 100.
-fn all_agree(index: &Index, what: &str, queries: &[Query], truth: &Truth) {
+/// All queries of one kind, each for as many hits as `tops` says.
+fn all_agree(index: &Index, what: &str, queries: &[Query], truth: &Truth, tops: &[usize]) {
     assert!(queries.len() <= truth.0.len() && !queries.is_empty());
-    for k in [10, 100] {
+    let known: usize = truth.0.iter().map(Vec::len).sum();
+    assert!(known > 50 * truth.0.len(), "{what}: {known} true hits");
+    for &k in tops {
         let asked: Vec<Query> = queries.iter().map(|query| query.clone().top(k).exact()).collect();
         let answers = index.search_batch(&asked, 2).unwrap();
         for (i, (hits, truth)) in answers.iter().zip(&truth.0).enumerate() {
@@ -85,7 +87,7 @@ fn check(folder: &Path) {
     let sparse: Vec<Query> = (0..set.sparse_queries.len())
         .map(|i| Query::sparse(&fields.sparse, set.sparse_queries.row(i)).unwrap())
         .collect();
-    all_agree(&index, "sparse", &sparse, &set.truth("gt_sparse"));
+    all_agree(&index, "sparse", &sparse, &set.truth("gt_sparse"), &[10, 100]);
 
     let Some((_, token_queries)) = &set.tokens else { return };
     let ask = |field: &Option<lateen::TokenField>, rows: &set::Ragged, count: usize| {
@@ -94,14 +96,20 @@ fn check(folder: &Path) {
         (0..count).map(query).collect::<Vec<Query>>()
     };
     let truth = set.truth("gt_maxsim");
-    all_agree(&index, "maxsim", &ask(&fields.f16, token_queries, token_queries.len()), &truth);
+    all_agree(
+        &index,
+        "maxsim",
+        &ask(&fields.f16, token_queries, token_queries.len()),
+        &truth,
+        &[10, 100],
+    );
     let found = recall(&index, &ask(&fields.int8, token_queries, token_queries.len()), &truth);
     assert!(found >= 0.99, "recall@10 of int8 is {found}");
 
     if let Some(long) = set.long_queries() {
         let truth = set.truth("gt_maxsim32");
         let count = long.len().min(50);
-        all_agree(&index, "maxsim32", &ask(&fields.f16, &long, count), &truth);
+        all_agree(&index, "maxsim32", &ask(&fields.f16, &long, count), &truth, &[100]);
         let found = recall(&index, &ask(&fields.int8, &long, count), &truth);
         assert!(found >= 0.99, "recall@10 of int8, 32 query rows, is {found}");
     }

@@ -3,7 +3,8 @@
 //! by the definitions of the documentation and not by the code of the library.
 //!
 //! `score` has the numbers (quantisers, dot products, MaxSim), `model` the documents and the
-//! search, `given` what is handed in, `make` draws all of it from a seed, `check` compares.
+//! search, `given` what is handed in, `make` draws all of it from a seed, `check` compares, `play`
+//! plays a sequence of changes on both. `set` reads real vectors, and is used apart from these.
 
 #![allow(dead_code, reason = "each suite uses its part of the model")]
 
