@@ -349,9 +349,6 @@ pub enum SchemaError {
         /// The limit.
         limit: usize,
     },
-    /// An index of another schema.
-    #[error("the index has another schema")]
-    Differs,
 }
 
 impl Error {
