@@ -74,6 +74,8 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
 
     let mut acknowledged = 0;
     let mut total = 0;
+    // How long a commit takes here, as far as is known.
+    let mut pace = Duration::from_millis(5);
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     for cycle in 0..CYCLES {
         // A segment per commit adds up: start anew now and then.
@@ -102,9 +104,13 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
+        // Anywhere in the time that the disk takes for a few commits, but 2 ms at the least.
+        let within = u64::try_from(4 * pace.as_micros()).unwrap().max(2_000);
+        let moment = Duration::from_micros(random % within);
+        let start = Instant::now();
+        let before = total;
         let killer = std::thread::spawn(move || {
-            let until = Instant::now() + Duration::from_micros(500 + random % 25_000);
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            std::thread::sleep(moment);
             child.kill().unwrap(); // SIGKILL
             child.wait().unwrap();
         });
@@ -117,9 +123,13 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
             {
                 acknowledged = commit;
                 total += 1;
+                pace = start.elapsed() / u32::try_from(total - before).unwrap();
             }
         }
         killer.join().unwrap();
+        if total == before {
+            pace = (2 * pace).min(Duration::from_secs(1));
+        }
         acknowledged = check(&path, acknowledged);
         // The lock went with the process, and what it left unfinished is cleaned up.
         drop(IndexWriter::open(&path).unwrap());
@@ -130,5 +140,5 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
         assert!(!names.iter().any(|name| name.contains(".tmp")), "left behind: {names:?}");
     }
     println!("{CYCLES} kills, {total} acknowledged commits, none lost");
-    assert!(total > CYCLES, "the kills came too early: {total} commits in all");
+    assert!(total > CYCLES / 4, "the kills came too early: {total} commits in all");
 }

@@ -93,6 +93,8 @@ impl<'a> Batch<'a> {
         field: &KeywordField,
         rows: &'a [Vec<S>],
     ) -> Result<Self> {
+        let same = |(_, other): &(usize, Attribute<'_>)| matches!(other, Attribute::Keyword(f, _) if f == field);
+        Self::once(field.name(), self.attributes.iter().any(same))?;
         same_length(field.name(), "rows beside the keys", rows.len(), self.len())?;
         for (row, values) in rows.iter().enumerate() {
             if values.len() > MAX_KEYWORDS {

@@ -206,27 +206,25 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Checks a key against the kind of the schema.
+/// Checks a document's key: of the schema's kind, not empty, not too long.
 pub(crate) fn check_key(kind: KeyKind, key: &Key) -> Result<(), InputError> {
-    match (kind, key) {
-        (KeyKind::U64, Key::U64(_)) => Ok(()),
-        (KeyKind::Str, Key::Str(s)) => {
-            if s.len() > MAX_KEY_BYTES {
-                return Err(too_many("key", "bytes", s.len(), MAX_KEY_BYTES));
-            }
-            if s.is_empty() {
-                return Err(InputError::new("key", Fault::Empty { what: "a key of no bytes" }));
-            }
-            Ok(())
-        }
-        (kind, key) => {
-            let expected = match kind {
-                KeyKind::U64 => "a number",
-                KeyKind::Str => "a string",
-            };
-            Err(InputError::new("key", Fault::KeyKind { key: key.to_string(), expected }))
-        }
+    check_key_kind(kind, key)?;
+    match key.as_str() {
+        Some(s) if s.len() > MAX_KEY_BYTES => Err(too_many("key", "bytes", s.len(), MAX_KEY_BYTES)),
+        Some("") => Err(InputError::new("key", Fault::Empty { what: "a key of no bytes" })),
+        _ => Ok(()),
     }
+}
+
+/// Checks that a key is of the schema's kind: one that is not names no document of it, and to ask
+/// for it is a mistake.
+pub(crate) fn check_key_kind(kind: KeyKind, key: &Key) -> Result<(), InputError> {
+    let expected = match (kind, key) {
+        (KeyKind::U64, Key::U64(_)) | (KeyKind::Str, Key::Str(_)) => return Ok(()),
+        (KeyKind::U64, Key::Str(_)) => "a number",
+        (KeyKind::Str, Key::U64(_)) => "a string",
+    };
+    Err(InputError::new("key", Fault::KeyKind { key: key.to_string(), expected }))
 }
 
 pub(crate) fn check_payload(bytes: &[u8]) -> Result<(), InputError> {

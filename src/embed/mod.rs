@@ -10,8 +10,8 @@ mod sparse_batch;
 mod tokens;
 
 pub use batch::Batch;
-pub(crate) use document::Attribute;
 pub use document::Document;
+pub(crate) use document::{Attribute, check_key_kind};
 pub use numbers::{Floats, Ints};
 pub(crate) use sparse::CleanSparse;
 pub use sparse::SparseVector;

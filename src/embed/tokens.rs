@@ -24,7 +24,7 @@ pub enum Rows<'a> {
     I8 {
         /// The codes, row after row.
         codes: &'a [i8],
-        /// One scale per row, finite and above zero.
+        /// One scale per row, finite.
         scales: &'a [f32],
     },
 }

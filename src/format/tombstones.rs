@@ -3,7 +3,9 @@
 use roaring::RoaringBitmap;
 
 use super::names::tombstones_name;
-use super::{Container, ContainerKind, ContainerWriter, NO_FIELD, Pin, Section, SectionKind, wide};
+use super::{
+    Container, ContainerKind, ContainerWriter, NO_FIELD, Pin, Section, SectionKind, corrupt, wide,
+};
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 
@@ -31,7 +33,7 @@ pub(crate) fn write_tombstones(
 /// The deleted documents of a segment of `docs` documents.
 ///
 /// # Errors
-/// `Corrupt` if the file is not the pinned one, the bitmap is none, or a document is not in the
+/// `Corrupt` if the file is not there or not the pinned one, the bitmap is none, or a document is not in the
 /// segment; `Io`.
 pub(crate) fn read_tombstones(
     storage: &dyn Storage,
@@ -40,7 +42,12 @@ pub(crate) fn read_tombstones(
     docs: u32,
 ) -> Result<RoaringBitmap> {
     let name = tombstones_name(ordinal);
-    let bytes = storage.open(&name).map_err(|error| Error::io("open", &*name, error))?;
+    let bytes = storage.open(&name).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            corrupt(&name, "file", 0, "named by the manifest, but not there")
+        }
+        _ => Error::io("open", &*name, error),
+    })?;
     let container = Container::open(bytes, &name, ContainerKind::Tombstones, Some(pin))?;
     // Small, and what is deleted must not come back: always checked in full.
     container.verify()?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use crate::docset::DocSet;
+use crate::embed::check_key_kind;
 use crate::error::Result;
 use crate::format::corrupt;
 use crate::id::Key;
@@ -156,8 +157,9 @@ impl Snapshot {
         self.with_scratch(|scratch| search::explain(self.view(), query, segment, doc, scratch))
     }
 
-    /// Segment and document of a live key.
+    /// Segment and document of a live key, which must be of the schema's kind.
     pub(crate) fn place(&self, key: &Key) -> Result<Option<(usize, u32)>> {
+        check_key_kind(self.schema().key_kind(), key)?;
         for (at, view) in self.inner.segments.iter().enumerate() {
             if let Some(doc) = view.segment.keys().find(key)?
                 && view.is_live(doc)
@@ -171,6 +173,7 @@ impl Snapshot {
     /// The live document of a key.
     ///
     /// # Errors
+    /// [`Error::Input`](crate::Error::Input) for a key of another kind than the schema's;
     /// [`Error::Corrupt`](crate::Error::Corrupt) where the keys are damaged.
     pub fn get(&self, key: impl Into<Key>) -> Result<Option<StoredDocument>> {
         let key = key.into();
@@ -181,6 +184,7 @@ impl Snapshot {
     /// Whether a live document has this key.
     ///
     /// # Errors
+    /// [`Error::Input`](crate::Error::Input) for a key of another kind than the schema's;
     /// [`Error::Corrupt`](crate::Error::Corrupt) where the keys are damaged.
     pub fn contains(&self, key: impl Into<Key>) -> Result<bool> {
         Ok(self.place(&key.into())?.is_some())

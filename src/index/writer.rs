@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::embed::{Batch, Document};
+use crate::embed::{Batch, Document, check_key_kind};
 use crate::error::{Error, Result};
-use crate::format::{segment_name, write_tombstones};
+use crate::format::{FileName, segment_name, write_tombstones};
 use crate::id::{DocId, Key};
 use crate::index::Index;
-use crate::index::commit::{collect_garbage, free_ordinal, kept, newest, publish};
+use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
 use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::Schema;
 use crate::segment::{Arena, Segment};
-use crate::storage::{FsStorage, Lock, MemStorage, OpenMode, Storage};
+use crate::storage::{FsStorage, LOCK, Lock, MemStorage, OpenMode, Storage};
 
 /// Memory for documents that are not in a segment yet, unless said otherwise.
 const DEFAULT_MEMORY: usize = 256 << 20;
@@ -63,14 +63,15 @@ impl WriterOptions {
         self
     }
 
-    /// Makes a new index in a directory that is not there yet, or is empty.
+    /// Makes a new index in a directory that is not there yet, or is empty but for what an attempt
+    /// left that was cut off.
     ///
     /// # Errors
     /// As [`IndexWriter::create`].
     pub fn create(self, path: impl AsRef<Path>, schema: Schema) -> Result<IndexWriter> {
         let path = path.as_ref();
         let occupied = match std::fs::read_dir(path) {
-            Ok(mut entries) => entries.next().is_some(),
+            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_left_over(&entry))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
             Err(_) if path.exists() => true, // a file, or a directory that cannot be read
             Err(error) => return Err(Error::io("read", path.display().to_string(), error)),
@@ -109,6 +110,14 @@ impl WriterOptions {
         newest(storage.as_ref())?; // before the lock file is made in a directory that is not ours
         IndexWriter::start(storage, path, None, self)
     }
+}
+
+/// Whether an entry of a directory is what the making of an index leaves behind that was cut off
+/// before there was one.
+fn is_left_over(entry: &std::fs::DirEntry) -> bool {
+    entry.file_name().to_str().is_some_and(|name| {
+        name == LOCK || matches!(FileName::parse(name), Some(FileName::ManifestTemporary(_)))
+    })
 }
 
 /// The writer of an index: there is one at a time, held by a lock that ends with it. What is added
@@ -182,7 +191,8 @@ impl fmt::Debug for IndexWriter {
 }
 
 impl IndexWriter {
-    /// Makes a new index in a directory that is not there yet, or is empty.
+    /// Makes a new index in a directory that is not there yet, or is empty but for what an attempt
+    /// left that was cut off.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] where there is something; [`Error::Locked`]; [`Error::Io`].
@@ -235,6 +245,10 @@ impl IndexWriter {
         let manifest = match schema {
             None => newest(storage.as_ref())?,
             Some(schema) => {
+                // Somebody may have come between the look at the place and the lock.
+                if !generations(storage.as_ref())?.is_empty() {
+                    return Err(Error::AlreadyExists { path: path.to_owned() });
+                }
                 let manifest = Manifest::first(schema);
                 publish(storage.as_ref(), &manifest)?;
                 manifest
@@ -393,10 +407,12 @@ impl IndexWriter {
     /// Deletes the live document of a key; whether there was one.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] where the keys of a segment are damaged.
+    /// [`Error::Input`] for a key of another kind than the schema's; [`Error::Corrupt`] where the
+    /// keys of a segment are damaged.
     pub fn delete(&mut self, key: impl Into<Key>) -> Result<bool> {
         self.healthy()?;
         let key = key.into();
+        check_key_kind(self.schema().key_kind(), &key)?;
         let at = self.find(&key, true)?;
         let was = at != At::Nowhere;
         self.bury(&key, at);
@@ -409,9 +425,12 @@ impl IndexWriter {
     /// Whether a live document has this key, those not yet committed included.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] where the keys of a segment are damaged.
+    /// [`Error::Input`] for a key of another kind than the schema's; [`Error::Corrupt`] where the
+    /// keys of a segment are damaged.
     pub fn contains(&self, key: impl Into<Key>) -> Result<bool> {
-        Ok(self.find(&key.into(), true)? != At::Nowhere)
+        let key = key.into();
+        check_key_kind(self.schema().key_kind(), &key)?;
+        Ok(self.find(&key, true)? != At::Nowhere)
     }
 
     /// Where the live document of a key is; that there is one is an error unless it may be

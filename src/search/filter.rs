@@ -3,7 +3,8 @@
 use std::ops::{BitAnd, BitOr, Bound, Not, RangeBounds};
 
 use crate::docset::DocSet;
-use crate::error::{Result, SchemaError};
+use crate::embed::check_key_kind;
+use crate::error::Result;
 use crate::id::Key;
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
 use crate::segment::{AttributeTable, Segment};
@@ -53,8 +54,8 @@ impl Filter {
         Self(Node::Or(filters.into_iter().map(|filter| filter.0).collect()))
     }
 
-    /// Checks that every field belongs to the schema.
-    pub(crate) fn check(&self, schema: &Schema) -> Result<(), SchemaError> {
+    /// Checks that every field belongs to the schema, and that every key is of its kind.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
         self.0.check(schema)
     }
 
@@ -145,17 +146,24 @@ impl BoolField {
 }
 
 impl Node {
-    fn check(&self, schema: &Schema) -> Result<(), SchemaError> {
-        match self {
-            Self::Keywords(field, _) | Self::HasKeyword(field) => schema.resolve(field).map(drop),
-            Self::I64(field, ..) => schema.resolve(field).map(drop),
-            Self::U64(field, ..) => schema.resolve(field).map(drop),
-            Self::F64(field, ..) => schema.resolve(field).map(drop),
-            Self::Bool(field, _) => schema.resolve(field).map(drop),
-            Self::Keys(_) => Ok(()),
-            Self::And(nodes) | Self::Or(nodes) => nodes.iter().try_for_each(|n| n.check(schema)),
-            Self::Not(node) => node.check(schema),
-        }
+    fn check(&self, schema: &Schema) -> Result<()> {
+        let place = match self {
+            Self::Keywords(field, _) | Self::HasKeyword(field) => schema.resolve(field),
+            Self::I64(field, ..) => schema.resolve(field),
+            Self::U64(field, ..) => schema.resolve(field),
+            Self::F64(field, ..) => schema.resolve(field),
+            Self::Bool(field, _) => schema.resolve(field),
+            Self::Keys(keys) => {
+                return Ok(keys
+                    .iter()
+                    .try_for_each(|key| check_key_kind(schema.key_kind(), key))?);
+            }
+            Self::And(nodes) | Self::Or(nodes) => {
+                return nodes.iter().try_for_each(|node| node.check(schema));
+            }
+            Self::Not(node) => return node.check(schema),
+        };
+        Ok(place.map(drop)?)
     }
 
     fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {

@@ -168,10 +168,7 @@ pub(crate) fn publish_path(
         let place = place.clone();
         move |error| Error::io(op, place, error)
     };
-    let mut temporary = path.file_name().unwrap_or_default().to_owned();
-    temporary.push(".tmp");
-    let temporary = path.with_file_name(temporary);
-    let file = create_path(&temporary).map_err(error("create"))?;
+    let (temporary, file) = create_beside(path).map_err(error("create"))?;
     let published = write(file, place.clone())
         .and_then(|()| retry(|| fs::rename(&temporary, path)).map_err(error("rename")));
     if published.is_err() {
@@ -180,6 +177,23 @@ pub(crate) fn publish_path(
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync_path(parent.unwrap_or_else(|| Path::new("."))).map_err(error("sync"))
+}
+
+/// A new file beside a path, under the path's name with an ending. What a crash left, or another
+/// process is writing, is not touched: the ending is then another.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, Box<dyn StorageFile>)> {
+    let mut attempt = 0u32;
+    loop {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(if attempt == 0 { ".tmp".to_owned() } else { format!(".{attempt}.tmp") });
+        let temporary = path.with_file_name(name);
+        match create_path(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => {
+                attempt += 1;
+            }
+            result => return Ok((temporary, result?)),
+        }
+    }
 }
 
 /// Makes the names in a directory durable. Windows has no such call and orders them itself.
