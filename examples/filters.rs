@@ -4,7 +4,7 @@
 
 use lateen::{Document, Filter, IndexWriter, Query, Schema};
 
-fn main() -> Result<(), lateen::Error> {
+pub(crate) fn main() -> Result<(), lateen::Error> {
     let mut schema = Schema::builder();
     let terms = schema.sparse("terms");
     let lang = schema.keyword("lang");

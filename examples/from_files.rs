@@ -8,7 +8,7 @@ use lateen::{
 };
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place = tempfile::tempdir()?;
 
     // What a sparse encoder leaves: compressed sparse rows, as SciPy keeps them.

@@ -14,7 +14,7 @@ use lateen::{
 };
 use serde_json::Value;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wiki-mini");
     let array = |name: &str| NpyArray::open(set.join(name));
     let place = tempfile::tempdir()?;

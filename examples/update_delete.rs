@@ -4,7 +4,7 @@
 
 use lateen::{Document, Index, IndexWriter, Query, Schema};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place = tempfile::tempdir()?;
     let path = place.path().join("index");
     let mut schema = Schema::builder();

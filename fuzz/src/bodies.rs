@@ -38,7 +38,7 @@ pub fn open_packed(data: &[u8]) {
 
 /// Whatever the bytes are, reading them as an array gives an array or an error.
 pub fn npy(data: &[u8]) {
-    let Ok(array) = NpyArray::from_bytes("fuzz", data.to_vec()) else { return };
+    let Ok(array) = NpyArray::from_bytes("fuzz", data) else { return };
     let values: usize = array.shape().iter().product();
     if let Ok(ints) = array.ints() {
         assert_eq!(ints.len(), values);

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::document::{Attribute, check_f64, check_key, check_keyword, check_payload};
-use super::sparse::{CleanSparse, SparseBatch, same_length};
+use super::sparse::same_length;
+use super::sparse_batch::{CleanSparseRows, SparseBatch};
 use super::tokens::{CleanTokens, TokenBatch};
 use crate::error::{Fault, InputError, Result};
 use crate::id::Key;
@@ -14,7 +15,7 @@ use crate::schema::{
 
 /// Documents as columns: one key, and one row of each column, per document. All columns have as
 /// many rows as there are keys; each is checked whole when it is handed in, and vectors are
-/// borrowed, so a batch costs no allocation per document.
+/// borrowed, or gathered in one place where they must be put in order: no allocation per vector.
 ///
 /// ```
 /// use lateen::{Batch, Schema, SparseBatch};
@@ -30,7 +31,7 @@ use crate::schema::{
 #[derive(Clone, Debug, Default)]
 pub struct Batch<'a> {
     pub(crate) keys: Vec<Key>,
-    pub(crate) sparse: Vec<(SparseField, Vec<CleanSparse<'a>>)>,
+    pub(crate) sparse: Vec<(SparseField, CleanSparseRows<'a>)>,
     pub(crate) tokens: Vec<(TokenField, Vec<Option<CleanTokens<'a>>>)>,
     /// (row, attribute), rows ascending within each call.
     pub(crate) attributes: Vec<(usize, Attribute<'a>)>,
@@ -176,7 +177,7 @@ impl<'a> Batch<'a> {
 
     /// Weights of zero that were dropped from its sparse vectors.
     pub fn zeros_dropped(&self) -> u64 {
-        self.sparse.iter().flat_map(|(_, rows)| rows).map(|row| u64::from(row.zeros)).sum()
+        self.sparse.iter().map(|(_, rows)| rows.zeros()).sum()
     }
 
     /// Checks what spans columns: the keys' kind, no key twice, no document without a vector, no
@@ -188,10 +189,7 @@ impl<'a> Batch<'a> {
             if !seen.insert(key) {
                 return Err(InputError::new("key", Fault::Twice).row(row));
             }
-            let sparse = self
-                .sparse
-                .iter()
-                .any(|(_, rows)| rows.get(row).is_some_and(|vector| !vector.terms.is_empty()));
+            let sparse = self.sparse.iter().any(|(_, rows)| rows.has(row));
             let tokens =
                 self.tokens.iter().any(|(_, rows)| rows.get(row).is_some_and(Option::is_some));
             if !sparse && !tokens {

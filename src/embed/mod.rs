@@ -6,6 +6,7 @@ mod document;
 mod numbers;
 pub mod readers;
 mod sparse;
+mod sparse_batch;
 mod tokens;
 
 pub use batch::Batch;
@@ -13,6 +14,7 @@ pub(crate) use document::Attribute;
 pub use document::Document;
 pub use numbers::{Floats, Ints};
 pub(crate) use sparse::CleanSparse;
-pub use sparse::{SparseBatch, SparseVector};
+pub use sparse::SparseVector;
+pub use sparse_batch::SparseBatch;
 pub(crate) use tokens::CleanTokens;
 pub use tokens::{Rows, TokenBatch, TokenMatrix};

@@ -1,5 +1,5 @@
-//! Sparse vectors as callers hand them in, one or many, and the door that makes them canonical:
-//! terms ascending and distinct, weights finite and above zero.
+//! A sparse vector as callers hand it in, and the door that makes it canonical: terms ascending and
+//! distinct, weights finite and above zero.
 
 use std::borrow::Cow;
 
@@ -103,6 +103,13 @@ pub(crate) struct CleanSparse<'a> {
     pub(crate) zeros: u32,
 }
 
+/// Whether a vector is in the form that is stored.
+pub(super) fn is_canonical(terms: &[TermId], weights: &[f32]) -> bool {
+    terms.len() <= MAX_TERMS
+        && terms.windows(2).all(|pair| pair[0] < pair[1])
+        && weights.iter().all(|&weight| weight.is_finite() && weight > 0.0)
+}
+
 fn clean_arrays<'a>(
     field: &str,
     terms: Ints<'a>,
@@ -111,27 +118,44 @@ fn clean_arrays<'a>(
     same_length(field, "weights beside the terms", weights.len(), terms.len())?;
     // What is canonical already is borrowed as it is.
     if let (Ints::U32(ids), Floats::F32(values)) = (terms, weights)
-        && ids.len() <= MAX_TERMS
-        && ids.windows(2).all(|pair| pair[0] < pair[1])
-        && values.iter().all(|&w| w.is_finite() && w > 0.0)
+        && is_canonical(ids, values)
     {
         return Ok(CleanSparse { terms: ids.into(), weights: values.into(), zeros: 0 });
     }
     clean_entries(field, terms.len(), |i| Ok((terms.u32(i, field)?, weights.get(i))))
 }
 
+/// Entries on their way to canonical form: term, weight, position as given.
+pub(super) type Entries = Vec<(TermId, f32, usize)>;
+
 fn clean_entries<'a>(
     field: &str,
     count: usize,
     entry: impl Fn(usize) -> Result<(TermId, f32), InputError>,
 ) -> Result<CleanSparse<'a>, InputError> {
+    let mut entries = Entries::with_capacity(count.min(MAX_TERMS));
+    let zeros = canonical(field, count, entry, &mut entries)?;
+    Ok(CleanSparse {
+        terms: entries.iter().map(|&(term, _, _)| term).collect(),
+        weights: entries.iter().map(|&(_, weight, _)| weight).collect(),
+        zeros,
+    })
+}
+
+/// Fills `entries` with the canonical form of a vector; gives the zeros that were dropped.
+pub(super) fn canonical(
+    field: &str,
+    count: usize,
+    entry: impl Fn(usize) -> Result<(TermId, f32), InputError>,
+    entries: &mut Entries,
+) -> Result<u32, InputError> {
     if count > MAX_TERMS {
         return Err(InputError::new(
             field,
             Fault::TooMany { what: "terms", found: count as u64, limit: MAX_TERMS as u64 },
         ));
     }
-    let mut entries: Vec<(TermId, f32, usize)> = Vec::with_capacity(count);
+    entries.clear();
     let mut zeros = 0;
     for i in 0..count {
         let (term, weight) = entry(i)?;
@@ -156,169 +180,7 @@ fn clean_entries<'a>(
         }
     }
     entries.retain(|&(_, weight, _)| weight != 0.0);
-    Ok(CleanSparse {
-        terms: entries.iter().map(|&(term, _, _)| term).collect(),
-        weights: entries.iter().map(|&(_, weight, _)| weight).collect(),
-        zeros,
-    })
-}
-
-/// Many sparse vectors, borrowed. A row with no entries is a document that lacks the field.
-#[derive(Clone, Copy, Debug)]
-pub struct SparseBatch<'a> {
-    form: BatchForm<'a>,
-    model: Option<&'a ModelFingerprint>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum BatchForm<'a> {
-    Csr { indptr: Ints<'a>, terms: Ints<'a>, weights: Floats<'a> },
-    Coo { rows: Ints<'a>, terms: Ints<'a>, weights: Floats<'a>, count: usize },
-    Pairs(&'a [Vec<(TermId, f32)>]),
-}
-
-impl<'a> SparseBatch<'a> {
-    /// Compressed sparse rows, as SciPy keeps them: row `i` is the entries
-    /// `indptr[i]..indptr[i + 1]`. Nothing is copied where terms are `u32`, weights `f32` and each
-    /// row is in order.
-    pub fn csr(
-        indptr: impl Into<Ints<'a>>,
-        terms: impl Into<Ints<'a>>,
-        weights: impl Into<Floats<'a>>,
-    ) -> Self {
-        let form =
-            BatchForm::Csr { indptr: indptr.into(), terms: terms.into(), weights: weights.into() };
-        Self { form, model: None }
-    }
-
-    /// Coordinates (row, term, weight), rows ascending, as a coalesced PyTorch sparse tensor keeps
-    /// them. `count` is the number of rows, since the last ones may be empty.
-    pub fn coo(
-        rows: impl Into<Ints<'a>>,
-        terms: impl Into<Ints<'a>>,
-        weights: impl Into<Floats<'a>>,
-        count: usize,
-    ) -> Self {
-        let form = BatchForm::Coo {
-            rows: rows.into(),
-            terms: terms.into(),
-            weights: weights.into(),
-            count,
-        };
-        Self { form, model: None }
-    }
-
-    /// One list of (term, weight) pairs per row.
-    pub fn pairs(rows: &'a [Vec<(TermId, f32)>]) -> Self {
-        Self { form: BatchForm::Pairs(rows), model: None }
-    }
-
-    /// Says which model made them.
-    #[must_use]
-    pub fn model(mut self, model: &'a ModelFingerprint) -> Self {
-        self.model = Some(model);
-        self
-    }
-
-    /// Checks the shape and every row, and gives the rows one after another. An error leaves
-    /// whatever `take` did to the caller to undo.
-    pub(crate) fn clean(&self, field: &SparseField) -> Result<Vec<CleanSparse<'a>>, InputError> {
-        let name = field.name();
-        check_model(name, self.model, field.model())?;
-        let mut out = Vec::new();
-        match self.form {
-            BatchForm::Csr { indptr, terms, weights } => {
-                same_length(name, "weights beside the terms", weights.len(), terms.len())?;
-                let ends = offsets(name, indptr, terms.len())?;
-                for (row, pair) in ends.windows(2).enumerate() {
-                    let range = pair[0]..pair[1];
-                    out.push(clean_row(name, terms, weights, range, row)?);
-                }
-            }
-            BatchForm::Coo { rows, terms, weights, count } => {
-                same_length(name, "weights beside the terms", weights.len(), terms.len())?;
-                same_length(name, "row coordinates beside the terms", rows.len(), terms.len())?;
-                let mut start = 0;
-                let mut last = 0;
-                for i in 0..rows.len() {
-                    let row = rows.usize(i, name)?;
-                    if row < last {
-                        let fault = Fault::Backwards { from: last as u64, to: row as u64 };
-                        return Err(InputError::new(name, fault).at(i));
-                    }
-                    if row >= count {
-                        let (value, limit) = (row.to_string(), count.saturating_sub(1) as u64);
-                        return Err(InputError::new(name, Fault::OutOfRange { value, limit }).at(i));
-                    }
-                    while last < row {
-                        out.push(clean_row(name, terms, weights, start..i, last)?);
-                        start = i;
-                        last += 1;
-                    }
-                }
-                while last < count {
-                    out.push(clean_row(name, terms, weights, start..terms.len(), last)?);
-                    start = terms.len();
-                    last += 1;
-                }
-            }
-            BatchForm::Pairs(rows) => {
-                for (row, pairs) in rows.iter().enumerate() {
-                    let entry = |i: usize| Ok(pairs.get(i).copied().unwrap_or_default());
-                    out.push(clean_entries(name, pairs.len(), entry).map_err(|e| e.row(row))?);
-                }
-            }
-        }
-        Ok(out)
-    }
-}
-
-fn clean_row<'a>(
-    field: &str,
-    terms: Ints<'a>,
-    weights: Floats<'a>,
-    range: std::ops::Range<usize>,
-    row: usize,
-) -> Result<CleanSparse<'a>, InputError> {
-    let beyond = || {
-        let (found, expected) = (range.end as u64, terms.len() as u64);
-        InputError::new(field, Fault::Counts { what: "entries of the rows", found, expected })
-    };
-    let ids = terms.slice(range.clone()).ok_or_else(beyond)?;
-    let values = weights.slice(range.clone()).ok_or_else(beyond)?;
-    clean_arrays(field, ids, values).map_err(|error| error.row(row))
-}
-
-/// Offsets of a ragged batch: from 0 to `total`, never backwards.
-pub(super) fn offsets(
-    field: &str,
-    indptr: Ints<'_>,
-    total: usize,
-) -> Result<Vec<usize>, InputError> {
-    let mut ends = Vec::with_capacity(indptr.len());
-    let mut last = 0usize;
-    for i in 0..indptr.len() {
-        let end = indptr.usize(i, field)?;
-        if end < last {
-            let fault = Fault::Backwards { from: last as u64, to: end as u64 };
-            return Err(InputError::new(field, fault).at(i));
-        }
-        last = end;
-        ends.push(end);
-    }
-    match ends.first() {
-        None => {
-            Err(InputError::new(field, Fault::Empty { what: "no offsets, not even a first 0" }))
-        }
-        Some(&first) if first != 0 => {
-            let fault = Fault::Counts { what: "first offset", found: first as u64, expected: 0 };
-            Err(InputError::new(field, fault))
-        }
-        Some(_) => {
-            same_length(field, "entries up to the last offset", last, total)?;
-            Ok(ends)
-        }
-    }
+    Ok(zeros)
 }
 
 /// Two counts that must agree.

@@ -145,25 +145,28 @@ impl<'a> TokenMatrix<'a> {
 
     /// Checks a document's matrix for a field; `None` where it has no rows.
     pub(crate) fn clean(&self, field: &TokenField) -> Result<Option<CleanTokens<'a>>, InputError> {
+        self.clean_with(field, &mut Vec::new())
+    }
+
+    /// The same with room for a row.
+    fn clean_with(
+        &self,
+        field: &TokenField,
+        row: &mut Vec<f32>,
+    ) -> Result<Option<CleanTokens<'a>>, InputError> {
         check_model(field.name(), self.model, field.options().model.as_ref())?;
-        clean_matrix(
-            field,
-            self.rows,
-            self.dim,
-            self.spans,
-            "rows of a document",
-            MAX_DOCUMENT_TOKENS,
-        )
+        let (what, limit) = ("rows of a document", MAX_DOCUMENT_TOKENS);
+        clean_matrix(field, self.rows, self.dim, self.spans, (what, limit), row)
     }
 
     /// Checks a query's matrix for a field, and decodes it; at least one row.
     pub(crate) fn clean_query(&self, field: &TokenField) -> Result<Vec<f32>, InputError> {
         check_model(field.name(), self.model, field.options().model.as_ref())?;
-        let rows =
-            clean_matrix(field, self.rows, self.dim, None, "rows of a query", MAX_QUERY_TOKENS)?
-                .ok_or_else(|| {
-                    InputError::new(field.name(), Fault::Empty { what: "a query of no rows" })
-                })?;
+        let limit = ("rows of a query", MAX_QUERY_TOKENS);
+        let rows = clean_matrix(field, self.rows, self.dim, None, limit, &mut Vec::new())?
+            .ok_or_else(|| {
+                InputError::new(field.name(), Fault::Empty { what: "a query of no rows" })
+            })?;
         let mut out = vec![0.0; rows.len() * rows.dim()];
         for (i, row) in out.chunks_exact_mut(rows.dim()).enumerate() {
             rows.row(i, row);
@@ -226,8 +229,8 @@ fn clean_matrix<'a>(
     rows: Rows<'a>,
     dim: usize,
     spans: Option<&'a [(u32, u32)]>,
-    what: &'static str,
-    limit: usize,
+    (what, limit): (&'static str, usize),
+    row: &mut Vec<f32>,
 ) -> Result<Option<CleanTokens<'a>>, InputError> {
     let name = field.name();
     let options = field.options();
@@ -259,10 +262,11 @@ fn clean_matrix<'a>(
             return Err(InputError::new(name, fault).row(i));
         }
     }
-    let mut row = vec![0.0f32; dim];
+    row.clear();
+    row.resize(dim, 0.0);
     for i in 0..count {
-        rows.decode(i, &mut row);
-        check_row(options.normalization, options.codec, &row).map_err(|(position, what)| {
+        rows.decode(i, row);
+        check_row(options.normalization, options.codec, row).map_err(|(position, what)| {
             match position {
                 Some(at) => InputError::new(name, what).row(i).at(at),
                 None => InputError::new(name, what).row(i),
@@ -355,11 +359,13 @@ impl<'a> TokenBatch<'a> {
         let name = field.name();
         check_model(name, self.model, field.options().model.as_ref())?;
         match self.form {
-            BatchForm::Matrices(matrices) => matrices
-                .iter()
-                .enumerate()
-                .map(|(row, matrix)| matrix.clean(field).map_err(|error| in_document(error, row)))
-                .collect(),
+            BatchForm::Matrices(matrices) => {
+                let mut row = Vec::new();
+                let mut clean = |(document, matrix): (usize, &TokenMatrix<'a>)| {
+                    matrix.clean_with(field, &mut row).map_err(|error| in_document(error, document))
+                };
+                matrices.iter().enumerate().map(&mut clean).collect()
+            }
             BatchForm::Flat { rows, lengths, dim } => {
                 let total = rows.values();
                 if dim == 0 || !total.is_multiple_of(dim) {
@@ -375,6 +381,7 @@ impl<'a> TokenBatch<'a> {
                 }
                 let mut out = Vec::with_capacity(lengths.len());
                 let mut start = 0usize;
+                let mut row = Vec::new();
                 for document in 0..lengths.len() {
                     let length = lengths.usize(document, name)?;
                     let end = start.saturating_add(length);
@@ -385,9 +392,9 @@ impl<'a> TokenBatch<'a> {
                         return Err(InputError::new(name, fault).row(document));
                     };
                     let spans = self.spans.and_then(|spans| spans.get(start..end));
-                    let what = "rows of a document";
+                    let limit = ("rows of a document", MAX_DOCUMENT_TOKENS);
                     out.push(
-                        clean_matrix(field, part, dim, spans, what, MAX_DOCUMENT_TOKENS)
+                        clean_matrix(field, part, dim, spans, limit, &mut row)
                             .map_err(|error| in_document(error, document))?,
                     );
                     start = end;

@@ -52,6 +52,10 @@ section_kinds! {
     SPARSE_LIST_POSTINGS = 69, required, "Postings of list terms: runs of places and impacts.";
     SPARSE_TINY_DOCS = 70, required, "Documents of tiny terms.";
     SPARSE_TINY_IMPACTS = 71, required, "Impacts of tiny terms.";
+    SPARSE_DENSE_STARTS = 72, required, "First cell of each dense term in each window.";
+    SPARSE_DENSE_OFFSETS = 73, required, "Where each cell of a dense term begins in its window.";
+    SPARSE_DENSE_MAXIMA = 74, required, "Largest impact of each dense term in each group.";
+    SPARSE_DENSE_CELLS = 75, required, "Cells of dense terms: a mask and impacts.";
     SPARSE_ROW_BASES = 80, required, "Where the forward rows of each window start.";
     SPARSE_ROW_ENDS = 81, required, "Where each forward row ends in its window.";
     SPARSE_ROWS = 82, required, "Forward rows: gaps between ordinals, and weights.";

@@ -70,13 +70,18 @@ pub(crate) fn generations(storage: &dyn Storage) -> Result<Vec<u64>> {
 /// # Errors
 /// `NotAnIndex` where there is no manifest, else as [`Manifest::read`].
 pub(crate) fn newest(storage: &dyn Storage) -> Result<Manifest> {
-    match generations(storage)?.last() {
-        Some(generation) => Manifest::read(storage, *generation),
-        None => Err(Error::NotAnIndex {
-            place: storage.place(),
-            what: "no manifest in the directory".to_owned(),
-        }),
-    }
+    Manifest::read(storage, newest_generation(storage)?)
+}
+
+/// The number of the newest generation, whose manifest is not read.
+///
+/// # Errors
+/// `NotAnIndex` where there is no manifest; `Io`.
+pub(crate) fn newest_generation(storage: &dyn Storage) -> Result<u64> {
+    generations(storage)?.last().copied().ok_or_else(|| Error::NotAnIndex {
+        place: storage.place(),
+        what: "no manifest in the directory".to_owned(),
+    })
 }
 
 /// The first file ordinal that a writer may use: beyond those of the manifest, and beyond those

@@ -3,11 +3,13 @@
 
 pub(crate) mod commit;
 mod document;
+mod info;
 pub(crate) mod manifest;
 mod snapshot;
 mod writer;
 
 pub use document::{Hit, Hits, StoredDocument};
+pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo};
 pub use snapshot::Snapshot;
 pub use writer::{IndexWriter, WriterOptions};
 
@@ -17,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::error::{Error, Result};
 use crate::format::PackedStorage;
 use crate::id::Key;
-use crate::index::commit::{newest, pack};
+use crate::index::commit::{newest_generation, pack};
 use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::schema::Schema;
@@ -201,6 +203,11 @@ impl Index {
         self.snapshot().contains(key)
     }
 
+    /// What the current snapshot consists of: counts, fields, and the bytes of every section.
+    pub fn info(&self) -> IndexInfo {
+        self.snapshot().info()
+    }
+
     /// Reads every byte that the current snapshot reaches: all checksums and padding, then the
     /// meaning of every part. What passes holds no accidental damage.
     ///
@@ -234,8 +241,11 @@ impl Index {
     }
 }
 
-/// Opens the newest commit. A file that a writer's garbage collection took away between the
-/// reading of the manifest and the opening means that there is a newer manifest: look again.
+/// How often a reader looks again before it takes a missing file for damage.
+const TRIES: usize = 10;
+
+/// Opens the newest commit. A file that a writer's garbage collection took away after its name was
+/// read means that there is a newer commit: look again.
 fn load(
     storage: &dyn Storage,
     kernels: &'static Kernels,
@@ -243,19 +253,29 @@ fn load(
 ) -> Result<Snapshot> {
     let mut tries = 0;
     loop {
-        let manifest = newest(storage)?;
-        let generation = manifest.generation;
+        let generation = newest_generation(storage)?;
         if let Some(known) = known
             && known.commit() == generation
         {
             return Ok(known.clone());
         }
-        match Snapshot::open(storage, manifest, kernels, known) {
-            Err(error) if tries < 10 && newest(storage)?.generation != generation => {
-                tries += 1;
-                drop(error);
-            }
-            result => return result,
+        let opened = Manifest::read(storage, generation)
+            .and_then(|manifest| Snapshot::open(storage, manifest, kernels, known));
+        tries += 1;
+        if opened.is_ok() || tries >= TRIES || newest_generation(storage)? == generation {
+            return opened;
         }
     }
 }
+
+/// What is shared between threads can be.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Index>();
+    shared::<IndexWriter>();
+    shared::<Snapshot>();
+    shared::<Hits>();
+    shared::<Query>();
+    shared::<crate::Filter>();
+    shared::<Error>();
+};

@@ -8,12 +8,14 @@
 
 #[doc(hidden)]
 pub mod measure;
+pub(crate) mod postings;
 pub(crate) mod tokens;
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Fault, InputError, Result};
+use postings::PostingKernels;
 use tokens::TokenKernels;
 
 /// The environment variable that forces a level: a switch for tests and measurements.
@@ -29,7 +31,7 @@ const NAMES: &str = "portable, avx2, avx512";
 pub enum KernelLevel {
     /// Plain Rust: any CPU. It is the specification of the other levels.
     Portable,
-    /// x86-64 with AVX2 and F16C. Fused multiply-add is not used, since it rounds otherwise.
+    /// x86-64 with AVX2, F16C and POPCNT. Fused multiply-add is not used, since it rounds otherwise.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ, VL, VNNI, VBMI and VBMI2 (Ice Lake, Zen 4 and later), and
     /// what [`Avx2`](Self::Avx2) needs.
@@ -76,18 +78,31 @@ impl FromStr for KernelLevel {
 pub(crate) struct Kernels {
     /// The level they are written for.
     pub(crate) level: KernelLevel,
+    /// Summing of postings.
+    pub(crate) postings: PostingKernels,
     /// Scoring of token rows.
     pub(crate) tokens: TokenKernels,
 }
 
-static PORTABLE: Kernels =
-    Kernels { level: KernelLevel::Portable, tokens: tokens::portable::KERNELS };
+static PORTABLE: Kernels = Kernels {
+    level: KernelLevel::Portable,
+    postings: postings::portable::KERNELS,
+    tokens: tokens::portable::KERNELS,
+};
 
 #[cfg(target_arch = "x86_64")]
-static AVX2: Kernels = Kernels { level: KernelLevel::Avx2, tokens: tokens::avx2::KERNELS };
+static AVX2: Kernels = Kernels {
+    level: KernelLevel::Avx2,
+    postings: postings::avx2::KERNELS,
+    tokens: tokens::avx2::KERNELS,
+};
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: Kernels = Kernels { level: KernelLevel::Avx512, tokens: tokens::avx512::KERNELS };
+static AVX512: Kernels = Kernels {
+    level: KernelLevel::Avx512,
+    postings: postings::avx512::KERNELS,
+    tokens: tokens::avx512::KERNELS,
+};
 
 /// The tables that this CPU can run, the least first. The detection behind it is cached by the
 /// standard library.
@@ -142,7 +157,7 @@ fn refused(what: &str, value: &str, range: String) -> Error {
 #[cfg(target_arch = "x86_64")]
 fn table(level: KernelLevel) -> Option<&'static Kernels> {
     use std::arch::is_x86_feature_detected as has;
-    let avx2 = || has!("avx2") && has!("f16c");
+    let avx2 = || has!("avx2") && has!("f16c") && has!("popcnt");
     let avx512 = || {
         has!("avx512f")
             && has!("avx512bw")

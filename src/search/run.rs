@@ -95,7 +95,13 @@ fn first_stage(view: View<'_>, query: &Query, k: usize, scratch: &mut Scratch) -
         let held = match &query.first {
             Stage::Sparse(_, vector) => match part.segment.sparse(place) {
                 None => continue,
-                Some(index) => match index.search(vector, alive, &mut top, &mut scratch.sparse)? {
+                Some(index) => match index.search(
+                    vector,
+                    view.kernels,
+                    alive,
+                    &mut top,
+                    &mut scratch.sparse,
+                )? {
                     Exactness::Certified => Certainty::Certified,
                     Exactness::OnQuantised => Certainty::ExactOnQuantised,
                 },

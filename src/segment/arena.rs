@@ -106,8 +106,8 @@ impl Arena {
             self.open_slot(key, payload);
         }
         for (&at, (_, rows)) in sparse.iter().zip(&batch.sparse) {
-            for (slot, vector) in (first..).zip(rows) {
-                self.push_sparse(at, slot, vector);
+            for (slot, row) in (first..).zip(0..rows.len()) {
+                self.push_sparse(at, slot, &rows.row(row));
             }
         }
         for (&at, (_, rows)) in tokens.iter().zip(&batch.tokens) {

@@ -108,6 +108,12 @@ impl Segment {
         self.payloads.as_ref().map_or(Ok(None), |payloads| payloads.get(doc))
     }
 
+    /// Every section of the file in its order: name, ordinal of its field (or none of the
+    /// schema's), bytes.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = (String, u32, u64)> + '_ {
+        self.container.sections().map(|(kind, field, bytes)| (kind.name(), field, bytes))
+    }
+
     /// Reads every byte: all checksums, then the meaning of every part.
     pub(crate) fn verify(&self) -> Result<()> {
         self.container.verify()?;

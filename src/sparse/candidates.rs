@@ -10,10 +10,13 @@ use crate::id::DocId;
 use crate::topk::TopK;
 
 use super::bound::Bound;
-use super::score::Scorer;
+use super::score::RowScorer;
 
 /// How many candidates more than 4 k are held before they are scored.
 const HELD: usize = 8192;
+/// How many candidates before its turn a row is asked of the memory: a row takes a tenth of a
+/// microsecond to score, and about as long to come from memory.
+const AHEAD: usize = 4;
 
 /// Candidates of one search.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl<'a> Candidates<'a> {
     /// To be called now and then, at least every few thousand pushes: raises what is needed and
     /// keeps memory bounded.
     #[inline]
-    pub(super) fn settle(&mut self, scorer: &Scorer<'_>, top: &mut TopK<'_>) -> Result<()> {
+    pub(super) fn settle(&mut self, scorer: &mut RowScorer<'_>, top: &mut TopK<'_>) -> Result<()> {
         if self.held.len() >= self.cut_at {
             self.cut();
             if self.held.len() > 4 * self.k + HELD {
@@ -80,10 +83,19 @@ impl<'a> Candidates<'a> {
     }
 
     /// Scores the candidates, best integer first, until what is left cannot reach the floor.
-    pub(super) fn score(&mut self, scorer: &Scorer<'_>, top: &mut TopK<'_>) -> Result<()> {
+    pub(super) fn score(&mut self, scorer: &mut RowScorer<'_>, top: &mut TopK<'_>) -> Result<()> {
         self.held.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         let pause = (self.k / 8).clamp(4, 64);
+        let ahead = |at: usize| self.held.get(at).map(|&(_, doc)| doc);
+        (0..2 * AHEAD).filter_map(ahead).for_each(|doc| scorer.fetch_place(doc));
+        (0..AHEAD).filter_map(ahead).for_each(|doc| scorer.fetch_row(doc));
         for (at, &(integer, doc)) in self.held.iter().enumerate() {
+            if let Some(doc) = ahead(at + 2 * AHEAD) {
+                scorer.fetch_place(doc);
+            }
+            if let Some(doc) = ahead(at + AHEAD) {
+                scorer.fetch_row(doc);
+            }
             if at >= self.k && at.is_multiple_of(pause) {
                 top.shrink();
                 self.needed = self.needed.max(self.bound.needed(f64::from(top.floor())));

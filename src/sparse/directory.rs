@@ -6,8 +6,11 @@ use crate::error::{Error, Result};
 use crate::format::{Array, Section};
 use crate::id::{DocId, TermId};
 
+use crate::kernel::postings::{DenseRow, SPAN};
+
 use super::layout::{
-    Head, KIND_LIST, KIND_TINY, LIST_POSTING, TermEntry, WINDOW, WINDOW_BITS, windows,
+    GROUP, GROUPS, Head, KIND_DENSE, KIND_LIST, KIND_TINY, LIST_POSTING, TermEntry, WINDOW,
+    WINDOW_BITS, windows,
 };
 
 /// The sections of the inverted index.
@@ -22,6 +25,17 @@ pub(super) struct Directory {
     pub(super) list_postings: Section,
     pub(super) tiny_docs: Array<u32>,
     pub(super) tiny_impacts: Array<u8>,
+    /// None where no term is dense.
+    pub(super) dense: Option<Dense>,
+}
+
+/// The sections of dense terms.
+#[derive(Debug)]
+pub(super) struct Dense {
+    pub(super) starts: Array<u32>,
+    pub(super) offsets: Array<u16>,
+    pub(super) maxima: Array<u8>,
+    pub(super) cells: Section,
 }
 
 /// The same as plain slices: what a search takes once and looks things up in.
@@ -37,6 +51,10 @@ pub(super) struct DirectoryView<'a> {
     list_postings: &'a [u8],
     tiny_docs: &'a [u32],
     tiny_impacts: &'a [u8],
+    dense_starts: &'a [u32],
+    dense_offsets: &'a [[u16; GROUPS]],
+    dense_maxima: &'a [[u8; GROUPS]],
+    dense_cells: &'a [u8],
 }
 
 /// One term of the directory, checked.
@@ -61,6 +79,8 @@ pub(super) enum Form {
     Tiny { first: usize },
     /// A run per window: its row of the window directory, and the byte of its first run.
     List { slot: usize, start: usize },
+    /// A cell per group: its rows of the directory of dense terms, and the byte of its first cell.
+    Dense { slot: usize, start: usize },
 }
 
 /// The postings of a list term in one window.
@@ -86,6 +106,10 @@ impl Directory {
             list_postings: self.list_postings.bytes(),
             tiny_docs: &self.tiny_docs,
             tiny_impacts: &self.tiny_impacts,
+            dense_starts: self.dense.as_ref().map_or(&[], |dense| &dense.starts),
+            dense_offsets: self.dense.as_ref().map_or(&[], |dense| dense.offsets.as_chunks().0),
+            dense_maxima: self.dense.as_ref().map_or(&[], |dense| dense.maxima.as_chunks().0),
+            dense_cells: self.dense.as_ref().map_or(&[], |dense| dense.cells.bytes()),
         }
     }
 }
@@ -121,30 +145,32 @@ impl<'a> DirectoryView<'a> {
         }
         let scale = Scale::from_steps(entry.scale).ok_or_else(|| corrupt("scale off the grid"))?;
         let first = usize::try_from(entry.first).map_err(|_| corrupt("first posting too far"))?;
-        let size = match entry.kind {
-            KIND_TINY => 1,
-            KIND_LIST => LIST_POSTING,
+        let slot = entry.slot as usize;
+        let rows = |held: usize| held.checked_div(self.windows).unwrap_or(0);
+        let (size, held, form) = match entry.kind {
+            KIND_TINY => {
+                (1, self.tiny_docs.len().min(self.tiny_impacts.len()), Form::Tiny { first })
+            }
+            KIND_LIST => {
+                if slot >= rows(self.list_maxima.len()) {
+                    return Err(corrupt("no such list"));
+                }
+                let start = first.saturating_mul(LIST_POSTING);
+                (LIST_POSTING, self.list_postings.len(), Form::List { slot, start })
+            }
+            KIND_DENSE => {
+                if slot >= rows(self.dense_maxima.len()) {
+                    return Err(corrupt("no such dense term"));
+                }
+                (1, self.dense_cells.len(), Form::Dense { slot, start: first })
+            }
             _ => return Err(corrupt("unknown form of term")),
-        };
-        let held = match entry.kind {
-            KIND_TINY => self.tiny_docs.len().min(self.tiny_impacts.len()),
-            _ => self.list_postings.len(),
         };
         let start = first.checked_mul(size).ok_or_else(|| corrupt("first posting too far"))?;
         let end = start.checked_add(entry.docs as usize * size);
         if end.is_none_or(|end| end > held) {
             return Err(corrupt("postings beyond their section"));
         }
-        let form = if entry.kind == KIND_TINY {
-            Form::Tiny { first }
-        } else {
-            let slot = entry.slot as usize;
-            let rows = self.list_maxima.len().checked_div(self.windows).unwrap_or(0);
-            if slot >= rows {
-                return Err(corrupt("no such list"));
-            }
-            Form::List { slot, start }
-        };
         Ok(Term { docs: entry.docs, scale, max: entry.max, kth: entry.kth, form })
     }
 
@@ -206,6 +232,49 @@ impl<'a> DirectoryView<'a> {
         section.corrupt(at as u64 * 4, "run outside its term or window")
     }
 
+    /// The largest impacts of a dense term in the groups of each window.
+    pub(super) fn group_maxima(&self, slot: usize) -> &'a [[u8; GROUPS]] {
+        let from = slot.saturating_mul(self.windows);
+        self.dense_maxima.get(from..from.saturating_add(self.windows)).unwrap_or_default()
+    }
+
+    /// A dense term in a window.
+    ///
+    /// # Errors
+    /// `Corrupt` if the directory leads outside the cells.
+    #[inline]
+    pub(super) fn dense(&self, slot: usize, start: usize, window: usize) -> Result<DenseRow<'a>> {
+        let at = slot.saturating_mul(self.windows).saturating_add(window);
+        let row = (|| {
+            let offsets = self.dense_offsets.get(at)?;
+            let from = start.checked_add(*self.dense_starts.get(at)? as usize)?;
+            let cells = self.dense_cells.get(from..)?.first_chunk::<SPAN>()?;
+            Some(DenseRow { offsets, cells })
+        })();
+        row.ok_or_else(|| self.bad_cells(slot, window, "cells outside their section"))
+    }
+
+    /// Where the cells of a dense term in a window begin, from its first.
+    pub(super) fn dense_start(&self, slot: usize, window: usize) -> Option<usize> {
+        let at = slot.checked_mul(self.windows)?.checked_add(window)?;
+        usize::try_from(*self.dense_starts.get(at)?).ok()
+    }
+
+    /// Damage of the cells of a dense term in a window.
+    #[cold]
+    pub(super) fn bad_cells(&self, slot: usize, window: usize, what: &str) -> Error {
+        let at = slot.saturating_mul(self.windows).saturating_add(window) as u64;
+        match &self.directory.dense {
+            Some(dense) => dense.starts.section().corrupt(at.saturating_mul(4), what),
+            None => self.directory.entries.section().corrupt(0, what),
+        }
+    }
+
+    /// Bytes of all cells.
+    pub(super) fn cell_bytes(&self) -> &'a [u8] {
+        self.dense_cells
+    }
+
     /// What to say of a run with a place at or beyond the window's documents.
     #[cold]
     pub(super) fn bad_local(&self, slot: usize, window: usize) -> Error {
@@ -248,7 +317,26 @@ impl<'a> DirectoryView<'a> {
                 let at = run.locals.binary_search_by_key(&local, place).ok();
                 Ok(at.and_then(|at| run.impacts.get(at)).copied())
             }
+            Form::Dense { slot, start } => {
+                let window = (doc >> WINDOW_BITS) as usize;
+                if window >= self.windows {
+                    return Ok(None);
+                }
+                let row = self.dense(slot, start, window)?;
+                let (mask, impacts) = cell_parts(row.cell(doc as usize % WINDOW / GROUP));
+                let bit = 1u64 << (doc as usize % GROUP);
+                let before = (mask & (bit - 1)).count_ones() as usize;
+                Ok((mask & bit != 0).then(|| impacts.get(before).copied()).flatten())
+            }
         }
+    }
+}
+
+/// The mask of a cell and the bytes of its impacts, of which there are as many as bits set.
+pub(super) fn cell_parts(cell: &[u8]) -> (u64, &[u8]) {
+    match cell.split_first_chunk::<8>() {
+        Some((mask, impacts)) => (u64::from_le_bytes(*mask), impacts),
+        None => (0, &[]),
     }
 }
 
@@ -260,8 +348,18 @@ pub(super) fn check_sizes(
     corrupt: impl Fn(&str) -> Error,
 ) -> Result<()> {
     let lists = (head.lists as usize).checked_mul(windows(head.docs));
+    let dense = (head.dense as usize).checked_mul(windows(head.docs));
+    let groups = dense.and_then(|rows| rows.checked_mul(GROUPS));
+    let held = directory.dense.as_ref();
+    let held = held.map_or((0, 0, 0), |d| (d.starts.len(), d.offsets.len(), d.maxima.len()));
     let checks = [
-        (head.lists <= head.terms, "more lists than terms"),
+        (
+            u64::from(head.lists) + u64::from(head.dense) <= u64::from(head.terms),
+            "more lists and dense terms than terms",
+        ),
+        (dense == Some(held.0), "dense directory of another size"),
+        (groups == Some(held.1), "dense offsets of another size"),
+        (groups == Some(held.2), "dense maxima of another size"),
         (lists == Some(directory.list_starts.len()), "window directory of another size"),
         (lists == Some(directory.list_maxima.len()), "window maxima of another size"),
         (
@@ -275,6 +373,7 @@ pub(super) fn check_sizes(
         (
             head.postings
                 .checked_sub(head.tiny_postings)
+                .and_then(|n| n.checked_sub(head.dense_postings))
                 .and_then(|n| n.checked_mul(LIST_POSTING as u64))
                 == Some(directory.list_postings.len() as u64),
             "list postings of another number",

@@ -3,10 +3,11 @@
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, Section, SectionKind};
 use crate::id::{DocId, TermId};
+use crate::kernel::prefetch;
 use crate::schema::{Forward, SparseOptions};
 
 use super::build::Weights;
-use super::directory::{Directory, DirectoryView, check_sizes};
+use super::directory::{Dense, Directory, DirectoryView, check_sizes};
 use super::forward::RowView;
 use super::layout::{CODEC_U8, FORWARD_F16, FORWARD_F32, FORWARD_NONE, Head, WINDOW_BITS, windows};
 use super::query::{Membership, SparseQuery};
@@ -98,7 +99,7 @@ impl SparseIndex {
             (head.docs == docs, "another number of documents than the segment"),
             (head.rows >= 1 && head.rows <= docs, "more rows than documents, or none"),
             (head.codec == CODEC_U8, "unknown impact codec"),
-            (head.reserved == [0; 6], "reserved bytes are not zero"),
+            (head.reserved == 0 && head.spare == 0, "reserved bytes are not zero"),
             (fits, "other forward weights than the schema says"),
             (u64::from(head.terms) <= head.postings, "more terms than postings"),
         ];
@@ -117,6 +118,16 @@ impl SparseIndex {
             list_postings: section(SectionKind::SPARSE_LIST_POSTINGS)?,
             tiny_docs: section(SectionKind::SPARSE_TINY_DOCS)?.array()?,
             tiny_impacts: section(SectionKind::SPARSE_TINY_IMPACTS)?.array()?,
+            dense: if head.dense == 0 {
+                None
+            } else {
+                Some(Dense {
+                    starts: section(SectionKind::SPARSE_DENSE_STARTS)?.array()?,
+                    offsets: section(SectionKind::SPARSE_DENSE_OFFSETS)?.array()?,
+                    maxima: section(SectionKind::SPARSE_DENSE_MAXIMA)?.array()?,
+                    cells: section(SectionKind::SPARSE_DENSE_CELLS)?,
+                })
+            },
         };
         check_sizes(&head, &directory, corrupt)?;
         let forward = if kept == Weights::None {
@@ -149,7 +160,13 @@ impl SparseIndex {
             + directory.list_maxima.len()
             + directory.list_postings.len()
             + size_of_val(&*directory.tiny_docs)
-            + directory.tiny_impacts.len();
+            + directory.tiny_impacts.len()
+            + directory.dense.as_ref().map_or(0, |dense| {
+                size_of_val(&*dense.starts)
+                    + size_of_val(&*dense.offsets)
+                    + dense.maxima.len()
+                    + dense.cells.len()
+            });
         let forward = self.forward.as_ref().map_or(0, |forward| {
             size_of_val(&*forward.bases) + size_of_val(&*forward.ends) + forward.rows.len()
         });
@@ -325,6 +342,20 @@ impl<'a> Rows<'a> {
             self.bytes.get(base.checked_add(start)?..base.checked_add(end)?)
         };
         place().ok_or_else(|| self.corrupt(doc, "row outside the rows"))
+    }
+
+    /// Asks the memory for where a document's row lies.
+    #[inline]
+    pub(super) fn fetch_place(&self, doc: DocId) {
+        prefetch(self.ends.get(doc as usize..).unwrap_or_default(), 4);
+    }
+
+    /// Asks the memory for a document's row.
+    #[inline]
+    pub(super) fn fetch_row(&self, doc: DocId) {
+        if let Ok(bytes) = self.bytes(doc) {
+            prefetch(bytes, 1024);
+        }
     }
 
     /// A document's row; `None` where it lacks the field.

@@ -3,12 +3,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::kernel::postings;
+
 /// Documents in a window: its integer scores fill 16 KiB, which stays in the first cache.
-pub(super) const WINDOW: usize = 4096;
+pub(super) const WINDOW: usize = postings::WINDOW;
 /// log2 of [`WINDOW`].
 pub(super) const WINDOW_BITS: u32 = 12;
 /// Documents in a group: one word of a document set.
-pub(super) const GROUP: usize = 64;
+pub(super) const GROUP: usize = postings::GROUP;
+/// Groups in a window.
+pub(super) const GROUPS: usize = postings::GROUPS;
 /// Bytes of a posting of a list term: a `u16` place in the window and a `u8` impact.
 pub(super) const LIST_POSTING: usize = 3;
 /// Which k the k-th impacts of a [`TermEntry`] are of.
@@ -39,8 +43,14 @@ pub(super) struct Head {
     pub(super) codec: u32,
     /// How forward weights are kept: [`FORWARD_NONE`], [`FORWARD_F16`] or [`FORWARD_F32`].
     pub(super) forward: u32,
+    /// How many of the terms are dense.
+    pub(super) dense: u32,
     /// Zero.
-    pub(super) reserved: [u32; 6],
+    pub(super) reserved: u32,
+    /// Postings of dense terms.
+    pub(super) dense_postings: u64,
+    /// Zero.
+    pub(super) spare: u64,
 }
 
 /// Impacts of one byte.
@@ -56,15 +66,16 @@ pub(super) const FORWARD_F32: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct TermEntry {
-    /// Its first posting: a list term's among the list postings, a tiny term's among the tiny.
+    /// Its first posting: a list term's among the list postings, a tiny term's among the tiny. A
+    /// dense term's first byte among the cells.
     pub(super) first: u64,
     /// Documents that have it, at least 1.
     pub(super) docs: u32,
-    /// A list term's row of the window directory; 0 of a tiny term.
+    /// A list or dense term's row of its directory; 0 of a tiny term.
     pub(super) slot: u32,
     /// Its scale, in eighths of an octave.
     pub(super) scale: i16,
-    /// [`KIND_TINY`] or [`KIND_LIST`].
+    /// [`KIND_TINY`], [`KIND_LIST`] or [`KIND_DENSE`].
     pub(super) kind: u8,
     /// Its largest impact.
     pub(super) max: u8,
@@ -79,10 +90,29 @@ pub(super) const KIND_TINY: u8 = 1;
 /// A term with a run of postings per window.
 pub(super) const KIND_LIST: u8 = 2;
 
-/// Which form costs fewer bytes: a tiny posting takes 5, a list posting 3 and every window of a
-/// list term 5 more in the directory.
+/// A term with a mask and packed impacts per group.
+pub(super) const KIND_DENSE: u8 = 3;
+
+/// A term is dense from this many halves of a posting per group on, groups without any counted.
+///
+/// At 5.5 postings a group both forms take the same bytes: a dense term spends 11 on a group and 1
+/// on a posting, a list 3 on a posting. Time is flat around it. Measured on 80,000 documents of
+/// 124 terms each, 1,150 queries of 24, exact top 10, median, dense from 4 and from 5.5 on:
+/// AVX-512 71 and 70 µs, AVX2 145 and 126, portable 268 and 215. Completing a group costs as much
+/// as four to five postings of a list with AVX-512, more below, but most groups are never
+/// completed.
+pub(super) const DENSE_FROM_HALVES: usize = 11;
+
+/// Which form a term has. Between tiny and list, bytes decide: a tiny posting takes 5, a list
+/// posting 3 and every window of a list term 5 more in the directory.
 pub(super) fn kind_of(docs: usize, windows: usize) -> u8 {
-    if docs.saturating_mul(2) <= windows.saturating_mul(5) { KIND_TINY } else { KIND_LIST }
+    if docs.saturating_mul(2) <= windows.saturating_mul(5) {
+        KIND_TINY
+    } else if docs.saturating_mul(2) >= DENSE_FROM_HALVES.saturating_mul(windows * GROUPS) {
+        KIND_DENSE
+    } else {
+        KIND_LIST
+    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 //!
 //! Two tiers, so that search can be fast and still be right. The first is the **inverted index**:
 //! per term the documents that hold it and 8-bit [impacts](crate::codec::impact), in windows of
-//! 4,096 documents, summed as integers. The second is the **forward rows**: each document's terms
+//! 4,096 documents, summed as integers. It is a split index: a frequent (dense) term keeps a mask
+//! and packed impacts per group of 64 documents, any other a list. The second is the **forward rows**: each document's terms
 //! and weights. The integer sums, whose error is bounded ([`bound`]), say which documents can
 //! still be in the answer; forward rows give those their score. The answer is therefore the true
 //! top k of the stored weights, and the integers never show.
 //!
 //! `layout` names what is on disk, `column` gathers, `build` and `write` produce it, `index` and
-//! `directory` read it, `query` and `bound` prepare a query, `search` runs it, `verify` walks
+//! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
 //! everything.
 
 mod bound;
@@ -19,6 +20,7 @@ mod directory;
 mod forward;
 mod index;
 mod layout;
+mod plan;
 mod query;
 mod score;
 mod search;

@@ -2,6 +2,7 @@
 
 use crate::embed::CleanSparse;
 use crate::id::TermId;
+use crate::kernel::postings::RowFilter;
 
 /// A sparse query: terms ascending and distinct, weights finite and above zero.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,8 @@ impl SparseQuery {
 pub(super) struct Membership {
     words: Vec<u64>,
     before: Vec<u32>,
+    /// The same, ordinals modulo 512.
+    filter: RowFilter,
 }
 
 impl Membership {
@@ -36,7 +39,9 @@ impl Membership {
         let words = terms.div_ceil(64);
         self.words.clear();
         self.words.resize(words, 0);
+        self.filter = [0; 16];
         for ordinal in ordinals {
+            self.filter[ordinal / 32 % 16] |= 1 << (ordinal % 32);
             if let Some(word) = self.words.get_mut(ordinal / 64) {
                 *word |= 1 << (ordinal % 64);
             }
@@ -48,6 +53,11 @@ impl Membership {
             before += word.count_ones();
             here
         }));
+    }
+
+    /// What no ordinal of the query fails to pass.
+    pub(super) fn filter(&self) -> &RowFilter {
+        &self.filter
     }
 
     /// Where in the query an ordinal is. Ordinals beyond the segment's are not.

@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::id::DocId;
+use crate::kernel::Kernels;
+use crate::kernel::postings::{PostingKernels, RowHit};
 
 use super::directory::{DirectoryView, Term};
 use super::index::{Rows, SparseIndex};
@@ -75,6 +77,58 @@ impl<'a> Scorer<'a> {
                 any = true;
             }
         })?;
+        Ok(any.then_some(score))
+    }
+}
+
+/// Scores many documents against one query: what [`Scorer`] says, faster.
+#[derive(Debug)]
+pub(super) struct RowScorer<'a> {
+    scorer: Scorer<'a>,
+    kernels: &'a PostingKernels,
+    hits: &'a mut Vec<RowHit>,
+}
+
+impl<'a> RowScorer<'a> {
+    /// `hits` is working memory.
+    pub(super) fn new(scorer: Scorer<'a>, kernels: &'a Kernels, hits: &'a mut Vec<RowHit>) -> Self {
+        Self { scorer, kernels: &kernels.postings, hits }
+    }
+
+    /// Asks the memory for where a document's row lies.
+    #[inline]
+    pub(super) fn fetch_place(&self, doc: DocId) {
+        if let Some(rows) = &self.scorer.rows {
+            rows.fetch_place(doc);
+        }
+    }
+
+    /// Asks the memory for a document's row, whose place should have come by now.
+    #[inline]
+    pub(super) fn fetch_row(&self, doc: DocId) {
+        if let Some(rows) = &self.scorer.rows {
+            rows.fetch_row(doc);
+        }
+    }
+
+    /// The score of a document, if it matches any term.
+    pub(super) fn score(&mut self, doc: DocId) -> Result<Option<f32>> {
+        let Scorer { rows: Some(rows), terms, members, .. } = &self.scorer else {
+            return self.scorer.score(doc);
+        };
+        let Some(row) = rows.row(doc)? else { return Ok(None) };
+        let Some(gaps) = row.short_gaps() else { return self.scorer.score(doc) };
+        (self.kernels.row_hits)(gaps, members.filter(), self.hits);
+        let mut score = 0f32;
+        let mut any = false;
+        for hit in &*self.hits {
+            if let Some(place) = members.place(u64::from(hit.ordinal))
+                && let Some(term) = terms.get(place)
+            {
+                score += term.weight * row.weight(hit.at as usize);
+                any = true;
+            }
+        }
         Ok(any.then_some(score))
     }
 }

@@ -1,26 +1,29 @@
 //! Exact search of one segment: integer scores window by window, then the score itself for the
 //! candidates that the integers leave.
+//!
+//! In a window the list and tiny terms are added up first, document by document. Then only those
+//! groups are completed with the dense terms, most of the postings, in which some document's sum
+//! and the largest impacts of the group together reach what is needed.
 
 use crate::docset::DocSet;
 use crate::error::Result;
+use crate::kernel::postings::{GROUPS, Quad, RowHit};
+use crate::kernel::{Kernels, prefetch};
 use crate::topk::TopK;
 
 use super::bound::Bound;
 use super::candidates::Candidates;
-use super::directory::{DirectoryView, Form, Run};
+use super::directory::{DirectoryView, Run};
 use super::index::{Exactness, SparseIndex};
 use super::layout::{GROUP, KTH, WINDOW, WINDOW_BITS};
+use super::plan::Plan;
 use super::query::{Membership, SparseQuery};
-use super::score::{QueryTerm, Scorer};
-
-/// How many of the most promising windows are visited before the rest follow in file order:
-/// enough to raise the threshold early, few enough to keep reads sequential.
-const SEEDS: usize = 4;
+use super::score::{QueryTerm, RowScorer, Scorer};
 
 /// Integer scores of a window.
 type Sums = [i32; WINDOW];
 
-/// What a search works in; reused, it does not allocate.
+/// What a search works in; reused, it hardly allocates.
 #[derive(Debug)]
 pub(crate) struct SparseScratch {
     sums: Box<Sums>,
@@ -28,12 +31,11 @@ pub(crate) struct SparseScratch {
     members: Membership,
     /// Integer weight of each term.
     weights: Vec<i32>,
-    /// Per window, the most that a document in it can have.
-    bounds: Vec<i32>,
-    /// Windows in the order of their visit.
-    order: Vec<u32>,
+    plan: Plan,
     /// Candidates.
     held: Vec<(i32, u32)>,
+    /// Terms of one document.
+    hits: Vec<RowHit>,
 }
 
 impl Default for SparseScratch {
@@ -43,9 +45,9 @@ impl Default for SparseScratch {
             terms: Vec::new(),
             members: Membership::default(),
             weights: Vec::new(),
-            bounds: Vec::new(),
-            order: Vec::new(),
+            plan: Plan::default(),
             held: Vec::new(),
+            hits: Vec::new(),
         }
     }
 }
@@ -60,15 +62,16 @@ impl SparseIndex {
     pub(crate) fn search(
         &self,
         query: &SparseQuery,
+        kernels: &Kernels,
         alive: Option<&DocSet>,
         top: &mut TopK<'_>,
         scratch: &mut SparseScratch,
     ) -> Result<Exactness> {
-        let SparseScratch { sums, terms, members, weights, bounds, order, held } = scratch;
+        let SparseScratch { sums, terms, members, weights, plan, held, hits } = scratch;
         self.known(query, terms)?;
         let postings = self.postings_view();
         members.fill(postings.term_ids().len(), terms.iter().map(|term| term.ordinal));
-        let scorer = Scorer::new(self, terms, members);
+        let mut scorer = RowScorer::new(Scorer::new(self, terms, members), kernels, hits);
         let exactness =
             if self.rows_view().is_some() { Exactness::Certified } else { Exactness::OnQuantised };
         weights.clear();
@@ -81,47 +84,24 @@ impl SparseIndex {
         let seed = if alive.is_none() { seed(terms, weights, top.k()) } else { None };
         let mut candidates = Candidates::new(top, bound, seed, held);
 
-        window_bounds(&postings, terms, weights, bounds);
-        order_windows(bounds, order);
-        for &window in &*order {
-            let window = window as usize;
-            let reach = bounds.get(window).copied().unwrap_or(0);
+        plan.fill(&postings, terms, weights, kernels);
+        let mut quads = Vec::with_capacity(plan.dense.len().div_ceil(4));
+        for at in 0..plan.windows() {
+            let Some((window, reach)) = plan.visit(at) else { break };
+            if let Some((next, _)) = plan.visit(at + 1) {
+                fetch_lists(&postings, plan, next);
+            }
             if reach < candidates.needed() {
                 continue;
             }
-            let groups = window * (WINDOW / GROUP);
-            let words = match alive {
-                None => None,
-                Some(set) => match set.words().get(groups..) {
-                    Some(words) if words.iter().take(WINDOW / GROUP).any(|&word| word != 0) => {
-                        Some(words)
-                    }
-                    _ => continue,
-                },
-            };
+            let window = Window::new(&postings, plan, alive, window);
+            let Some(passing) = window.passing(candidates.needed()) else { continue };
             sums.fill(0);
-            add_window(&postings, terms, weights, window, sums)?;
-            let base = u32::try_from(window << WINDOW_BITS).unwrap_or(u32::MAX);
-            for (group, first) in sums.as_chunks::<GROUP>().0.iter().zip((base..).step_by(GROUP)) {
-                let needed = candidates.needed();
-                let most = group.iter().fold(i32::MIN, |most, &sum| most.max(sum));
-                if most < needed {
-                    continue;
-                }
-                let word = match words {
-                    None => u64::MAX,
-                    Some(words) => words.get((first - base) as usize / GROUP).copied().unwrap_or(0),
-                };
-                for (&sum, bit) in group.iter().zip(0u32..) {
-                    if sum >= needed && word >> bit & 1 == 1 {
-                        candidates.push(sum, first + bit);
-                    }
-                }
-                candidates.settle(&scorer, top)?;
-            }
+            window.scatter(sums)?;
+            window.finish(passing, sums, kernels, &mut quads, &mut candidates, &mut scorer, top)?;
         }
         candidates.cut();
-        candidates.score(&scorer, top)?;
+        candidates.score(&mut scorer, top)?;
         Ok(exactness)
     }
 }
@@ -138,101 +118,164 @@ fn seed(terms: &[QueryTerm], weights: &[i32], k: usize) -> Option<i32> {
         .filter(|&seed| seed > 0)
 }
 
-/// Per window the sum of the largest impacts, weighted: no document in it has more.
-fn window_bounds(
-    postings: &DirectoryView<'_>,
-    terms: &[QueryTerm],
-    weights: &[i32],
-    bounds: &mut Vec<i32>,
-) {
-    bounds.clear();
-    bounds.resize(postings.windows(), 0);
-    for (term, &weight) in terms.iter().zip(weights) {
-        match term.term.form {
-            Form::List { slot, .. } => {
-                for (bound, &max) in bounds.iter_mut().zip(postings.maxima(slot)) {
-                    *bound = bound.wrapping_add(weight * i32::from(max));
-                }
-            }
-            Form::Tiny { first } => {
-                let (docs, impacts) = postings.tiny(&term.term, first);
-                let mut last = (usize::MAX, 0);
-                for (&doc, &impact) in docs.iter().zip(impacts) {
-                    let window = (doc >> WINDOW_BITS) as usize;
-                    let Some(bound) = bounds.get_mut(window) else { continue };
-                    // Only what an impact adds to the largest before it in the same window.
-                    let before = if last.0 == window { last.1 } else { 0 };
-                    if impact > before {
-                        *bound = bound.wrapping_add(weight * i32::from(impact - before));
-                        last = (window, impact);
-                    }
-                }
-            }
+/// Asks the memory for the runs of a window to come. One that cannot be found is no matter here:
+/// it is met again when it is read.
+fn fetch_lists(postings: &DirectoryView<'_>, plan: &Plan, window: usize) {
+    for list in &plan.lists {
+        if let Ok(run) = postings.run(&list.term, list.slot, list.start, window) {
+            prefetch(run.locals, 128);
         }
     }
 }
 
-/// The few windows of the largest bounds first, then the others as they lie.
-fn order_windows(bounds: &[i32], order: &mut Vec<u32>) {
-    order.clear();
-    order.extend((0u32..).take(bounds.len()));
-    let bound = |window: u32| bounds.get(window as usize).copied().unwrap_or(0);
-    let best_first = |a: &u32, b: &u32| bound(*b).cmp(&bound(*a)).then(a.cmp(b));
-    if order.len() > SEEDS {
-        order.select_nth_unstable_by(SEEDS, best_first);
-    }
-    let (seeds, rest) = order.split_at_mut(SEEDS.min(bounds.len()));
-    seeds.sort_unstable_by(best_first);
-    rest.sort_unstable();
-}
-
-/// Adds the postings of all terms in a window.
-fn add_window(
-    postings: &DirectoryView<'_>,
-    terms: &[QueryTerm],
-    weights: &[i32],
+/// One window of a search.
+struct Window<'s, 'a> {
+    postings: &'s DirectoryView<'a>,
+    plan: &'s Plan,
     window: usize,
-    sums: &mut Sums,
-) -> Result<()> {
-    let span = postings.span(window);
-    for (term, &weight) in terms.iter().zip(weights) {
-        match term.term.form {
-            Form::List { slot, start } => {
-                let run = postings.run(&term.term, slot, start, window)?;
-                if add_run(&run, weight, sums) > span {
-                    return Err(postings.bad_local(slot, window));
-                }
-            }
-            Form::Tiny { first } => {
-                let (docs, impacts) = postings.tiny(&term.term, first);
-                let from = docs.partition_point(|&doc| ((doc >> WINDOW_BITS) as usize) < window);
-                for (&doc, &impact) in docs.iter().zip(impacts).skip(from) {
-                    if (doc >> WINDOW_BITS) as usize != window {
-                        break;
-                    }
-                    let local = doc as usize % WINDOW;
-                    if local >= span {
-                        return Err(postings.bad_tiny(first));
-                    }
-                    sums[local] = sums[local].wrapping_add(weight * i32::from(impact));
-                }
-            }
-        }
-    }
-    Ok(())
+    /// Its documents.
+    span: usize,
+    /// The alive documents of its groups, where not all are.
+    alive: Option<&'s [u64]>,
+    /// What the dense terms can add in each group.
+    bounds: &'s [i32; GROUPS],
 }
 
-/// Adds a run; gives one more than the largest place in it. A place beyond the window, which only
-/// a damaged file has, lands somewhere in it: the caller sees the result and throws the sums away.
+impl<'s, 'a> Window<'s, 'a> {
+    fn new(
+        postings: &'s DirectoryView<'a>,
+        plan: &'s Plan,
+        alive: Option<&'s DocSet>,
+        window: usize,
+    ) -> Self {
+        let groups = window * GROUPS;
+        Self {
+            postings,
+            plan,
+            window,
+            span: postings.span(window),
+            alive: alive.map(|set| set.words().get(groups..).unwrap_or_default()),
+            bounds: plan.groups.get(window).unwrap_or(&[0; GROUPS]),
+        }
+    }
+
+    /// The documents of a group that may be hits: those there are, and alive.
+    #[inline]
+    fn word(&self, group: usize) -> u64 {
+        let there = self.span.saturating_sub(group * GROUP).min(GROUP);
+        let there = if there == 0 { 0 } else { u64::MAX >> (GROUP - there) };
+        match self.alive {
+            None => there,
+            Some(words) => there & words.get(group).copied().unwrap_or(0),
+        }
+    }
+
+    /// One bit per group that has documents alive and, with what all terms can add, reaches what
+    /// is needed; `None` where no group does.
+    fn passing(&self, needed: i32) -> Option<u64> {
+        let rest = self.plan.rest.get(self.window).copied().unwrap_or(0);
+        let mut passing = 0;
+        for (group, &bound) in self.bounds.iter().enumerate() {
+            let passes = bound.wrapping_add(rest) >= needed && self.word(group) != 0;
+            passing |= u64::from(passes) << group;
+        }
+        (passing != 0).then_some(passing)
+    }
+
+    /// Adds the postings of list and tiny terms.
+    fn scatter(&self, sums: &mut Sums) -> Result<()> {
+        for list in &self.plan.lists {
+            let run = self.postings.run(&list.term, list.slot, list.start, self.window)?;
+            add_run(&run, list.weight, sums);
+            // Places ascend, so the last is the largest; where they do not, what is added beyond
+            // the window's documents is never looked at (`word`).
+            if run
+                .locals
+                .last()
+                .is_some_and(|last| usize::from(u16::from_le_bytes(*last)) >= self.span)
+            {
+                return Err(self.postings.bad_local(list.slot, self.window));
+            }
+        }
+        for tiny in &self.plan.tiny {
+            let (docs, impacts) = self.postings.tiny(&tiny.term, tiny.first);
+            let of = |doc: u32| (doc >> WINDOW_BITS) as usize;
+            let from = docs.partition_point(|&doc| of(doc) < self.window);
+            for (&doc, &impact) in docs.iter().zip(impacts).skip(from) {
+                if of(doc) != self.window {
+                    break;
+                }
+                let local = doc as usize % WINDOW;
+                if local >= self.span {
+                    return Err(self.postings.bad_tiny(tiny.first));
+                }
+                sums[local] = sums[local].wrapping_add(tiny.weight * i32::from(impact));
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the groups that can still reach what is needed, and takes in their documents.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one search, lent to its inner loop")]
+    fn finish(
+        &self,
+        passing: u64,
+        sums: &mut Sums,
+        kernels: &Kernels,
+        quads: &mut Vec<Quad<'a>>,
+        candidates: &mut Candidates<'_>,
+        scorer: &mut RowScorer<'_>,
+        top: &mut TopK<'_>,
+    ) -> Result<()> {
+        let kernels = &kernels.postings;
+        let mut needed = candidates.needed();
+        let mut live = passing & (kernels.live_groups)(sums, self.bounds, needed);
+        if live == 0 {
+            return Ok(());
+        }
+        self.plan.cells(self.postings, self.window, quads)?;
+        let base = u32::try_from(self.window << WINDOW_BITS).unwrap_or(u32::MAX);
+        fetch_cells(quads, live);
+        while live != 0 {
+            let group = live.trailing_zeros() as usize;
+            live &= live - 1;
+            fetch_cells(quads, live & live.wrapping_sub(1));
+            let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
+            let mut found = (kernels.complete)(quads, group, of_group, needed) & self.word(group);
+            let first = base.wrapping_add((group * GROUP) as u32);
+            while found != 0 {
+                let bit = found.trailing_zeros();
+                found &= found - 1;
+                candidates.push(of_group[bit as usize % GROUP], first.wrapping_add(bit));
+            }
+            candidates.settle(scorer, top)?;
+            if candidates.needed() > needed && live != 0 {
+                needed = candidates.needed();
+                live &= (kernels.live_groups)(sums, self.bounds, needed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks the memory for the cells of the first group of a set.
+#[inline]
+fn fetch_cells(quads: &[Quad<'_>], groups: u64) {
+    if groups == 0 {
+        return;
+    }
+    let group = groups.trailing_zeros() as usize;
+    for row in quads.iter().flat_map(|quad| &quad.rows) {
+        prefetch(row.cell(group), 64);
+    }
+}
+
+/// Adds a run. A place beyond the window, which only a damaged file has, lands somewhere in it.
 /// Sums wrap there, and only there ([`Bound`]).
 #[inline]
-fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) -> usize {
-    let mut largest = 0;
+fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
     for (local, &impact) in run.locals.iter().zip(run.impacts) {
-        let local = u16::from_le_bytes(*local);
-        largest = largest.max(usize::from(local) + 1);
-        let sum = &mut sums[usize::from(local) % WINDOW];
+        let sum = &mut sums[usize::from(u16::from_le_bytes(*local)) % WINDOW];
         *sum = sum.wrapping_add(weight * i32::from(impact));
     }
-    largest
 }

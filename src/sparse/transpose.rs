@@ -5,8 +5,8 @@ use crate::codec::impact::Scale;
 use crate::error::Result;
 use crate::id::DocId;
 
-use super::directory::{DirectoryView, Form, Term};
-use super::layout::{WINDOW, WINDOW_BITS};
+use super::directory::{DirectoryView, Form, Term, cell_parts};
+use super::layout::{GROUP, GROUPS, WINDOW, WINDOW_BITS};
 
 /// The documents of one window with their postings. Memory: the directory and one window.
 #[derive(Debug)]
@@ -69,6 +69,25 @@ impl<'a> WindowRows<'a> {
                         }
                         least = local + 1;
                         self.staged.push((local, ordinal, impact));
+                    }
+                }
+                Form::Dense { slot, start } => {
+                    let row = self.postings.dense(slot, start, window)?;
+                    for group in 0..GROUPS {
+                        let (mut mask, impacts) = cell_parts(row.cell(group));
+                        for &impact in impacts.iter().take(mask.count_ones() as usize) {
+                            let local = group * GROUP + mask.trailing_zeros() as usize;
+                            mask &= mask.wrapping_sub(1);
+                            match u16::try_from(local) {
+                                Ok(at) if local < self.postings.span(window) => {
+                                    self.staged.push((at, ordinal, impact));
+                                }
+                                _ => {
+                                    let what = "cell with a document beyond the segment";
+                                    return Err(self.postings.bad_cells(slot, window, what));
+                                }
+                            }
+                        }
                     }
                 }
                 Form::Tiny { first } => {

@@ -3,11 +3,13 @@
 
 use crate::error::Result;
 
-use super::directory::{DirectoryView, Form, Term};
+use crate::kernel::postings::SPAN;
+
+use super::directory::{DirectoryView, Form, Term, cell_parts};
 use super::index::{Rows, SparseIndex};
-use super::layout::WINDOW_BITS;
+use super::layout::{GROUPS, WINDOW_BITS};
 use super::transpose::WindowRows;
-use super::write::largest;
+use super::write::{MASK, largest};
 
 impl SparseIndex {
     /// Walks everything: terms ascend, postings of a term lie end to end with those before, ascend
@@ -46,6 +48,8 @@ impl SparseIndex {
     /// Entries one by one, and that they use up the sections in order.
     fn verify_directory(&self, postings: &DirectoryView<'_>) -> Result<()> {
         let (mut lists, mut list_first, mut tiny_first) = (0usize, 0u64, 0u64);
+        let (mut dense, mut dense_first, mut dense_postings) = (0usize, 0u64, 0u64);
+        let masks = (postings.windows() * GROUPS * MASK) as u64;
         for (ordinal, entry) in self.directory().entries.iter().enumerate() {
             let term = postings.term(ordinal)?;
             let corrupt = |what: &str| Err(postings.bad_entry(ordinal, what));
@@ -57,12 +61,23 @@ impl SparseIndex {
                     lists += 1;
                     &mut list_first
                 }
+                Form::Dense { slot, .. } => {
+                    if slot != dense {
+                        return corrupt("dense term out of its order");
+                    }
+                    dense += 1;
+                    dense_postings += u64::from(entry.docs);
+                    &mut dense_first
+                }
                 Form::Tiny { .. } => &mut tiny_first,
             };
             if entry.first != *next {
                 return corrupt("postings do not follow those before");
             }
             *next += u64::from(entry.docs);
+            if matches!(term.form, Form::Dense { .. }) {
+                *next += masks;
+            }
             if entry.reserved != 0 || (matches!(term.form, Form::Tiny { .. }) && entry.slot != 0) {
                 return corrupt("reserved bytes are not zero");
             }
@@ -75,10 +90,18 @@ impl SparseIndex {
             }
         }
         if lists != self.head().lists as usize
+            || dense != self.head().dense as usize
             || tiny_first != self.head().tiny_postings
-            || list_first + tiny_first != self.head().postings
+            || dense_postings != self.head().dense_postings
+            || list_first + tiny_first + dense_postings != self.head().postings
         {
             return Err(self.corrupt("counts are not those of the terms"));
+        }
+        let pad =
+            usize::try_from(dense_first).ok().and_then(|end| postings.cell_bytes().get(end..));
+        let padded = if dense == 0 { pad == Some(&[]) } else { pad == Some(&[0; SPAN][..]) };
+        if !padded {
+            return Err(self.corrupt("cells do not end in zeros"));
         }
         Ok(())
     }
@@ -107,6 +130,35 @@ impl SparseIndex {
 fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<Vec<u8>> {
     match term.form {
         Form::Tiny { first } => Ok(postings.tiny(term, first).1.to_vec()),
+        Form::Dense { slot, start } => {
+            let corrupt = |window, what| Err(postings.bad_cells(slot, window, what));
+            let mut impacts = Vec::with_capacity(term.docs as usize);
+            for (window, maxima) in postings.group_maxima(slot).iter().enumerate() {
+                let row = postings.dense(slot, start, window)?;
+                if postings.dense_start(slot, window)
+                    != Some(window * GROUPS * MASK + impacts.len())
+                {
+                    return corrupt(window, "windows do not follow each other");
+                }
+                let mut at = 0;
+                for (group, (&max, &offset)) in maxima.iter().zip(row.offsets).enumerate() {
+                    if usize::from(offset) != at {
+                        return corrupt(window, "cells do not follow each other");
+                    }
+                    let (mask, held) = cell_parts(row.cell(group));
+                    let held = held.get(..mask.count_ones() as usize).unwrap_or_default();
+                    if held.iter().copied().max().unwrap_or(0) != max {
+                        return corrupt(window, "largest impact of a group is another");
+                    }
+                    impacts.extend_from_slice(held);
+                    at += MASK + held.len();
+                }
+            }
+            if impacts.len() != term.docs as usize {
+                return corrupt(0, "another number of documents than the term's");
+            }
+            Ok(impacts)
+        }
         Form::List { slot, start } => {
             let mut impacts = Vec::with_capacity(term.docs as usize);
             for (window, &max) in postings.maxima(slot).iter().enumerate() {

@@ -3,12 +3,13 @@
 
 use crate::error::Result;
 use crate::format::{ContainerWriter, SectionKind};
+use crate::kernel::postings::SPAN;
 
 use super::build::{Inverted, Row, Weights};
 use super::forward;
 use super::layout::{
-    CODEC_U8, FORWARD_F16, FORWARD_F32, FORWARD_NONE, Head, KIND_LIST, KTH, TermEntry, WINDOW,
-    WINDOW_BITS, kind_of, windows,
+    CODEC_U8, FORWARD_F16, FORWARD_F32, FORWARD_NONE, GROUP, GROUPS, Head, KIND_DENSE, KIND_LIST,
+    KIND_TINY, KTH, TermEntry, WINDOW, WINDOW_BITS, kind_of, windows,
 };
 
 /// Terms encoded in one piece of work.
@@ -27,28 +28,37 @@ pub(super) fn sections(
     }
     let docs = count32(rows.len());
     let entries = entries(inverted, windows(docs));
-    let (lists, tiny): (Vec<usize>, Vec<usize>) =
-        (0..entries.len()).partition(|&at| entries[at].kind == KIND_LIST);
+    let of_kind = |kind: u8| -> Vec<usize> {
+        (0..entries.len()).filter(|&at| entries[at].kind == kind).collect()
+    };
+    let (tiny, lists, dense) = (of_kind(KIND_TINY), of_kind(KIND_LIST), of_kind(KIND_DENSE));
+    let postings_of = |terms: &[usize]| terms.iter().map(|&at| inverted.count(at) as u64).sum();
     let head = Head {
         docs,
         rows: count32(rows.iter().filter(|(terms, _)| !terms.is_empty()).count()),
         postings: inverted.postings() as u64,
         terms: count32(inverted.terms.len()),
         lists: count32(lists.len()),
-        tiny_postings: tiny.iter().map(|&at| inverted.count(at) as u64).sum(),
+        tiny_postings: postings_of(&tiny),
         codec: CODEC_U8,
         forward: match inverted.weights {
             Weights::None => FORWARD_NONE,
             Weights::F16 => FORWARD_F16,
             Weights::F32 => FORWARD_F32,
         },
-        reserved: [0; 6],
+        dense: count32(dense.len()),
+        reserved: 0,
+        dense_postings: postings_of(&dense),
+        spare: 0,
     };
     out.section(SectionKind::SPARSE_HEAD, field, &[head])?;
     out.section(SectionKind::SPARSE_TERM_IDS, field, &inverted.terms)?;
     out.section(SectionKind::SPARSE_TERMS, field, &entries)?;
     write_lists(inverted, &lists, windows(docs), field, threads, out)?;
     write_tiny(inverted, &tiny, field, out)?;
+    if !dense.is_empty() {
+        write_dense(inverted, &dense, windows(docs), field, threads, out)?;
+    }
     if inverted.weights != Weights::None {
         write_rows(inverted, rows, field, threads, out)?;
     }
@@ -63,19 +73,26 @@ fn count32(count: usize) -> u32 {
 /// The directory: forms and places of all terms.
 fn entries(inverted: &Inverted, windows: usize) -> Vec<TermEntry> {
     let (mut lists, mut list_first, mut tiny_first) = (0u32, 0u64, 0u64);
+    let (mut dense, mut dense_first) = (0u32, 0u64);
+    let cells = windows as u64 * GROUPS as u64 * MASK as u64;
     let entry = |at: usize| {
         let (docs, impacts) = inverted.term(at);
         let kind = kind_of(docs.len(), windows);
         let (max, kth) = largest(impacts);
         let count = docs.len() as u64;
-        let (slot, next) = if kind == KIND_LIST {
-            lists += 1;
-            (lists - 1, &mut list_first)
-        } else {
-            (0, &mut tiny_first)
+        let (slot, next, size) = match kind {
+            KIND_LIST => {
+                lists += 1;
+                (lists - 1, &mut list_first, count)
+            }
+            KIND_DENSE => {
+                dense += 1;
+                (dense - 1, &mut dense_first, count + cells)
+            }
+            _ => (0, &mut tiny_first, count),
         };
         let first = *next;
-        *next += count;
+        *next += size;
         let docs = count32(docs.len());
         let scale = inverted.scales[at].steps();
         TermEntry { first, docs, slot, scale, kind, max, kth, reserved: 0 }
@@ -151,6 +168,77 @@ impl Lists {
                 self.postings.extend_from_slice(&local.to_le_bytes());
             }
             self.postings.extend_from_slice(&impacts[from..to]);
+            from = to;
+        }
+    }
+}
+
+/// Bytes of a cell's mask.
+pub(super) const MASK: usize = 8;
+
+/// Cells of dense terms, and their directory.
+fn write_dense(
+    inverted: &Inverted,
+    dense: &[usize],
+    windows: usize,
+    field: u32,
+    threads: usize,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    let mut directory = Cells::default();
+    out.begin(SectionKind::SPARSE_DENSE_CELLS, field, 1)?;
+    let pieces: Vec<&[usize]> = dense.chunks(TERMS_AT_ONCE / 16).collect();
+    let encode = |piece: &&[usize]| {
+        let mut encoded = Cells::default();
+        for &at in *piece {
+            encoded.add(inverted.term(at), windows);
+        }
+        encoded
+    };
+    in_order(&pieces, threads, encode, |encoded| {
+        directory.starts.extend_from_slice(&encoded.starts);
+        directory.offsets.extend_from_slice(&encoded.offsets);
+        directory.maxima.extend_from_slice(&encoded.maxima);
+        out.write(&encoded.cells)
+    })?;
+    out.write(&[0; SPAN])?;
+    out.end()?;
+    out.section(SectionKind::SPARSE_DENSE_STARTS, field, &directory.starts)?;
+    out.section(SectionKind::SPARSE_DENSE_OFFSETS, field, &directory.offsets)?;
+    out.section(SectionKind::SPARSE_DENSE_MAXIMA, field, &directory.maxima)
+}
+
+/// Encoded cells of some terms.
+#[derive(Default)]
+struct Cells {
+    starts: Vec<u32>,
+    offsets: Vec<u16>,
+    maxima: Vec<u8>,
+    cells: Vec<u8>,
+}
+
+impl Cells {
+    fn add(&mut self, (docs, impacts): (&[u32], &[u8]), windows: usize) {
+        let term = self.cells.len();
+        let mut window = term;
+        let mut from = 0;
+        for group in 0..windows * GROUPS {
+            if group.is_multiple_of(GROUPS) {
+                window = self.cells.len();
+                // A posting takes one byte and a group eight: below 2^31 for 2^30 documents.
+                self.starts.push(count32(window - term));
+            }
+            let offset = u16::try_from(self.cells.len() - window);
+            self.offsets.push(offset.expect("63 cells of at most 72 bytes"));
+            let mut mask = 0u64;
+            let mut to = from;
+            while let Some(doc) = docs.get(to).filter(|&&doc| doc as usize / GROUP == group) {
+                mask |= 1 << (*doc as usize % GROUP);
+                to += 1;
+            }
+            self.maxima.push(impacts[from..to].iter().copied().max().unwrap_or(0));
+            self.cells.extend_from_slice(&mask.to_le_bytes());
+            self.cells.extend_from_slice(&impacts[from..to]);
             from = to;
         }
     }

@@ -1,3 +1,152 @@
-//! The `lateen` command.
+//! The `lateen` command: builds an index from an embedding set, searches it, judges what was
+//! found, looks inside, checks, packs. It calls the library and nothing else does the work.
+//!
+//! What a command has to say goes to standard output, once it is done; progress goes to standard
+//! error, only where that is a terminal. A command that fails writes one line to standard error,
+//! `lateen: …`, and ends with a code of its own:
+//!
+//! | code | what it means |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | something that has no code of its own |
+//! | 2 | usage: a flag or an argument |
+//! | 3 | input: a set, run or judgements that are missing, malformed or do not fit the index |
+//! | 4 | not an index, or one of another version |
+//! | 5 | corrupt: the index is damaged |
+//! | 6 | locked by another writer |
+//! | 7 | exists already |
+//! | 8 | the system refused to read or write |
+//! | 9 | interrupted |
 
-fn main() {}
+mod build;
+mod eval;
+mod failure;
+mod info;
+mod output;
+mod pack;
+mod progress;
+mod search;
+mod staging;
+mod text;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as UsageKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use failure::{Code, Failure};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something that has no code of its own
+  2  usage: a flag or an argument
+  3  input: a set, run or judgements that are missing, malformed or do not
+     fit the index
+  4  not an index, or one of another version
+  5  corrupt: the index is damaged
+  6  locked by another writer
+  7  exists already
+  8  the system refused to read or write
+  9  interrupted
+
+A command that fails writes one line to standard error.";
+
+/// Embedded search over learned sparse vectors and late interaction
+///
+/// An INDEX is a directory that `build` made, or one file that `pack` made of it: every command
+/// that reads takes either.
+#[derive(Debug, Parser)]
+#[command(name = "lateen", version, term_width = 80, after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Args),
+    Search(search::Args),
+    Info(info::Args),
+    Verify(verify::Args),
+    Pack(pack::Args),
+    Eval(eval::Args),
+}
+
+fn main() -> ExitCode {
+    match run(std::env::args_os()) {
+        Ok(report) => match write_report(&report) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => fail(&failure),
+        },
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Does what the arguments ask; gives what is to be written to standard output.
+fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => match error.kind() {
+            UsageKind::DisplayHelp | UsageKind::DisplayVersion => return Ok(error.to_string()),
+            UsageKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                write_report(&Cli::command().render_help().to_string())?;
+                return Err(Failure::new(Code::Usage, "no command given"));
+            }
+            _ => return Err(Failure::usage(&error)),
+        },
+    };
+    match cli.command {
+        Command::Build(args) => build::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Eval(args) => eval::run(&args),
+    }
+}
+
+/// Writes to standard output. That nobody reads it any more (`lateen info x | head -1`) is no
+/// failure.
+fn write_report(report: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(report.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::io("write", "standard output", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    // Nothing is left to be done where even this cannot be written.
+    let _ = writeln!(std::io::stderr().lock(), "lateen: {failure}");
+    ExitCode::from(failure.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_put_together_without_a_mistake() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_fits_in_80_columns() {
+        let mut command = Cli::command();
+        command.build();
+        let mut helps = vec![command.render_long_help()];
+        helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
+        assert_eq!(helps.len(), 7);
+        let text: String = helps.iter().map(ToString::to_string).collect();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}

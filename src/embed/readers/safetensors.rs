@@ -47,8 +47,8 @@ impl SafeTensorsFile {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        Self::read(FileBytes::from_vec(name, bytes))
+    pub fn from_bytes(name: &str, bytes: impl AsRef<[u8]>) -> Result<Self> {
+        Self::read(FileBytes::from_vec(name, bytes.as_ref()))
     }
 
     fn read(file: FileBytes) -> Result<Self> {
@@ -276,7 +276,7 @@ mod tests {
             })
             .collect();
         assert!(open(&format!("{{{}}}", many.join(",")), 0).is_err());
-        assert!(SafeTensorsFile::from_bytes("x", u64::MAX.to_le_bytes().to_vec()).is_err());
+        assert!(SafeTensorsFile::from_bytes("x", u64::MAX.to_le_bytes()).is_err());
         assert!(SafeTensorsFile::from_bytes("x", vec![0; 7]).is_err());
     }
 
@@ -285,7 +285,7 @@ mod tests {
         let header = r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let whole = file(header, 8);
         for end in 0..whole.len() {
-            assert!(SafeTensorsFile::from_bytes("x", whole[..end].to_vec()).is_err(), "{end}");
+            assert!(SafeTensorsFile::from_bytes("x", &whole[..end]).is_err(), "{end}");
         }
         for at in 0..whole.len() {
             for byte in (0..=255).step_by(3) {

@@ -112,8 +112,13 @@ fn without_rows_the_impacts_are_what_is_stored() {
         }
     }
     let mut top = TopK::new(1, f32::NEG_INFINITY, &Shuffled);
-    let exactness =
-        index.search(&query(&queries[0]), None, &mut top, &mut SparseScratch::default());
+    let exactness = index.search(
+        &query(&queries[0]),
+        kernel::best(),
+        None,
+        &mut top,
+        &mut SparseScratch::default(),
+    );
     assert_eq!(exactness.unwrap(), Exactness::OnQuantised);
     // Written again, impacts stay what they are.
     let again = self::index(&stored, Forward::None);
@@ -131,7 +136,7 @@ fn a_floor_is_kept_equals_included() {
         let all = model(&docs, vector, None, usize::MAX);
         let Some(middle) = all.get(all.len() / 3) else { continue };
         let mut top = TopK::new(10_000, middle.score, &Shuffled);
-        index.search(&query(vector), None, &mut top, &mut scratch).unwrap();
+        index.search(&query(vector), kernel::best(), None, &mut top, &mut scratch).unwrap();
         let want: Vec<Scored> =
             all.iter().copied().filter(|hit| hit.score >= middle.score).collect();
         assert_eq!(top.finish(), want);

@@ -15,6 +15,8 @@ fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
         | SectionKind::SPARSE_LIST_STARTS
         | SectionKind::SPARSE_TINY_DOCS
         | SectionKind::SPARSE_ROW_ENDS => 4,
+        SectionKind::SPARSE_DENSE_STARTS => 4,
+        SectionKind::SPARSE_DENSE_OFFSETS => 2,
         SectionKind::SPARSE_ROW_BASES => 8,
         _ => 1,
     };
@@ -51,7 +53,9 @@ fn use_all(container: &Container, docs: u32, forward: Forward) -> (Result<()>, R
     let mut all = Ok(());
     for k in [1, 50] {
         let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
-        all = all.and(index.search(&query(&vector), None, &mut top, &mut scratch).map(drop));
+        all = all.and(
+            index.search(&query(&vector), kernel::best(), None, &mut top, &mut scratch).map(drop),
+        );
     }
     for doc in [0, docs / 2, docs - 1, docs] {
         let _ = index.row(doc);
@@ -66,6 +70,9 @@ fn small(forward: Forward) -> (MemStorage, u32) {
     let mut random = Random(3);
     let mut docs: Vec<Vector> = (0..4200).map(|_| random.vector(4, 60)).collect();
     docs[4100].push((65, 1.0));
+    for (at, doc) in docs.iter_mut().enumerate().filter(|(at, _)| at % 3 != 1) {
+        doc.push((66, 1.0 + (at % 50) as f32)); // a dense term
+    }
     let order: Vec<u32> = (0u32..).take(docs.len()).collect();
     (written(&docs, &order, forward, 1), 4200)
 }

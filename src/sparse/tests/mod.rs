@@ -15,6 +15,7 @@ use crate::docset::DocSet;
 use crate::embed::CleanSparse;
 use crate::format::{Container, ContainerKind, ContainerWriter};
 use crate::id::{DocId, better};
+use crate::kernel::{self, Kernels};
 use crate::schema::{Forward, SparseOptions};
 use crate::storage::{MemStorage, Storage};
 use crate::topk::{KeyOrder, Scored, TopK};
@@ -101,7 +102,7 @@ fn model(docs: &[Vector], query: &[(u32, f32)], alive: Option<&DocSet>, k: usize
     all
 }
 
-/// The best `k` by searching.
+/// The best `k` by searching, the same on every level.
 fn search(
     index: &SparseIndex,
     vector: &[(u32, f32)],
@@ -109,9 +110,16 @@ fn search(
     k: usize,
     scratch: &mut SparseScratch,
 ) -> Vec<Scored> {
-    let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
-    index.search(&query(vector), alive, &mut top, scratch).unwrap();
-    top.finish()
+    let mut on = |kernels: &Kernels| {
+        let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
+        index.search(&query(vector), kernels, alive, &mut top, scratch).unwrap();
+        top.finish()
+    };
+    let best = on(kernel::best());
+    for kernels in kernel::available() {
+        assert_eq!(on(kernels), best, "{}", kernels.level);
+    }
+    best
 }
 
 /// Searches and compares with the model, bit for bit. Gives how many were found.

@@ -90,6 +90,27 @@ fn mixed() {
     against_truth("mixed", 100);
 }
 
+/// Times of a search of all queries, the best of several rounds for each.
+fn times(index: &SparseIndex, queries: &[SparseQuery], kernels: &Kernels, k: usize) -> String {
+    let mut scratch = SparseScratch::default();
+    let mut best = vec![f64::MAX; queries.len()];
+    for _ in 0..5 {
+        for (query, best) in queries.iter().zip(&mut best) {
+            let start = std::time::Instant::now();
+            let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
+            index.search(query, kernels, None, &mut top, &mut scratch).unwrap();
+            let hits = top.finish();
+            let time = start.elapsed().as_secs_f64() * 1e6;
+            assert_eq!(hits.len(), k);
+            *best = best.min(time);
+        }
+    }
+    best.sort_by(f64::total_cmp);
+    let at = |part: f64| best[(best.len() as f64 * part) as usize];
+    let mean = best.iter().sum::<f64>() / best.len() as f64;
+    format!("k = {k}: p50 {:.0} p99 {:.0} mean {mean:.0} µs", at(0.5), at(0.99))
+}
+
 /// Sizes by section and times of `mixed`: `cargo test --release sparse -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, not a check"]
@@ -97,34 +118,27 @@ fn measure() {
     let Some(set) = set("mixed") else { return };
     let (docs, queries) = (vectors(&set, "docs"), vectors(&set, "queries"));
     let order: Vec<u32> = (0u32..).take(docs.len()).collect();
-    let start = std::time::Instant::now();
-    let storage = written(&docs, &order, Forward::Auto, 1);
-    eprintln!("built in {:?}", start.elapsed());
-    let container = container(&storage);
-    let options = options(Forward::Auto);
-    let count = u32::try_from(docs.len()).unwrap();
-    let index = SparseIndex::open(&container, 3, count, &options).unwrap().unwrap();
-    for (kind, _, bytes) in container.sections() {
-        eprintln!("  {:<24} {:.4}", kind.name(), bytes as f64 / index.postings() as f64);
-    }
     let queries: Vec<SparseQuery> = queries.iter().map(|vector| query(vector)).collect();
-    let mut scratch = SparseScratch::default();
-    for k in [10, 100, 1000] {
-        let mut best = vec![f64::MAX; queries.len()];
-        for _ in 0..5 {
-            for (query, best) in queries.iter().zip(&mut best) {
-                let start = std::time::Instant::now();
-                let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
-                index.search(query, None, &mut top, &mut scratch).unwrap();
-                let hits = top.finish();
-                let time = start.elapsed().as_secs_f64() * 1e6;
-                assert_eq!(hits.len(), k);
-                *best = best.min(time);
+    for forward in [Forward::Auto, Forward::None] {
+        let start = std::time::Instant::now();
+        let storage = written(&docs, &order, forward, 1);
+        eprintln!("{forward:?}: built in {:?}", start.elapsed());
+        let container = container(&storage);
+        let count = u32::try_from(docs.len()).unwrap();
+        let index = SparseIndex::open(&container, 3, count, &options(forward)).unwrap().unwrap();
+        let per = |bytes: u64| bytes as f64 / index.postings() as f64;
+        if forward == Forward::Auto {
+            for (kind, _, bytes) in container.sections() {
+                eprintln!("  {:<24} {:.4}", kind.name(), per(bytes));
             }
         }
-        best.sort_by(f64::total_cmp);
-        let at = |part: f64| best[(best.len() as f64 * part) as usize];
-        let mean = best.iter().sum::<f64>() / best.len() as f64;
-        eprintln!("k = {k}: p50 {:.0} p99 {:.0} mean {mean:.0} µs", at(0.5), at(0.99));
+        let (inverted, rows) = index.tier_bytes();
+        eprintln!("  {:.3} + {:.3} bytes per posting", per(inverted), per(rows));
+        for k in [10, 100, 1000] {
+            eprintln!("  {}", times(&index, &queries, kernel::best(), k));
+        }
+        for kernels in kernel::available() {
+            eprintln!("  {} {}", kernels.level, times(&index, &queries, kernels, 10));
+        }
     }
 }

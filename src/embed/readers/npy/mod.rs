@@ -60,8 +60,8 @@ impl NpyArray {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        Self::read(FileBytes::from_vec(name, bytes))
+    pub fn from_bytes(name: &str, bytes: impl AsRef<[u8]>) -> Result<Self> {
+        Self::read(FileBytes::from_vec(name, bytes.as_ref()))
     }
 
     fn read(file: FileBytes) -> Result<Self> {

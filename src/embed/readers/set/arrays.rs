@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::embed::numbers::{Floats, Ints};
 use crate::embed::readers::{NpyArray, file_fault};
-use crate::embed::sparse::{offsets, same_length};
+use crate::embed::sparse::same_length;
+use crate::embed::sparse_batch::offsets;
 use crate::error::{Error, Fault, InputError, Result};
 
 /// Which half of the files.

@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::arrays::{SparseArrays, TokenArrays};
+use crate::embed::SparseBatch;
 use crate::embed::numbers::{Floats, Ints};
 use crate::embed::readers::file_fault;
 use crate::embed::readers::jsonl::{JsonLines, Record};
-use crate::embed::sparse::{SparseBatch, same_length};
+use crate::embed::sparse::same_length;
 use crate::embed::tokens::TokenBatch;
 use crate::error::Result;
 

@@ -1,0 +1,163 @@
+//! `lateen build`: an embedding set becomes an index.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
+use lateen::readers::{DocumentChunk, EmbeddingSet, SetDocuments};
+use lateen::{
+    Batch, Error, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseField, TokenCodec,
+    TokenField, TokenOptions,
+};
+
+use crate::failure::{Code, Failure};
+use crate::progress::Progress;
+use crate::staging::Staging;
+use crate::text;
+
+/// Documents taken in at once: many where they are a vector of terms, fewer where each brings a
+/// matrix, so that a chunk is small beside the memory of the writer either way.
+const CHUNK: usize = 2048;
+const CHUNK_WITH_TOKENS: usize = 256;
+
+/// Build an index from an embedding set
+///
+/// The index gets a field `sparse`, a field `tokens`, or both, by what the set has; ids become
+/// keys, texts payloads, and the attribute `src` says where a text is from. The index is built
+/// beside OUT and gets its name when it is complete: a build that fails leaves nothing there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The directory of the index to make
+    out: PathBuf,
+    /// The embedding set: a folder of texts and vectors
+    #[arg(long, value_name = "DIR")]
+    set: PathBuf,
+    /// How token rows are kept
+    #[arg(long, value_enum, default_value = "int8")]
+    codec: Codec,
+    /// Replace an index that is at OUT, once the new one is complete
+    #[arg(long)]
+    force: bool,
+    /// Threads [default: one per core]; the bytes written do not depend on it
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: Option<usize>,
+    /// Input to gather before a part of the index is written, in MiB
+    #[arg(long, value_name = "MIB", default_value = "256")]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_048_576))]
+    memory: usize,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Codec {
+    /// 16-bit floats: the reference
+    F16,
+    /// 8-bit integers with a scale per row: half the size
+    Int8,
+}
+
+impl From<Codec> for TokenCodec {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::F16 => Self::F16,
+            Codec::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// Builds; gives a summary.
+pub(crate) fn run(args: &Args) -> Result<String, Failure> {
+    let start = Instant::now();
+    let staging = Staging::begin(&args.out, args.force)?;
+    let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
+    let documents = set.documents().map_err(Failure::input)?;
+    let (schema, fields) = Fields::of(&documents, args.codec)?;
+    let threads =
+        args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let mut writer = IndexWriter::options()
+        .threads(threads)
+        .memory(args.memory.saturating_mul(1 << 20))
+        .create(staging.path(), schema)?;
+    let bar = Progress::new("documents", documents.len());
+    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+    for chunk in documents.chunks(size).map_err(Failure::input)? {
+        let chunk = chunk.map_err(Failure::input)?;
+        fields.add(&mut writer, &chunk).map_err(|error| explain(error, &set, &chunk))?;
+        bar.add(chunk.len());
+    }
+    drop(bar);
+    let bar = Progress::new("writing", 1);
+    writer.commit()?;
+    drop(bar);
+    let zeros = writer.zeros_dropped();
+    drop(writer);
+    staging.publish()?;
+
+    let info = Index::open(&args.out)?.info();
+    let seconds = start.elapsed().as_secs_f64();
+    let rate = info.documents as f64 / seconds.max(1e-9);
+    let dropped = match zeros {
+        0 => String::new(),
+        _ => format!("{} weights of zero were dropped\n", text::count(zeros)),
+    };
+    Ok(format!(
+        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}",
+        args.out.display(),
+        text::count(info.documents),
+        info.segments.len(),
+        if info.segments.len() == 1 { "" } else { "s" },
+        text::bytes(info.bytes()),
+    ))
+}
+
+/// The fields of the index, by what the set has.
+struct Fields {
+    sparse: Option<SparseField>,
+    tokens: Option<TokenField>,
+    src: KeywordField,
+}
+
+impl Fields {
+    fn of(documents: &SetDocuments, codec: Codec) -> Result<(Schema, Self), SchemaError> {
+        let mut schema = Schema::builder();
+        let sparse = documents.has_sparse().then(|| schema.sparse("sparse"));
+        let tokens = documents
+            .dim()
+            .map(|dim| schema.tokens("tokens", TokenOptions::new(dim).codec(codec.into())));
+        let src = schema.keyword("src");
+        Ok((schema.build()?, Self { sparse, tokens, src }))
+    }
+
+    fn add(&self, writer: &mut IndexWriter, chunk: &DocumentChunk<'_>) -> lateen::Result<()> {
+        let sources: Vec<Vec<&str>> =
+            chunk.sources().iter().map(|src| src.as_deref().into_iter().collect()).collect();
+        let mut batch = Batch::new(chunk.ids()).payloads(chunk.texts())?;
+        batch = batch.keywords(&self.src, &sources)?;
+        let (sparse, tokens) = (chunk.sparse(), chunk.tokens());
+        if let (Some(field), Some(rows)) = (&self.sparse, &sparse) {
+            batch = batch.sparse(field, rows)?;
+        }
+        if let (Some(field), Some(rows)) = (&self.tokens, &tokens) {
+            batch = batch.tokens(field, rows)?;
+        }
+        writer.add_batch(&batch).map(drop)
+    }
+}
+
+/// An error of a chunk in the words of the set: rows are those of the whole set, with their id.
+fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
+    let set = set.dir().display();
+    match error {
+        Error::Input(mut input) => {
+            let id = input.row.and_then(|row| chunk.ids().get(usize::try_from(row).ok()?));
+            let id = id.map_or_else(String::new, |id| format!(" (id {id:?})"));
+            input.row = input.row.map(|row| row + chunk.first() as u64);
+            Failure::from(Error::Input(input)).at(format!("{set}{id}"))
+        }
+        Error::DuplicateKey { key } => {
+            let what = format!("{set}: the id {:?} appears twice", key.to_string());
+            Failure::new(Code::Input, what)
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Progress on standard error, for who watches.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar over `len` things, with their rate and the time left; none where standard error is not a
+/// terminal. It is gone when it is dropped.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn new(what: &'static str, len: usize) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new(len as u64);
+        let template = "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self(bar)
+    }
+
+    /// So many more are done.
+    pub(crate) fn add(&self, count: usize) {
+        self.0.inc(count as u64);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,165 @@
+//! What an index consists of, in numbers.
+
+use crate::index::snapshot::Snapshot;
+use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenCodec};
+
+/// What a commit of an index consists of; see [`Index::info`](crate::Index::info).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexInfo {
+    /// Live documents.
+    pub documents: u64,
+    /// Documents that are deleted but still take room.
+    pub deleted: u64,
+    /// The number of the commit.
+    pub commit: u64,
+    /// The fields, in the order of their declaration.
+    pub fields: Vec<FieldInfo>,
+    /// The segments, in the order in which they are searched.
+    pub segments: Vec<SegmentInfo>,
+}
+
+impl IndexInfo {
+    /// Bytes of all segments, with their tombstones; the manifest is not counted.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+}
+
+/// A field of the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldInfo {
+    /// Its name.
+    pub name: String,
+    /// Its kind in words: `sparse`, `tokens`, `keyword`, `i64`, `u64`, `f64` or `bool`.
+    pub kind: &'static str,
+    /// Components of a row, of a token field.
+    pub dim: Option<usize>,
+    /// The codec in words, of a vector field.
+    pub codec: Option<&'static str>,
+}
+
+/// A segment of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentInfo {
+    /// The name of its file.
+    pub file: String,
+    /// Documents in it, deleted ones included.
+    pub documents: u32,
+    /// How many of them are deleted.
+    pub deleted: u32,
+    /// Bytes of its file, and of its tombstones where it has some.
+    pub bytes: u64,
+    /// The sections of its file, in their order.
+    pub sections: Vec<SectionInfo>,
+}
+
+/// A section of a segment file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SectionInfo {
+    /// Its name in `index-format.md`.
+    pub name: String,
+    /// The name of the field it belongs to; `None` where it belongs to all of the segment.
+    pub field: Option<String>,
+    /// Its bytes, without padding and checksums.
+    pub bytes: u64,
+}
+
+impl Snapshot {
+    /// What this commit consists of: counts, fields, and the bytes of every section. It reads no
+    /// document.
+    pub fn info(&self) -> IndexInfo {
+        let fields = self.schema().fields();
+        let segments: Vec<SegmentInfo> = self
+            .manifest()
+            .segments
+            .iter()
+            .zip(self.segments())
+            .map(|(entry, view)| SegmentInfo {
+                file: entry.file(),
+                documents: entry.docs,
+                deleted: entry.docs - view.live,
+                bytes: entry.pin.len + entry.tombstones.map_or(0, |dead| dead.pin.len),
+                sections: view
+                    .segment
+                    .sections()
+                    .map(|(name, field, bytes)| {
+                        let field = usize::try_from(field).ok().and_then(|at| fields.get(at));
+                        SectionInfo { name, field: field.map(|field| field.name.clone()), bytes }
+                    })
+                    .collect(),
+            })
+            .collect();
+        IndexInfo {
+            documents: self.len(),
+            deleted: segments.iter().map(|segment| u64::from(segment.deleted)).sum(),
+            commit: self.commit(),
+            fields: fields.iter().map(|field| FieldInfo::of(field)).collect(),
+            segments,
+        }
+    }
+}
+
+impl FieldInfo {
+    fn of(field: &FieldDef) -> Self {
+        let (dim, codec) = match &field.kind {
+            FieldKind::Sparse(options) => {
+                let SparseCodec::U8 = options.codec;
+                (None, Some("u8"))
+            }
+            FieldKind::Tokens(options) => {
+                let codec = match options.codec {
+                    TokenCodec::F16 => "f16",
+                    TokenCodec::Int8 => "int8",
+                };
+                (Some(options.dim), Some(codec))
+            }
+            _ => (None, None),
+        };
+        Self { name: field.name.clone(), kind: field.kind.name(), dim, codec }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Document, IndexWriter, Schema};
+
+    #[test]
+    fn what_was_written_is_counted() {
+        let mut schema = Schema::builder();
+        let lang = schema.keyword("lang");
+        let sparse = schema.sparse("sparse");
+        let tokens = schema.tokens("tokens", 8);
+        let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+        assert_eq!(writer.snapshot().info().segments, []);
+        for key in ["a", "b", "c"] {
+            let document = Document::new(key).sparse(&sparse, &[(1u32, 1.0f32)]).unwrap();
+            writer.add(&document.keyword(&lang, "en").unwrap()).unwrap();
+        }
+        writer.commit().unwrap();
+        writer.delete("b").unwrap();
+        writer.commit().unwrap();
+
+        let info = writer.reader().unwrap().info();
+        assert_eq!((info.documents, info.deleted, info.commit), (2, 1, 3));
+        let fields: Vec<_> =
+            info.fields.iter().map(|f| (f.name.as_str(), f.kind, f.dim, f.codec)).collect();
+        let expected = [
+            ("lang", "keyword", None, None),
+            ("sparse", "sparse", None, Some("u8")),
+            (tokens.name(), "tokens", Some(8), Some("int8")),
+        ];
+        assert_eq!(fields, expected);
+        let [segment] = info.segments.as_slice() else { panic!("{info:?}") };
+        assert_eq!((segment.documents, segment.deleted), (3, 1));
+        let find = |name: &str| segment.sections.iter().find(|section| section.name == name);
+        assert_eq!(find("SEGMENT_HEAD").unwrap().field, None);
+        assert_eq!(find("ATTR_DICT").unwrap().field.as_deref(), Some("lang"));
+        assert_eq!(find("ATTR_DICT").unwrap().bytes, 2);
+        let inside: u64 = segment.sections.iter().map(|section| section.bytes).sum();
+        assert!(inside < segment.bytes && info.bytes() == segment.bytes);
+    }
+}

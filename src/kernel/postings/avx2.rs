@@ -1,0 +1,167 @@
+//! AVX2: eight documents a step. The mask's byte picks a shuffle from a table, which spreads the
+//! next impacts over their documents; two terms' impacts, interleaved and widened, are multiplied
+//! and added in one `vpmaddwd`.
+#![allow(unsafe_code)]
+#![allow(clippy::wildcard_imports, reason = "the instructions have names of their own")]
+
+use std::arch::x86_64::*;
+
+use super::portable::row_hits;
+use super::{CELL, DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, WINDOW};
+
+pub(in crate::kernel) const KERNELS: PostingKernels =
+    PostingKernels { group_bounds, live_groups, complete, row_hits };
+
+/// Per byte of a mask: for each of its bits the number of set bits before it, or 128, at which a
+/// shuffle gives zero, where the bit is not set.
+static SPREAD: [[u8; 8]; 256] = {
+    let mut table = [[128; 8]; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut bit, mut next) = (0, 0);
+        while bit < 8 {
+            if mask >> bit & 1 == 1 {
+                table[mask][bit] = next;
+                next += 1;
+            }
+            bit += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
+fn group_bounds(quads: &[MaximaQuad<'_>], bounds: &mut [i32; GROUPS]) {
+    // SAFETY: this function is reached through the AVX2 table alone, which `kernel::table` hands
+    // out only after it has found every feature that is enabled here.
+    unsafe { group_bounds_256(quads, bounds) }
+}
+
+fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64 {
+    // SAFETY: as in `group_bounds`.
+    unsafe { live_groups_256(sums, bounds, needed) }
+}
+
+fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    // SAFETY: as in `group_bounds`.
+    unsafe { complete_256(quads, group, sums, needed) }
+}
+
+#[target_feature(enable = "avx2")]
+fn group_bounds_256(quads: &[MaximaQuad<'_>], bounds: &mut [i32; GROUPS]) {
+    bounds.fill(0);
+    let (bounds, _) = bounds.as_chunks_mut::<8>();
+    for quad in quads {
+        let [p, q, r, s] = quad.maxima.map(|row| row.as_chunks::<8>().0);
+        let (first, second) = pairs(quad.weights);
+        for ((((bounds, p), q), r), s) in bounds.iter_mut().zip(p).zip(q).zip(r).zip(s) {
+            let a = times(load_8(p), load_8(q), first);
+            let b = times(load_8(r), load_8(s), second);
+            store(bounds, _mm256_add_epi32(load(bounds), _mm256_add_epi32(a, b)));
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn live_groups_256(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64 {
+    let mut live = 0;
+    let (groups, _) = sums.as_chunks::<GROUP>();
+    for ((group, &bound), bit) in groups.iter().zip(bounds).zip(0u32..) {
+        let most = group
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .fold(_mm256_set1_epi32(i32::MIN), |most, sums| _mm256_max_epi32(most, load(sums)));
+        let least = _mm256_set1_epi32(needed.wrapping_sub(bound));
+        let below = _mm256_cmpgt_epi32(least, most);
+        live |= u64::from(_mm256_movemask_epi8(below) != -1) << bit;
+    }
+    live
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn complete_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    let (eights, _) = sums.as_chunks_mut::<8>();
+    for quad in quads {
+        let mut cells = quad.rows.map(|row| Spreading::new(row, group));
+        let (first, second) = pairs(quad.weights);
+        for sums in &mut *eights {
+            let [p, q, r, s] = &mut cells;
+            let a = times(p.next(), q.next(), first);
+            let b = times(r.next(), s.next(), second);
+            store(sums, _mm256_add_epi32(load(sums), _mm256_add_epi32(a, b)));
+        }
+    }
+    let least = _mm256_set1_epi32(needed);
+    let mut reached = 0;
+    for (sums, shift) in eights.iter().zip((0u32..).step_by(8)) {
+        let below = _mm256_castsi256_ps(_mm256_cmpgt_epi32(least, load(sums)));
+        reached |= u64::from(!_mm256_movemask_ps(below).cast_unsigned() & 0xff) << shift;
+    }
+    reached
+}
+
+/// A cell, eight documents at a time.
+struct Spreading<'a> {
+    mask: u64,
+    impacts: &'a [u8],
+}
+
+impl<'a> Spreading<'a> {
+    #[inline(always)]
+    fn new(row: DenseRow<'a>, group: usize) -> Self {
+        let cell: &'a [u8; CELL] = row.cell(group);
+        let (mask, impacts) = cell.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+        Self { mask: u64::from_le_bytes(*mask), impacts }
+    }
+
+    /// The impacts of the next eight documents, 0 where they lack the term. Called eight times at
+    /// most: `8 · n` impacts at most are gone before call `n` counted from 0, so eight are there.
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn next(&mut self) -> __m128i {
+        let eight = self.mask.to_le_bytes()[0];
+        self.mask >>= 8;
+        let spread = load_8(&SPREAD[usize::from(eight)]);
+        let from = self.impacts.first_chunk::<8>().unwrap_or(&[0; 8]);
+        self.impacts = self.impacts.get(eight.count_ones() as usize..).unwrap_or_default();
+        _mm_shuffle_epi8(load_8(from), spread)
+    }
+}
+
+/// Weights of the first two and of the last two terms, as `vpmaddwd` takes them.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pairs([p, q, r, s]: [u8; 4]) -> (__m256i, __m256i) {
+    let pair = |a: u8, b: u8| i32::from(a) | i32::from(b) << 16;
+    (_mm256_set1_epi32(pair(p, q)), _mm256_set1_epi32(pair(r, s)))
+}
+
+/// Per document the weighted sum of two terms' impacts: 2 · 255 · 127 at most, far from what
+/// saturates.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn times(a: __m128i, b: __m128i, weights: __m256i) -> __m256i {
+    _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)), weights)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_8(from: &[u8; 8]) -> __m128i {
+    // SAFETY: `from` is 8 bytes, all of which are read; the load asks for no alignment.
+    unsafe { _mm_loadl_epi64(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(from: &[i32; 8]) -> __m256i {
+    // SAFETY: `from` is 32 bytes, all of which are read; the load asks for no alignment.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(to: &mut [i32; 8], from: __m256i) {
+    // SAFETY: `to` is 32 bytes, all of which are written; the store asks for no alignment.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), from) }
+}

@@ -1,0 +1,112 @@
+//! Kernels of the inverted index: what turns dense terms of one window into integer scores.
+//!
+//! A window has 4,096 documents, 64 groups of 64. A dense term keeps, per group, a **cell**: a
+//! mask of which documents have it, and their impacts, packed. Four terms make a [`Quad`], since
+//! the instructions multiply and add four bytes at a time.
+//!
+//! Sums are i32 and wrap; in a well-formed index none overflows, because 65,536 terms of at most
+//! 255 · 127 each stay below 2^31. All levels give the same bits on any bytes whatever: a cell is
+//! read as its mask says, from the 72 bytes at its offset, and offsets beyond the last place a
+//! cell can have count as that place. So no kernel can read outside the arrays it is given.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+pub(super) mod portable;
+#[cfg(test)]
+mod tests;
+
+/// Documents in a group.
+pub(crate) const GROUP: usize = 64;
+/// Groups in a window.
+pub(crate) const GROUPS: usize = 64;
+/// Documents in a window.
+pub(crate) const WINDOW: usize = GROUP * GROUPS;
+/// Most bytes of a cell: a mask and 64 impacts.
+pub(crate) const CELL: usize = 8 + GROUP;
+/// Most bytes of the cells of one term in one window.
+pub(crate) const SPAN: usize = GROUPS * CELL;
+
+/// The largest offset that leaves room for a whole cell.
+const LAST: usize = SPAN - CELL;
+
+/// A dense term in one window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DenseRow<'a> {
+    /// Where each group's cell begins in `cells`.
+    pub(crate) offsets: &'a [u16; GROUPS],
+    /// The cells and, after them, whatever follows in the file.
+    pub(crate) cells: &'a [u8; SPAN],
+}
+
+impl DenseRow<'static> {
+    /// A term that no document has: what fills up the last quad.
+    pub(crate) const EMPTY: Self = Self { offsets: &[0; GROUPS], cells: &[0; SPAN] };
+}
+
+impl<'a> DenseRow<'a> {
+    /// The bytes from the beginning of a group's cell on; `group` is taken modulo 64.
+    #[inline(always)]
+    pub(crate) fn cell(&self, group: usize) -> &'a [u8; CELL] {
+        let at = usize::from(self.offsets[group % GROUPS]).min(LAST);
+        let cells: &'a [u8; SPAN] = self.cells;
+        // The range has `CELL` bytes and ends at `SPAN` at the latest, so this never falls back.
+        cells.get(at..at + CELL).and_then(|cell| cell.first_chunk()).unwrap_or(&[0; CELL])
+    }
+}
+
+/// Four dense terms in one window, with their integer weights: 1 to 127, or 0 of a
+/// [place filled up](DenseRow::EMPTY).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quad<'a> {
+    pub(crate) rows: [DenseRow<'a>; 4],
+    pub(crate) weights: [u8; 4],
+}
+
+/// The largest impacts of four dense terms in each group of a window, with their weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaximaQuad<'a> {
+    pub(crate) maxima: [&'a [u8; GROUPS]; 4],
+    pub(crate) weights: [u8; 4],
+}
+
+/// The ordinals of a forward row: per term the number of ordinals skipped since the one before, or
+/// since −1. Gaps have one byte or two; the bit of a term in `widths` says which.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowGaps<'a> {
+    /// One bit a term, lowest first.
+    pub(crate) widths: &'a [u8],
+    /// The low byte of each term's gap: there are as many terms.
+    pub(crate) lows: &'a [u8],
+    /// The second byte of each wide gap; where one is missing it counts as 0.
+    pub(crate) highs: &'a [u8],
+}
+
+/// A term of a row that may be in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowHit {
+    /// Its ordinal.
+    pub(crate) ordinal: u32,
+    /// Its place in the row.
+    pub(crate) at: u32,
+}
+
+/// Which ordinals are worth a look: bit `ordinal mod 512`. Sixteen words are one register.
+pub(crate) type RowFilter = [u32; 16];
+
+/// The kernels of one level.
+#[derive(Debug)]
+pub(crate) struct PostingKernels {
+    /// Per group of a window the weighted sum of the largest impacts, written to `bounds`.
+    pub(crate) group_bounds: fn(&[MaximaQuad<'_>], bounds: &mut [i32; GROUPS]),
+    /// One bit per group: whether some document of it has a sum of at least `needed` less the
+    /// group's bound (bounds are not negative).
+    pub(crate) live_groups: fn(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64,
+    /// Adds the postings of a group to its documents' sums. One bit per document: whether its sum
+    /// is now at least `needed`.
+    pub(crate) complete: fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
+    /// The terms of a row that pass the filter, ascending, in place of what `hits` held. Ordinals
+    /// are taken modulo 2^32; a row of at most 65,536 terms stays below.
+    pub(crate) row_hits: fn(&RowGaps<'_>, &RowFilter, hits: &mut Vec<RowHit>),
+}

@@ -1,0 +1,70 @@
+//! Plain Rust: the specification of the other levels.
+
+use super::{GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHit, WINDOW};
+
+pub(in crate::kernel) const KERNELS: PostingKernels =
+    PostingKernels { group_bounds, live_groups, complete, row_hits };
+
+fn group_bounds(quads: &[MaximaQuad<'_>], bounds: &mut [i32; GROUPS]) {
+    bounds.fill(0);
+    for quad in quads {
+        for (maxima, &weight) in quad.maxima.iter().zip(&quad.weights) {
+            for (bound, &max) in bounds.iter_mut().zip(*maxima) {
+                *bound = bound.wrapping_add(i32::from(weight) * i32::from(max));
+            }
+        }
+    }
+}
+
+fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64 {
+    let (groups, _) = sums.as_chunks::<GROUP>();
+    let mut live = 0;
+    for ((group, &bound), bit) in groups.iter().zip(bounds).zip(0u32..) {
+        let most = group.iter().fold(i32::MIN, |most, &sum| most.max(sum));
+        live |= u64::from(most >= needed.wrapping_sub(bound)) << bit;
+    }
+    live
+}
+
+fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    for quad in quads {
+        for (row, &weight) in quad.rows.iter().zip(&quad.weights) {
+            let cell = row.cell(group);
+            let Some((mask, impacts)) = cell.split_first_chunk::<8>() else { continue };
+            let mut mask = u64::from_le_bytes(*mask);
+            for &impact in impacts {
+                if mask == 0 {
+                    break;
+                }
+                let sum = &mut sums[mask.trailing_zeros() as usize % GROUP];
+                *sum = sum.wrapping_add(i32::from(weight) * i32::from(impact));
+                mask &= mask - 1;
+            }
+        }
+    }
+    reached(sums, needed)
+}
+
+/// Which sums are at least `needed`.
+fn reached(sums: &[i32; GROUP], needed: i32) -> u64 {
+    sums.iter().zip(0u32..).fold(0, |word, (&sum, bit)| word | u64::from(sum >= needed) << bit)
+}
+
+pub(super) fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<RowHit>) {
+    hits.clear();
+    let mut highs = gaps.highs.iter();
+    let mut next = 0u32;
+    for (eight, lows) in gaps.lows.chunks(8).enumerate() {
+        let mut widths = gaps.widths.get(eight).copied().unwrap_or(0);
+        for (&low, at) in lows.iter().zip(0u32..) {
+            let high = if widths & 1 == 1 { highs.next().copied().unwrap_or(0) } else { 0 };
+            widths >>= 1;
+            let ordinal = next.wrapping_add(u32::from(u16::from_le_bytes([low, high])));
+            next = ordinal.wrapping_add(1);
+            if filter[ordinal as usize / 32 % 16] >> (ordinal % 32) & 1 == 1 {
+                let before = u32::try_from(eight * 8).unwrap_or(u32::MAX);
+                hits.push(RowHit { ordinal, at: before.wrapping_add(at) });
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Every level against sums made one document at a time, on cells as they are written and on
+//! noise.
+
+#![allow(clippy::cast_possible_truncation)] // what tests count is small
+
+use super::*;
+use crate::kernel::available;
+
+/// Numbers that repeat for a seed: splitmix64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn weights(&mut self) -> [u8; 4] {
+        [(); 4]
+            .map(|()| if self.next().is_multiple_of(4) { 127 } else { (self.next() % 128) as u8 })
+    }
+}
+
+/// A term's cells in a window, and what they say: the impact of each document.
+struct Term {
+    offsets: [u16; GROUPS],
+    cells: [u8; SPAN],
+    impacts: Vec<u8>,
+}
+
+impl Term {
+    /// Of every 16 documents about `share` have it.
+    fn new(random: &mut Numbers, share: u64) -> Self {
+        let mut term = Self { offsets: [0; GROUPS], cells: [0xee; SPAN], impacts: Vec::new() };
+        let mut at = 0;
+        for offset in &mut term.offsets {
+            *offset = at as u16;
+            let mut mask = 0u64;
+            let mut packed = Vec::new();
+            for bit in 0..64 {
+                let has = random.next() % 16 < share;
+                let impact =
+                    if random.next().is_multiple_of(3) { 255 } else { random.next() as u8 };
+                term.impacts.push(if has { impact } else { 0 });
+                if has {
+                    mask |= 1 << bit;
+                    packed.push(impact);
+                }
+            }
+            term.cells[at..at + 8].copy_from_slice(&mask.to_le_bytes());
+            term.cells[at + 8..at + 8 + packed.len()].copy_from_slice(&packed);
+            at += 8 + packed.len();
+        }
+        term
+    }
+
+    fn row(&self) -> DenseRow<'_> {
+        DenseRow { offsets: &self.offsets, cells: &self.cells }
+    }
+}
+
+#[test]
+fn completed_sums_are_those_of_the_documents() {
+    let mut random = Numbers(1);
+    for quads in [0, 1, 2, 9] {
+        for share in [0, 1, 5, 15, 16] {
+            let terms: Vec<Term> = (0..quads * 4).map(|_| Term::new(&mut random, share)).collect();
+            let weights: Vec<[u8; 4]> = (0..quads).map(|_| random.weights()).collect();
+            let (fours, _) = terms.as_chunks::<4>();
+            let quads: Vec<Quad<'_>> = fours
+                .iter()
+                .zip(&weights)
+                .map(|(four, &weights)| Quad { rows: four.each_ref().map(Term::row), weights })
+                .collect();
+            for group in 0..GROUPS {
+                let start = [(); GROUP].map(|()| (random.next() % 100_000) as i32);
+                let mut want = start;
+                for (term, weight) in terms.iter().zip(weights.as_flattened()) {
+                    for (sum, &impact) in want.iter_mut().zip(&term.impacts[group * GROUP..]) {
+                        *sum += i32::from(*weight) * i32::from(impact);
+                    }
+                }
+                for needed in [1, want[17], want[40], i32::MAX] {
+                    let reached = (0..64).filter(|&bit| want[bit] >= needed);
+                    let reached = reached.fold(0u64, |word, bit| word | 1 << bit);
+                    for kernels in available() {
+                        let mut sums = start;
+                        let got = (kernels.postings.complete)(&quads, group, &mut sums, needed);
+                        assert_eq!((sums, got), (want, reached), "{}", kernels.level);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn noise_gives_the_same_on_every_level() {
+    let mut random = Numbers(2);
+    for _ in 0..200 {
+        let offsets = [(); GROUPS].map(|()| random.next() as u16);
+        let cells = [(); SPAN].map(|()| random.next() as u8);
+        let row = DenseRow { offsets: &offsets, cells: &cells };
+        let quad = Quad { rows: [row; 4], weights: random.weights() };
+        let group = (random.next() % 64) as usize;
+        let start = [(); GROUP].map(|()| random.next() as i32);
+        let [first, rest @ ..] = &available()[..] else { return };
+        let mut want = start;
+        let reached = (first.postings.complete)(&[quad; 3], group, &mut want, 5);
+        for kernels in rest {
+            let mut sums = start;
+            let got = (kernels.postings.complete)(&[quad; 3], group, &mut sums, 5);
+            assert_eq!((sums, got), (want, reached), "{}", kernels.level);
+        }
+    }
+}
+
+#[test]
+fn bounds_and_live_groups() {
+    let mut random = Numbers(3);
+    for count in [0, 1, 2, 7] {
+        let rows: Vec<[[u8; GROUPS]; 4]> = (0..count)
+            .map(|_| [(); 4].map(|()| [(); GROUPS].map(|()| random.next() as u8)))
+            .collect();
+        let weights: Vec<[u8; 4]> = (0..count).map(|_| random.weights()).collect();
+        let quads: Vec<MaximaQuad<'_>> = rows
+            .iter()
+            .zip(&weights)
+            .map(|(rows, &weights)| MaximaQuad { maxima: rows.each_ref(), weights })
+            .collect();
+        let mut want = [0; GROUPS];
+        for (rows, weights) in rows.iter().zip(&weights) {
+            for (row, &weight) in rows.iter().zip(weights) {
+                for (bound, &max) in want.iter_mut().zip(row) {
+                    *bound += i32::from(weight) * i32::from(max);
+                }
+            }
+        }
+        let mut sums = Box::new([0; WINDOW]);
+        for _ in 0..300 {
+            sums[(random.next() % WINDOW as u64) as usize] = (random.next() % 90_000) as i32;
+        }
+        for needed in [1, 60_000, 89_000, 120_000 * count, i32::MAX] {
+            let most = |group: usize| *sums[group * GROUP..][..GROUP].iter().max().unwrap();
+            let live = (0..64)
+                .filter(|&group| most(group) + want[group] >= needed)
+                .fold(0u64, |word, bit| word | 1 << bit);
+            for kernels in available() {
+                let mut bounds = [7; GROUPS];
+                (kernels.postings.group_bounds)(&quads, &mut bounds);
+                assert_eq!(bounds, want, "{}", kernels.level);
+                let got = (kernels.postings.live_groups)(&sums, &bounds, needed);
+                assert_eq!(got, live, "{}", kernels.level);
+            }
+        }
+    }
+}
+
+#[test]
+fn hits_of_rows() {
+    let mut random = Numbers(4);
+    for count in [1usize, 2, 15, 16, 17, 33, 124, 1000, 65_536] {
+        for shift in [48, 56, 60] {
+            let (mut widths, mut lows, mut highs) = (vec![0u8; count.div_ceil(8)], vec![], vec![]);
+            let mut filter: RowFilter = [0; 16];
+            (0..30)
+                .for_each(|_| filter[(random.next() % 16) as usize] |= 1 << (random.next() % 32));
+            let (mut want, mut next) = (Vec::new(), 0u64);
+            for at in 0..count {
+                let gap = (random.next() >> shift) as u16;
+                let [low, high] = gap.to_le_bytes();
+                lows.push(low);
+                // Two bytes even where one would do.
+                if high > 0 || random.next().is_multiple_of(5) {
+                    widths[at / 8] |= 1 << (at % 8);
+                    highs.push(high);
+                }
+                let ordinal = next + u64::from(gap);
+                next = ordinal + 1;
+                if filter[ordinal as usize / 32 % 16] >> (ordinal % 32) & 1 == 1 {
+                    let ordinal = u32::try_from(ordinal).unwrap();
+                    want.push(RowHit { ordinal, at: at as u32 });
+                }
+            }
+            // What is missing at the end counts as zero, on every level.
+            for missing in [0, 1, highs.len()] {
+                let highs = &highs[..highs.len().saturating_sub(missing)];
+                let gaps = RowGaps { widths: &widths, lows: &lows, highs };
+                let mut first = Vec::new();
+                for kernels in available() {
+                    let mut hits = vec![RowHit { ordinal: 1, at: 1 }];
+                    (kernels.postings.row_hits)(&gaps, &filter, &mut hits);
+                    if missing == 0 {
+                        assert_eq!(hits, want, "{}", kernels.level);
+                    } else if kernels.level == crate::kernel::KernelLevel::Portable {
+                        first = hits;
+                    } else {
+                        assert_eq!(hits, first, "{}", kernels.level);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a search does with each term of a query: its form, its integer weight, and the most that
+//! it can add anywhere.
+
+use crate::kernel::Kernels;
+use crate::kernel::postings::{DenseRow, GROUPS, MaximaQuad, Quad};
+
+use super::directory::{DirectoryView, Form, Term};
+use super::layout::WINDOW_BITS;
+use super::score::QueryTerm;
+
+/// How many of the most promising windows are visited before the rest follow in file order:
+/// enough to raise the threshold early, few enough to keep reads sequential.
+const SEEDS: usize = 4;
+
+/// A list term of a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListTerm {
+    pub(super) term: Term,
+    pub(super) slot: usize,
+    pub(super) start: usize,
+    pub(super) weight: i32,
+}
+
+/// A tiny term of a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TinyTerm {
+    pub(super) term: Term,
+    pub(super) first: usize,
+    pub(super) weight: i32,
+}
+
+/// A dense term of a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DenseTerm {
+    pub(super) slot: usize,
+    pub(super) start: usize,
+    pub(super) weight: u8,
+}
+
+/// The terms of a query by form, and bounds of all windows.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) lists: Vec<ListTerm>,
+    pub(super) tiny: Vec<TinyTerm>,
+    pub(super) dense: Vec<DenseTerm>,
+    /// Per window, the most that the dense terms can add in each group.
+    pub(super) groups: Vec<[i32; GROUPS]>,
+    /// Per window, the most that the list and tiny terms can add.
+    pub(super) rest: Vec<i32>,
+    /// Per window, the most that a document in it can have.
+    reach: Vec<i32>,
+    /// Windows in the order of their visit.
+    order: Vec<u32>,
+}
+
+impl Plan {
+    /// Sorts the terms by form and computes the bounds.
+    pub(super) fn fill(
+        &mut self,
+        postings: &DirectoryView<'_>,
+        terms: &[QueryTerm],
+        weights: &[i32],
+        kernels: &Kernels,
+    ) {
+        self.lists.clear();
+        self.tiny.clear();
+        self.dense.clear();
+        for (&QueryTerm { term, .. }, &weight) in terms.iter().zip(weights) {
+            match term.form {
+                Form::List { slot, start } => {
+                    self.lists.push(ListTerm { term, slot, start, weight });
+                }
+                Form::Tiny { first } => self.tiny.push(TinyTerm { term, first, weight }),
+                Form::Dense { slot, start } => {
+                    // Integer weights are 1 to 127 (`Bound`).
+                    let weight = u8::try_from(weight).unwrap_or(127);
+                    self.dense.push(DenseTerm { slot, start, weight });
+                }
+            }
+        }
+        self.bound_groups(postings, kernels);
+        self.bound_rest(postings);
+        self.reach.clear();
+        self.reach.extend(self.groups.iter().zip(&self.rest).map(|(groups, &rest)| {
+            rest.wrapping_add(groups.iter().fold(0, |most, &bound| most.max(bound)))
+        }));
+        self.order();
+    }
+
+    fn bound_groups(&mut self, postings: &DirectoryView<'_>, kernels: &Kernels) {
+        self.groups.clear();
+        self.groups.resize(postings.windows(), [0; GROUPS]);
+        let quads = self.dense.len().div_ceil(4);
+        let mut rows = Vec::with_capacity(quads);
+        for (window, bounds) in self.groups.iter_mut().enumerate() {
+            if self.dense.is_empty() {
+                break;
+            }
+            rows.clear();
+            rows.extend(self.dense.chunks(4).map(|four| {
+                let mut quad = MaximaQuad { maxima: [&[0; GROUPS]; 4], weights: [0; 4] };
+                for ((term, maxima), weight) in
+                    four.iter().zip(&mut quad.maxima).zip(&mut quad.weights)
+                {
+                    if let Some(row) = postings.group_maxima(term.slot).get(window) {
+                        (*maxima, *weight) = (row, term.weight);
+                    }
+                }
+                quad
+            }));
+            (kernels.postings.group_bounds)(&rows, bounds);
+        }
+    }
+
+    fn bound_rest(&mut self, postings: &DirectoryView<'_>) {
+        self.rest.clear();
+        self.rest.resize(postings.windows(), 0);
+        for list in &self.lists {
+            for (bound, &max) in self.rest.iter_mut().zip(postings.maxima(list.slot)) {
+                *bound = bound.wrapping_add(list.weight * i32::from(max));
+            }
+        }
+        for tiny in &self.tiny {
+            let (docs, impacts) = postings.tiny(&tiny.term, tiny.first);
+            let mut last = (usize::MAX, 0);
+            for (&doc, &impact) in docs.iter().zip(impacts) {
+                let window = (doc >> WINDOW_BITS) as usize;
+                let Some(bound) = self.rest.get_mut(window) else { continue };
+                // Only what an impact adds to the largest before it in the same window.
+                let before = if last.0 == window { last.1 } else { 0 };
+                if impact > before {
+                    *bound = bound.wrapping_add(tiny.weight * i32::from(impact - before));
+                    last = (window, impact);
+                }
+            }
+        }
+    }
+
+    /// The few windows of the largest bounds first, then the others as they lie.
+    fn order(&mut self) {
+        let Self { order, reach, .. } = self;
+        order.clear();
+        order.extend((0u32..).take(reach.len()));
+        let bound = |window: u32| reach.get(window as usize).copied().unwrap_or(0);
+        let best_first = |a: &u32, b: &u32| bound(*b).cmp(&bound(*a)).then(a.cmp(b));
+        if order.len() > SEEDS {
+            order.select_nth_unstable_by(SEEDS, best_first);
+        }
+        let (seeds, rest) = order.split_at_mut(SEEDS.min(reach.len()));
+        seeds.sort_unstable_by(best_first);
+        rest.sort_unstable();
+    }
+
+    /// How many windows there are.
+    pub(super) fn windows(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The window of the `at`-th visit, and the most that a document in it can have.
+    #[inline]
+    pub(super) fn visit(&self, at: usize) -> Option<(usize, i32)> {
+        let window = *self.order.get(at)? as usize;
+        Some((window, *self.reach.get(window)?))
+    }
+
+    /// Puts the dense terms' cells in a window into `quads`.
+    ///
+    /// # Errors
+    /// `Corrupt` where they lie outside their section.
+    pub(super) fn cells<'a>(
+        &self,
+        postings: &DirectoryView<'a>,
+        window: usize,
+        quads: &mut Vec<Quad<'a>>,
+    ) -> crate::error::Result<()> {
+        quads.clear();
+        for four in self.dense.chunks(4) {
+            let mut quad = Quad { rows: [DenseRow::EMPTY; 4], weights: [0; 4] };
+            for ((term, row), weight) in four.iter().zip(&mut quad.rows).zip(&mut quad.weights) {
+                *row = postings.dense(term.slot, term.start, window)?;
+                *weight = term.weight;
+            }
+            quads.push(quad);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Every single-bit flip, every truncation and every swap of two unequal blocks, in every file
+//! that the live manifest reaches: a verification finds all of them, and nothing ever panics.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use lateen::{
+    Document, Index, IndexWriter, OpenMode, Query, Schema, TokenCodec, TokenMatrix, TokenOptions,
+};
+
+const DIM: usize = 8;
+
+/// A unit row that differs with `seed`.
+fn row(seed: u8) -> [f32; DIM] {
+    let mut row = [0.1f32; DIM];
+    row[usize::from(seed) % DIM] = 1.0 + f32::from(seed) / 16.0;
+    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    row.map(|x| x / length)
+}
+
+/// A small index with every kind of part: both codecs, every attribute, payloads, tombstones.
+fn build(path: &Path) {
+    let mut schema = Schema::builder();
+    let sparse = schema.sparse("sparse");
+    let half = schema.tokens("half", TokenOptions::new(DIM).codec(TokenCodec::F16));
+    let bytes = schema.tokens("bytes", TokenOptions::new(DIM).codec(TokenCodec::Int8));
+    let lang = schema.keyword("lang");
+    let (year, size, price, open) =
+        (schema.i64("year"), schema.u64("size"), schema.f64("price"), schema.bool("open"));
+    let mut writer = IndexWriter::create(path, schema.build().unwrap()).unwrap();
+    for i in 0u8..6 {
+        let terms = [(u32::from(i), 1.0 + f32::from(i)), (100, 0.5), (200 + u32::from(i % 2), 2.0)];
+        let rows = [row(i), row(i + 3)].concat();
+        let payload = format!("payload of document {i}");
+        let document = Document::new(format!("doc-{i}"))
+            .sparse(&sparse, &terms)
+            .and_then(|doc| {
+                doc.tokens(&half, TokenMatrix::new(&rows, DIM).spans(&[(0, 3), (4, 9)]))
+            })
+            .and_then(|doc| doc.tokens(&bytes, TokenMatrix::new(&rows, DIM)))
+            .and_then(|doc| doc.keyword(&lang, if i < 3 { "en" } else { "fr" }))
+            .and_then(|doc| doc.i64(&year, 1990 + i64::from(i)))
+            .and_then(|doc| doc.u64(&size, u64::from(i)))
+            .and_then(|doc| doc.f64(&price, f64::from(i) / 2.0))
+            .and_then(|doc| doc.bool(&open, i % 2 == 0))
+            .unwrap()
+            .payload(payload.into_bytes());
+        writer.add(&document).unwrap();
+    }
+    writer.commit().unwrap();
+    writer.delete("doc-2").unwrap();
+    writer.commit().unwrap();
+}
+
+/// Searches in every way and reads what comes out; errors are answers too.
+fn use_it(index: &Index) {
+    let schema = index.schema();
+    let sparse = schema.sparse("sparse").unwrap();
+    let terms = [(1u32, 1.0f32), (100, 1.0), (201, 0.5)];
+    let query_row = row(1);
+    let mut queries = vec![
+        Query::sparse(&sparse, &terms).unwrap().exact(),
+        Query::sparse(&sparse, &terms).unwrap().filter(
+            schema.keyword("lang").unwrap().eq("fr") | schema.i64("year").unwrap().eq(1990),
+        ),
+    ];
+    for name in ["half", "bytes"] {
+        let field = schema.tokens(name).unwrap();
+        let rows = TokenMatrix::new(&query_row, DIM);
+        queries.push(Query::tokens(&field, rows).unwrap().exact());
+        queries.push(Query::sparse(&sparse, &terms).unwrap().rerank(&field, rows).unwrap());
+    }
+    for query in &queries {
+        if let Ok(hits) = index.search(query) {
+            for hit in &hits {
+                let _ = hit.payload();
+                let _ = index.explain(query, hit);
+            }
+        }
+    }
+    let _ = index.get("doc-1").map(|found| found.map(|doc| doc.payload()));
+    for document in index.snapshot().documents().take(10).flatten() {
+        let _ = document.keywords(&schema.keyword("lang").unwrap());
+        let _ = document.sparse(&sparse);
+        let _ = document.tokens(&schema.tokens("bytes").unwrap());
+    }
+}
+
+/// What came of one damage.
+struct Verdict {
+    found: bool,
+    panicked: bool,
+}
+
+fn judge(open: impl FnOnce() -> lateen::Result<Index>) -> Verdict {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let Ok(index) = open() else { return true };
+        let found = index.verify().is_err();
+        use_it(&index);
+        found
+    }));
+    Verdict { found: *result.as_ref().unwrap_or(&false), panicked: result.is_err() }
+}
+
+/// Gives every damage of a file to `check`, with a name: `step` thins out the bit flips.
+fn damages(good: &[u8], step: usize, mut check: impl FnMut(&[u8], String)) {
+    let mut bad = good.to_vec();
+    for bit in (0..good.len() * 8).step_by(step) {
+        bad[bit / 8] ^= 1 << (bit % 8);
+        check(&bad, format!("bit {bit} flipped"));
+        bad[bit / 8] ^= 1 << (bit % 8);
+    }
+    for length in (0..good.len()).step_by(step) {
+        check(&good[..length], format!("cut to {length} bytes"));
+    }
+    bad.push(0);
+    check(&bad, "a byte more".to_owned());
+    bad.pop();
+    let blocks = good.len() / 64;
+    for a in 0..blocks {
+        for b in a + 1..blocks {
+            let (x, y) = (a * 64..a * 64 + 64, b * 64..b * 64 + 64);
+            if good[x.clone()] == good[y.clone()] || !(a * blocks + b).is_multiple_of(step) {
+                continue;
+            }
+            bad[x.clone()].copy_from_slice(&good[y.clone()]);
+            bad[y.clone()].copy_from_slice(&good[x.clone()]);
+            check(&bad, format!("blocks {a} and {b} swapped"));
+            bad[x.clone()].copy_from_slice(&good[x]);
+            bad[y.clone()].copy_from_slice(&good[y]);
+        }
+    }
+}
+
+/// The files that the newest manifest reaches, itself included. (The generation before it is kept
+/// too, and is not asked for.)
+fn reached(path: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let name = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
+    let newest = files.iter().map(name).filter(|name| name.starts_with("manifest-")).max().unwrap();
+    files.retain(|file| {
+        let name = name(file);
+        name == newest || name.starts_with("seg-") || name.starts_with("del-")
+    });
+    files
+}
+
+#[test]
+fn every_damage_to_a_directory_is_found_and_survived() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("index");
+    build(&path);
+    Index::open(&path).unwrap().verify().unwrap();
+    let files = reached(&path);
+    assert_eq!(files.len(), 3, "a manifest, a segment and its tombstones: {files:?}");
+    let mut damaged = 0;
+    for file in files {
+        let good = fs::read(&file).unwrap();
+        let mut permissions = fs::metadata(&file).unwrap().permissions();
+        #[allow(clippy::permissions_set_readonly_false, reason = "a scratch file")]
+        permissions.set_readonly(false);
+        fs::set_permissions(&file, permissions).unwrap();
+        damages(&good, 1, |bad, what| {
+            fs::write(&file, bad).unwrap();
+            let verdict = judge(|| Index::options().mode(OpenMode::Heap).open(&path));
+            assert!(!verdict.panicked, "{}: {what}: a panic", file.display());
+            assert!(verdict.found, "{}: {what}: not found", file.display());
+            damaged += 1;
+        });
+        fs::write(&file, &good).unwrap();
+    }
+    Index::open(&path).unwrap().verify().unwrap();
+    assert!(damaged > 50_000, "only {damaged} damages were tried");
+}
+
+#[test]
+fn damage_to_a_packed_file_is_found_and_survived() {
+    let place = tempfile::tempdir().unwrap();
+    build(&place.path().join("index"));
+    let packed = place.path().join("packed");
+    Index::open(place.path().join("index")).unwrap().pack(&packed).unwrap();
+    let good = fs::read(&packed).unwrap();
+    Index::options().from_bytes(&good).unwrap().verify().unwrap();
+    // The directory's files were damaged bit by bit; a third of the bits do here.
+    damages(&good, 3, |bad, what| {
+        let verdict = judge(|| Index::options().from_bytes(bad));
+        assert!(!verdict.panicked, "{what}: a panic");
+        assert!(verdict.found, "{what}: not found");
+    });
+}
