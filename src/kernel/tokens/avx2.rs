@@ -66,13 +66,27 @@ fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
     unsafe { with(values, first, best, at) }
 }
 
-fn probe(values: &[f32], first: u32, probes: &mut Probes) {
-    #[target_feature(enable = "avx2")]
-    fn with(values: &[f32], first: u32, probes: &mut Probes) {
-        scan::probe(values, first, probes);
+pub(super) fn probe(values: &[f32], first: u32, probes: &mut Probes) {
+    // SAFETY: as in `max_f16`; the AVX-512 table has what AVX2 needs too.
+    unsafe { probe_256(values, first, probes) }
+}
+
+/// Written out, since a compiler takes one comparison after the other here.
+#[target_feature(enable = "avx2")]
+fn probe_256(values: &[f32], first: u32, probes: &mut Probes) {
+    let lanes = probes.lanes();
+    for (number, row) in (first..).zip(values.chunks_exact(lanes.max(8))) {
+        for (eight, row) in row.as_chunks::<8>().0.iter().enumerate() {
+            let Some(least) = probes.least(eight) else { return };
+            let above = _mm256_cmp_ps::<_CMP_GT_OQ>(load(row), load(least));
+            let mut above = _mm256_movemask_ps(above).cast_unsigned();
+            while above != 0 {
+                let lane = above.trailing_zeros() as usize;
+                probes.insert(8 * eight + lane, row[lane], number);
+                above &= above - 1;
+            }
+        }
     }
-    // SAFETY: as in `max_f16`.
-    unsafe { with(values, first, probes) }
 }
 
 fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
@@ -84,13 +98,78 @@ fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
     unsafe { with(values, factors, bytes) }
 }
 
-fn flood(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
-    #[target_feature(enable = "avx2")]
-    fn with(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
-        scan::flood(table, lanes, ids)
+pub(super) fn flood(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
+    // SAFETY: as in `max_f16`; the AVX-512 table has what AVX2 needs too.
+    unsafe { flood_256(table, lanes, ids) }
+}
+
+/// Written out, since a compiler takes one byte after the other here.
+#[target_feature(enable = "avx2")]
+fn flood_256(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
+    let mut sum = 0;
+    let mut lane = 0;
+    while lane < lanes {
+        let (width, part) = match lanes - lane {
+            32.. => (
+                32,
+                flood_lanes(table, lanes, lane, ids, |row: &[u8; 32]| {
+                    // SAFETY: `row` is 32 bytes, all of which are read.
+                    unsafe { _mm256_loadu_si256(row.as_ptr().cast()) }
+                }),
+            ),
+            16.. => (
+                16,
+                flood_lanes(table, lanes, lane, ids, |row: &[u8; 16]| {
+                    // SAFETY: `row` is 16 bytes, all of which are read.
+                    _mm256_zextsi128_si256(unsafe { _mm_loadu_si128(row.as_ptr().cast()) })
+                }),
+            ),
+            _ => (
+                8,
+                flood_lanes(table, lanes, lane, ids, |row: &[u8; 8]| {
+                    // SAFETY: `row` is 8 bytes, all of which are read.
+                    _mm256_zextsi128_si256(unsafe { _mm_loadl_epi64(row.as_ptr().cast()) })
+                }),
+            ),
+        };
+        sum += part?;
+        lane += width;
     }
-    // SAFETY: as in `max_f16`.
-    unsafe { with(table, lanes, ids) }
+    Some(sum)
+}
+
+/// The flood over `W` lanes from `lane` on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn flood_lanes<const W: usize>(
+    table: &[u8],
+    lanes: usize,
+    lane: usize,
+    ids: &[u16],
+    load: impl Fn(&[u8; W]) -> __m256i,
+) -> Option<u32> {
+    let row = |id: u16| table.get(usize::from(id) * lanes + lane..)?.first_chunk::<W>();
+    // Four chains, so that the maxima need not wait for each other.
+    let mut best = [_mm256_setzero_si256(); 4];
+    let (fours, last) = ids.as_chunks::<4>();
+    for four in fours {
+        for (best, &id) in best.iter_mut().zip(four) {
+            *best = _mm256_max_epu8(*best, load(row(id)?));
+        }
+    }
+    for (best, &id) in best.iter_mut().zip(last) {
+        *best = _mm256_max_epu8(*best, load(row(id)?));
+    }
+    let [a, b, c, d] = best;
+    let all = _mm256_max_epu8(_mm256_max_epu8(a, b), _mm256_max_epu8(c, d));
+    let mut sums = [0u64; 4];
+    // SAFETY: `sums` is 32 bytes, all of which are written.
+    unsafe {
+        let sad = _mm256_sad_epu8(all, _mm256_setzero_si256());
+        _mm256_storeu_si256(sums.as_mut_ptr().cast(), sad);
+    }
+    // At most 32 bytes of 255.
+    u32::try_from(sums.iter().sum::<u64>()).ok()
 }
 
 #[target_feature(enable = "avx2,f16c")]

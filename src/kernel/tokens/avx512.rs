@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, Probes, TILE, TokenKernels,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TILE, TokenKernels, avx2,
     scan,
 };
 
@@ -23,9 +23,9 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     select_int8,
     dots_int8,
     raise,
-    probe,
+    probe: avx2::probe,
     quantise,
-    flood,
+    flood: avx2::flood,
 };
 
 fn max_f32(query: &FloatQuery, doc: &F32Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
@@ -63,15 +63,6 @@ fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
     unsafe { with(values, first, best, at) }
 }
 
-fn probe(values: &[f32], first: u32, probes: &mut Probes) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn with(values: &[f32], first: u32, probes: &mut Probes) {
-        scan::probe(values, first, probes);
-    }
-    // SAFETY: as in `max_f16`.
-    unsafe { with(values, first, probes) }
-}
-
 fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     fn with(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
@@ -79,15 +70,6 @@ fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {
     }
     // SAFETY: as in `max_f16`.
     unsafe { with(values, factors, bytes) }
-}
-
-fn flood(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn with(table: &[u8], lanes: usize, ids: &[u16]) -> Option<u32> {
-        scan::flood(table, lanes, ids)
-    }
-    // SAFETY: as in `max_f16`.
-    unsafe { with(table, lanes, ids) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]

@@ -39,9 +39,19 @@ impl Probes {
         kept.filter(|(value, _)| **value > f32::NEG_INFINITY).map(|(_, &row)| row)
     }
 
+    /// How many lanes: a multiple of 8.
+    pub(super) fn lanes(&self) -> usize {
+        self.least.len()
+    }
+
+    /// What a value must exceed, for the lanes `8 × eight …`; `None` beyond the last.
+    pub(super) fn least(&self, eight: usize) -> Option<&[f32; 8]> {
+        self.least.get(8 * eight..)?.first_chunk()
+    }
+
     /// Keeps a value of a lane that is greater than the least that is kept: behind its equals, so
     /// that of equal values the first rows stay.
-    fn insert(&mut self, lane: usize, value: f32, row: u32) {
+    pub(super) fn insert(&mut self, lane: usize, value: f32, row: u32) {
         let (from, to) = (lane * self.count, (lane + 1) * self.count);
         let (Some(values), Some(rows)) =
             (self.values.get_mut(from..to), self.rows.get_mut(from..to))
