@@ -56,6 +56,7 @@ pub struct Query {
     pub(crate) filter: Option<Filter>,
     pub(crate) top: usize,
     pub(crate) effort: Effort,
+    pub(crate) at_least: f32,
 }
 
 /// A search of one field.
@@ -75,7 +76,14 @@ pub(crate) struct Rerank {
 
 impl Query {
     fn new(first: Stage) -> Self {
-        Self { first, rerank: None, filter: None, top: 10, effort: Effort::default() }
+        Self {
+            first,
+            rerank: None,
+            filter: None,
+            top: 10,
+            effort: Effort::default(),
+            at_least: f32::NEG_INFINITY,
+        }
     }
 
     /// The documents with the largest dot product with a sparse vector. A document that shares no
@@ -140,6 +148,15 @@ impl Query {
         self
     }
 
+    /// Only hits that score this or more, in the units of [`Hit::score`](crate::Hit::score): a
+    /// search by range. [`top`](Self::top) still says how many at most. The higher the score asked
+    /// for, the less is looked at.
+    #[must_use]
+    pub fn at_least(mut self, score: f32) -> Self {
+        self.at_least = score;
+        self
+    }
+
     /// How hard to look: `Recall(0.98)` unless said otherwise.
     #[must_use]
     pub fn effort(mut self, effort: Effort) -> Self {
@@ -172,6 +189,9 @@ impl Query {
             && (count == 0 || count > MAX_CANDIDATES)
         {
             return refuse("candidates", count.to_string(), "1..=1000000");
+        }
+        if self.at_least.is_nan() {
+            return refuse("at_least", self.at_least.to_string(), "any number");
         }
         match self.effort {
             Effort::Recall(share) if !(share > 0.0 && share <= 1.0) => {

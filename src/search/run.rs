@@ -53,10 +53,11 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
         filter.check(view.schema)?;
     }
     match &query.rerank {
-        None => first_stage(view, query, query.top, scratch),
+        None => first_stage(view, query, query.top, query.at_least, scratch),
         Some(second) => {
-            let first = first_stage(view, query, query.candidate_count(), scratch)?;
-            let mut answer = rerank(view, second, &first, query.top, scratch)?;
+            let first =
+                first_stage(view, query, query.candidate_count(), f32::NEG_INFINITY, scratch)?;
+            let mut answer = rerank(view, second, &first, query.top, query.at_least, scratch)?;
             answer.found.truncate(query.top);
             Ok(answer)
         }
@@ -78,12 +79,19 @@ fn allowed<'a>(
     Ok(Some(Cow::Owned(set)))
 }
 
-fn first_stage(view: View<'_>, query: &Query, k: usize, scratch: &mut Scratch) -> Result<Answer> {
+/// The best `k` of the first stage among those that score `least` or more.
+fn first_stage(
+    view: View<'_>,
+    query: &Query,
+    k: usize,
+    least: f32,
+    scratch: &mut Scratch,
+) -> Result<Answer> {
     let place = match &query.first {
         Stage::Sparse(field, _) => view.schema.resolve(field)?,
         Stage::Tokens(field, _) => view.schema.resolve(field)?,
     };
-    let mut merge = Merge::new(k);
+    let mut merge = Merge::new(k, least);
     let mut certainty = Certainty::Certified;
     for (at, part) in view.segments.iter().enumerate() {
         let alive = allowed(view, part, query.filter.as_ref())?;
@@ -137,6 +145,7 @@ fn rerank(
     second: &Rerank,
     first: &Answer,
     k: usize,
+    least: f32,
     scratch: &mut Scratch,
 ) -> Result<Answer> {
     let place = view.schema.resolve(&second.field)?;
@@ -144,7 +153,7 @@ fn rerank(
     for found in &first.found {
         by_segment.entry(found.segment).or_default().push(found.doc);
     }
-    let mut merge = Merge::new(k);
+    let mut merge = Merge::new(k, least);
     let mut certainty = first.certainty;
     for (at, mut docs) in by_segment {
         let part = &view.segments[at];
@@ -173,25 +182,28 @@ fn rerank(
 /// The exact merge of segments' answers: scores are in real units, ties break by key.
 struct Merge {
     k: usize,
+    /// What scores less is no hit.
+    least: f32,
     found: Vec<Found>,
 }
 
 impl Merge {
-    fn new(k: usize) -> Self {
-        Self { k, found: Vec::new() }
+    fn new(k: usize, least: f32) -> Self {
+        Self { k, least, found: Vec::new() }
     }
 
     /// The score below which (strictly) no document can enter any more.
     fn floor(&self) -> f32 {
         match self.found.get(self.k - 1) {
             Some(last) => last.score,
-            None => f32::NEG_INFINITY,
+            None => self.least,
         }
     }
 
     fn add(&mut self, view: View<'_>, segment: usize, scored: Vec<Scored>) -> Result<()> {
         let keys = view.segments[segment].segment.keys();
-        for Scored { doc, score } in scored {
+        let reaches = |hit: &Scored| hit.score.total_cmp(&self.least).is_ge();
+        for Scored { doc, score } in scored.into_iter().filter(reaches) {
             self.found.push(Found { segment, doc, key: keys.key(doc)?, score });
         }
         self.found.sort_by(|a, b| better(a.score, b.score, || a.key.cmp(&b.key)));

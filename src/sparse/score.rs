@@ -91,8 +91,12 @@ pub(super) struct RowScorer<'a> {
 
 impl<'a> RowScorer<'a> {
     /// `hits` is working memory.
-    pub(super) fn new(scorer: Scorer<'a>, kernels: &'a Kernels, hits: &'a mut Vec<RowHit>) -> Self {
-        Self { scorer, kernels: &kernels.postings, hits }
+    pub(super) fn new(
+        scorer: &Scorer<'a>,
+        kernels: &'a Kernels,
+        hits: &'a mut Vec<RowHit>,
+    ) -> Self {
+        Self { scorer: *scorer, kernels: &kernels.postings, hits }
     }
 
     /// Asks the memory for where a document's row lies.

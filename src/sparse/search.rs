@@ -71,7 +71,7 @@ impl SparseIndex {
         self.known(query, terms)?;
         let postings = self.postings_view();
         members.fill(postings.term_ids().len(), terms.iter().map(|term| term.ordinal));
-        let mut scorer = RowScorer::new(Scorer::new(self, terms, members), kernels, hits);
+        let mut scorer = RowScorer::new(&Scorer::new(self, terms, members), kernels, hits);
         let exactness =
             if self.rows_view().is_some() { Exactness::Certified } else { Exactness::OnQuantised };
         weights.clear();
@@ -132,7 +132,7 @@ fn fetch_lists(postings: &DirectoryView<'_>, plan: &Plan, window: usize) {
 struct Window<'s, 'a> {
     postings: &'s DirectoryView<'a>,
     plan: &'s Plan,
-    window: usize,
+    number: usize,
     /// Its documents.
     span: usize,
     /// The alive documents of its groups, where not all are.
@@ -152,7 +152,7 @@ impl<'s, 'a> Window<'s, 'a> {
         Self {
             postings,
             plan,
-            window,
+            number: window,
             span: postings.span(window),
             alive: alive.map(|set| set.words().get(groups..).unwrap_or_default()),
             bounds: plan.groups.get(window).unwrap_or(&[0; GROUPS]),
@@ -173,7 +173,7 @@ impl<'s, 'a> Window<'s, 'a> {
     /// One bit per group that has documents alive and, with what all terms can add, reaches what
     /// is needed; `None` where no group does.
     fn passing(&self, needed: i32) -> Option<u64> {
-        let rest = self.plan.rest.get(self.window).copied().unwrap_or(0);
+        let rest = self.plan.rest.get(self.number).copied().unwrap_or(0);
         let mut passing = 0;
         for (group, &bound) in self.bounds.iter().enumerate() {
             let passes = bound.wrapping_add(rest) >= needed && self.word(group) != 0;
@@ -185,7 +185,7 @@ impl<'s, 'a> Window<'s, 'a> {
     /// Adds the postings of list and tiny terms.
     fn scatter(&self, sums: &mut Sums) -> Result<()> {
         for list in &self.plan.lists {
-            let run = self.postings.run(&list.term, list.slot, list.start, self.window)?;
+            let run = self.postings.run(&list.term, list.slot, list.start, self.number)?;
             add_run(&run, list.weight, sums);
             // Places ascend, so the last is the largest; where they do not, what is added beyond
             // the window's documents is never looked at (`word`).
@@ -194,15 +194,15 @@ impl<'s, 'a> Window<'s, 'a> {
                 .last()
                 .is_some_and(|last| usize::from(u16::from_le_bytes(*last)) >= self.span)
             {
-                return Err(self.postings.bad_local(list.slot, self.window));
+                return Err(self.postings.bad_local(list.slot, self.number));
             }
         }
         for tiny in &self.plan.tiny {
             let (docs, impacts) = self.postings.tiny(&tiny.term, tiny.first);
             let of = |doc: u32| (doc >> WINDOW_BITS) as usize;
-            let from = docs.partition_point(|&doc| of(doc) < self.window);
+            let from = docs.partition_point(|&doc| of(doc) < self.number);
             for (&doc, &impact) in docs.iter().zip(impacts).skip(from) {
-                if of(doc) != self.window {
+                if of(doc) != self.number {
                     break;
                 }
                 let local = doc as usize % WINDOW;
@@ -233,8 +233,8 @@ impl<'s, 'a> Window<'s, 'a> {
         if live == 0 {
             return Ok(());
         }
-        self.plan.cells(self.postings, self.window, quads)?;
-        let base = u32::try_from(self.window << WINDOW_BITS).unwrap_or(u32::MAX);
+        self.plan.cells(self.postings, self.number, quads)?;
+        let base = u32::try_from(self.number << WINDOW_BITS).unwrap_or(u32::MAX);
         fetch_cells(quads, live);
         while live != 0 {
             let group = live.trailing_zeros() as usize;
@@ -242,7 +242,7 @@ impl<'s, 'a> Window<'s, 'a> {
             fetch_cells(quads, live & live.wrapping_sub(1));
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
             let mut found = (kernels.complete)(quads, group, of_group, needed) & self.word(group);
-            let first = base.wrapping_add((group * GROUP) as u32);
+            let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
             while found != 0 {
                 let bit = found.trailing_zeros();
                 found &= found - 1;
@@ -274,8 +274,19 @@ fn fetch_cells(quads: &[Quad<'_>], groups: u64) {
 /// Sums wrap there, and only there ([`Bound`]).
 #[inline]
 fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
-    for (local, &impact) in run.locals.iter().zip(run.impacts) {
-        let sum = &mut sums[usize::from(u16::from_le_bytes(*local)) % WINDOW];
+    let mut add = |local: [u8; 2], impact: u8| {
+        let sum = &mut sums[usize::from(u16::from_le_bytes(local)) % WINDOW];
         *sum = sum.wrapping_add(weight * i32::from(impact));
+    };
+    // Eight at a time, so that counting takes less than adding.
+    let (locals, locals_left) = run.locals.as_chunks::<8>();
+    let (impacts, impacts_left) = run.impacts.as_chunks::<8>();
+    for (locals, impacts) in locals.iter().zip(impacts) {
+        for at in 0..8 {
+            add(locals[at], impacts[at]);
+        }
+    }
+    for (&local, &impact) in locals_left.iter().zip(impacts_left) {
+        add(local, impact);
     }
 }

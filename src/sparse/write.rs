@@ -199,7 +199,7 @@ fn write_dense(
         directory.starts.extend_from_slice(&encoded.starts);
         directory.offsets.extend_from_slice(&encoded.offsets);
         directory.maxima.extend_from_slice(&encoded.maxima);
-        out.write(&encoded.cells)
+        out.write(&encoded.bytes)
     })?;
     out.write(&[0; SPAN])?;
     out.end()?;
@@ -214,21 +214,21 @@ struct Cells {
     starts: Vec<u32>,
     offsets: Vec<u16>,
     maxima: Vec<u8>,
-    cells: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Cells {
     fn add(&mut self, (docs, impacts): (&[u32], &[u8]), windows: usize) {
-        let term = self.cells.len();
+        let term = self.bytes.len();
         let mut window = term;
         let mut from = 0;
         for group in 0..windows * GROUPS {
             if group.is_multiple_of(GROUPS) {
-                window = self.cells.len();
+                window = self.bytes.len();
                 // A posting takes one byte and a group eight: below 2^31 for 2^30 documents.
                 self.starts.push(count32(window - term));
             }
-            let offset = u16::try_from(self.cells.len() - window);
+            let offset = u16::try_from(self.bytes.len() - window);
             self.offsets.push(offset.expect("63 cells of at most 72 bytes"));
             let mut mask = 0u64;
             let mut to = from;
@@ -237,8 +237,8 @@ impl Cells {
                 to += 1;
             }
             self.maxima.push(impacts[from..to].iter().copied().max().unwrap_or(0));
-            self.cells.extend_from_slice(&mask.to_le_bytes());
-            self.cells.extend_from_slice(&impacts[from..to]);
+            self.bytes.extend_from_slice(&mask.to_le_bytes());
+            self.bytes.extend_from_slice(&impacts[from..to]);
             from = to;
         }
     }

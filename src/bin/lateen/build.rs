@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use lateen::readers::{DocumentChunk, EmbeddingSet, SetDocuments};
 use lateen::{
-    Batch, Error, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseField, TokenCodec,
-    TokenField, TokenOptions,
+    Batch, Error, Forward, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseField,
+    SparseOptions, TokenCodec, TokenField, TokenOptions,
 };
 
 use crate::failure::{Code, Failure};
@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// How token rows are kept
     #[arg(long, value_enum, default_value = "int8")]
     codec: Codec,
+    /// How each document's own sparse vector is kept, which makes scores exact: `f16` takes f32
+    /// where a weight is not exact in f16, `none` keeps impacts of 8 bits only
+    #[arg(long, value_enum, default_value = "f16")]
+    forward: Rows,
     /// Replace an index that is at OUT, once the new one is complete
     #[arg(long)]
     force: bool,
@@ -56,6 +60,26 @@ enum Codec {
     Int8,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rows {
+    /// 16-bit floats where they lose nothing
+    F16,
+    /// 32-bit floats
+    F32,
+    /// Nothing
+    None,
+}
+
+impl From<Rows> for Forward {
+    fn from(rows: Rows) -> Self {
+        match rows {
+            Rows::F16 => Self::Auto,
+            Rows::F32 => Self::F32,
+            Rows::None => Self::None,
+        }
+    }
+}
+
 impl From<Codec> for TokenCodec {
     fn from(codec: Codec) -> Self {
         match codec {
@@ -71,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let staging = Staging::begin(&args.out, args.force)?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let documents = set.documents().map_err(Failure::input)?;
-    let (schema, fields) = Fields::of(&documents, args.codec)?;
+    let (schema, fields) = Fields::of(&documents, args.codec, args.forward)?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut writer = IndexWriter::options()
@@ -118,9 +142,14 @@ struct Fields {
 }
 
 impl Fields {
-    fn of(documents: &SetDocuments, codec: Codec) -> Result<(Schema, Self), SchemaError> {
+    fn of(
+        documents: &SetDocuments,
+        codec: Codec,
+        forward: Rows,
+    ) -> Result<(Schema, Self), SchemaError> {
         let mut schema = Schema::builder();
-        let sparse = documents.has_sparse().then(|| schema.sparse("sparse"));
+        let options = SparseOptions::default().forward(forward.into());
+        let sparse = documents.has_sparse().then(|| schema.sparse_with("sparse", options));
         let tokens = documents
             .dim()
             .map(|dim| schema.tokens("tokens", TokenOptions::new(dim).codec(codec.into())));

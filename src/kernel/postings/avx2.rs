@@ -108,7 +108,7 @@ struct Spreading<'a> {
 }
 
 impl<'a> Spreading<'a> {
-    #[inline(always)]
+    #[inline]
     fn new(row: DenseRow<'a>, group: usize) -> Self {
         let cell: &'a [u8; CELL] = row.cell(group);
         let (mask, impacts) = cell.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));

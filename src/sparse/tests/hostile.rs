@@ -14,8 +14,8 @@ fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
         SectionKind::SPARSE_TERM_IDS
         | SectionKind::SPARSE_LIST_STARTS
         | SectionKind::SPARSE_TINY_DOCS
+        | SectionKind::SPARSE_DENSE_STARTS
         | SectionKind::SPARSE_ROW_ENDS => 4,
-        SectionKind::SPARSE_DENSE_STARTS => 4,
         SectionKind::SPARSE_DENSE_OFFSETS => 2,
         SectionKind::SPARSE_ROW_BASES => 8,
         _ => 1,
