@@ -97,7 +97,7 @@ fn fields_that_are_not_there() {
 
 #[test]
 fn files_of_vectors() {
-    let unread = |bytes: &[u8]| match NpyArray::from_bytes("rows.npy", bytes.to_vec()).err() {
+    let unread = |bytes: &[u8]| match NpyArray::from_bytes("rows.npy", bytes).err() {
         Some(Error::Input(error)) => {
             assert_eq!(error.field, "rows.npy");
             assert!(matches!(error.what, Fault::File { .. }), "{error}");
