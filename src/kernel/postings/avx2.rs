@@ -108,7 +108,8 @@ struct Spreading<'a> {
 }
 
 impl<'a> Spreading<'a> {
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a call would keep four cells out of registers")]
     fn new(row: DenseRow<'a>, group: usize) -> Self {
         let cell: &'a [u8; CELL] = row.cell(group);
         let (mask, impacts) = cell.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
