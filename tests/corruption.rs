@@ -2,6 +2,7 @@
 //! that the live manifest reaches: a verification finds all of them, and nothing ever panics.
 
 use std::fs;
+use std::io::{Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -163,8 +164,12 @@ fn every_damage_to_a_directory_is_found_and_survived() {
         #[allow(clippy::permissions_set_readonly_false, reason = "a scratch file")]
         permissions.set_readonly(false);
         fs::set_permissions(&file, permissions).unwrap();
+        // Written over in place: a file that is emptied first is flushed to the disk each time.
+        let mut scratch = fs::OpenOptions::new().write(true).open(&file).unwrap();
         damages(&good, 1, |bad, what| {
-            fs::write(&file, bad).unwrap();
+            scratch.rewind().unwrap();
+            scratch.write_all(bad).unwrap();
+            scratch.set_len(bad.len() as u64).unwrap();
             let verdict = judge(|| Index::options().mode(OpenMode::Heap).open(&path));
             assert!(!verdict.panicked, "{}: {what}: a panic", file.display());
             assert!(verdict.found, "{}: {what}: not found", file.display());
