@@ -104,8 +104,8 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // Anywhere in the time that the disk takes for a few commits, but 2 ms at the least.
-        let within = u64::try_from(4 * pace.as_micros()).unwrap().max(2_000);
+        // Anywhere in the time that the disk takes for a few commits, or in 25 ms if that is more.
+        let within = u64::try_from(4 * pace.as_micros()).unwrap().max(25_000);
         let moment = Duration::from_micros(random % within);
         let start = Instant::now();
         let before = total;
