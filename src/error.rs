@@ -19,10 +19,12 @@ pub enum Error {
     #[error("schema: {0}")]
     Schema(#[from] SchemaError),
     /// A live document has this key already; `upsert` replaces, `add` does not.
-    #[error("duplicate key {key}: a live document has it; use `upsert` to replace it")]
+    #[error("duplicate key {key}{}: a live document has it; use `upsert` to replace it", in_row(*row))]
     DuplicateKey {
         /// The key in question.
         key: Key,
+        /// Its row, where it came in a batch.
+        row: Option<u64>,
     },
     /// Another writer holds the lock of this index.
     #[error("{}: locked by another writer; close it, or open the index for reading", path.display())]
@@ -54,7 +56,7 @@ pub enum Error {
     },
     /// The file's format is older than what this version reads.
     #[error(
-        "{file}: too old: format {found}, the oldest readable is {oldest}; run `lateen upgrade` of an earlier release"
+        "{file}: too old: format {found}, the oldest readable is {oldest}; build the index again, or read it with an earlier release"
     )]
     TooOld {
         /// The file.
@@ -249,11 +251,13 @@ pub enum Fault {
     /// A row of zeros where a direction is needed.
     #[error("a row of zeros has no direction to normalise")]
     ZeroRow,
-    /// A value that f16 cannot hold in a field stored as f16.
-    #[error("{value} is beyond the range of f16 (65504)")]
-    F16Overflow {
+    /// A component that the field's codec cannot hold.
+    #[error("{value} is too large for the field's codec: components must be below {limit}")]
+    TooLarge {
         /// The value.
         value: f32,
+        /// What it must be below, in magnitude.
+        limit: f32,
     },
     /// Vectors from another model than the one the field was built with.
     #[error("from model {found}, the field was built with {expected}")]
@@ -349,6 +353,11 @@ pub enum SchemaError {
         /// The limit.
         limit: usize,
     },
+}
+
+/// The row of a batch, as messages have it.
+fn in_row(row: Option<u64>) -> String {
+    row.map_or_else(String::new, |row| format!(" (row {row} of the batch)"))
 }
 
 impl Error {

@@ -53,7 +53,8 @@
 //! - **Real scores.** A score is the f32 dot product, or MaxSim, of the query with the best stored
 //!   form of the document. It depends on nothing else in the index, so it is the same in every
 //!   segment; ties are cut by key.
-//! - **Exact is proven.** [`Hits::certified`] says that nothing better was missed.
+//! - **Exact is proven.** [`Hits::certified`] says that nothing better was missed; ask for it with
+//!   [`Query::exact`].
 //! - **The same bits everywhere.** The same calls write the same bytes, and the same query gets the
 //!   same hits, with every instruction set and number of threads.
 //! - **Any bytes, any crash.** Damaged files are errors; what was committed survives.

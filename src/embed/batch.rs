@@ -65,8 +65,7 @@ impl<'a> Batch<'a> {
     /// not the number of keys.
     pub fn sparse(mut self, field: &SparseField, rows: &SparseBatch<'a>) -> Result<Self> {
         Self::once(field.name(), self.sparse.iter().any(|(other, _)| other == field))?;
-        let rows = rows.clean(field)?;
-        same_length(field.name(), "rows beside the keys", rows.len(), self.len())?;
+        let rows = rows.clean(field, self.len())?;
         self.sparse.push((field.clone(), rows));
         Ok(self)
     }

@@ -8,6 +8,9 @@ use crate::error::{Fault, InputError};
 use crate::id::TermId;
 use crate::schema::{ModelFingerprint, SparseField};
 
+/// What is counted where a column is held against the documents.
+const BESIDE: &str = "rows beside the keys";
+
 /// Many sparse vectors, borrowed. A row with no entries is a document that lacks the field.
 #[derive(Clone, Copy, Debug)]
 pub struct SparseBatch<'a> {
@@ -65,20 +68,30 @@ impl<'a> SparseBatch<'a> {
         self
     }
 
-    /// Checks the shape and every row.
-    pub(crate) fn clean(&self, field: &SparseField) -> Result<CleanSparseRows<'a>, InputError> {
+    /// Checks the shape, that there is a row for each document, and every row.
+    pub(crate) fn clean(
+        &self,
+        field: &SparseField,
+        documents: usize,
+    ) -> Result<CleanSparseRows<'a>, InputError> {
         let name = field.name();
         check_model(name, self.model, field.model())?;
         let (ends, terms, weights) = match self.form {
-            BatchForm::Pairs(rows) => return clean_pairs(name, rows),
+            BatchForm::Pairs(rows) => {
+                same_length(name, BESIDE, rows.len(), documents)?;
+                return clean_pairs(name, rows);
+            }
             BatchForm::Csr { indptr, terms, weights } => {
                 (offsets(name, indptr, terms.len())?, terms, weights)
             }
             BatchForm::Coo { rows, terms, weights, count } => {
+                // Before anything is made as large as the number says.
+                same_length(name, BESIDE, count, documents)?;
                 same_length(name, "row coordinates beside the terms", rows.len(), terms.len())?;
                 (row_offsets(name, rows, count)?, terms, weights)
             }
         };
+        same_length(name, BESIDE, ends.len().saturating_sub(1), documents)?;
         same_length(name, "weights beside the terms", weights.len(), terms.len())?;
         // What is canonical already is borrowed as it is.
         if let (Ints::U32(ids), Floats::F32(values)) = (terms, weights)

@@ -12,6 +12,11 @@ use crate::schema::{ModelFingerprint, Normalization, TokenCodec, TokenField};
 /// How far from 1 the length of a row of a `Checked` field may be: 8-bit rows stay within it.
 pub(crate) const LENGTH_TOLERANCE: f32 = 0.02;
 
+/// From here on a component rounds to no finite f16.
+const LARGEST_F16: f32 = 65_520.0;
+/// From here on a row's largest component needs a scale that f16 does not hold, at 127 steps.
+const LARGEST_INT8: f32 = 127.0 * 65_504.0;
+
 /// The numbers of token rows, row after row.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -287,11 +292,12 @@ fn check_row(
     }
     match normalization {
         Normalization::AsIs => {
-            let beyond = |x: &f32| x.abs() >= f32::from(f16::MAX) + 16.0;
-            if codec == TokenCodec::F16
-                && let Some(at) = row.iter().position(beyond)
-            {
-                return Err((Some(at), Fault::F16Overflow { value: row[at] }));
+            let largest = match codec {
+                TokenCodec::F16 => LARGEST_F16,
+                TokenCodec::Int8 => LARGEST_INT8,
+            };
+            if let Some(at) = row.iter().position(|x| x.abs() >= largest) {
+                return Err((Some(at), Fault::TooLarge { value: row[at], limit: largest }));
             }
         }
         Normalization::Normalize => {
@@ -359,6 +365,10 @@ impl<'a> TokenBatch<'a> {
         let name = field.name();
         check_model(name, self.model, field.options().model.as_ref())?;
         match self.form {
+            BatchForm::Matrices(_) if self.spans.is_some() => {
+                let what = "spans of a batch of matrices, which carry their own".to_owned();
+                Err(InputError::new(name, Fault::Parameter { value: "spans".into(), range: what }))
+            }
             BatchForm::Matrices(matrices) => {
                 let mut row = Vec::new();
                 let mut clean = |(document, matrix): (usize, &TokenMatrix<'a>)| {
@@ -383,7 +393,8 @@ impl<'a> TokenBatch<'a> {
                 let mut start = 0usize;
                 let mut row = Vec::new();
                 for document in 0..lengths.len() {
-                    let length = lengths.usize(document, name)?;
+                    let length =
+                        lengths.usize(document, name).map_err(|error| error.row(document))?;
                     let end = start.saturating_add(length);
                     let Some(part) = rows.slice(start..end, dim) else {
                         let (found, expected) = (end as u64, count as u64);

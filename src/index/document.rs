@@ -175,7 +175,9 @@ impl Hits {
         self.certainty
     }
 
-    /// Whether this is proven to be the true top.
+    /// Whether this is proven to be the true top. After a rerank: that the candidates are the true
+    /// ones of the first stage, and stand in the true order; not that no document outside of them
+    /// has a larger MaxSim.
     pub fn certified(&self) -> bool {
         self.certainty == Certainty::Certified
     }

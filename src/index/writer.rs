@@ -391,8 +391,15 @@ impl IndexWriter {
     fn take_batch(&mut self, batch: &Batch<'_>, replace: bool) -> Result<u64> {
         self.healthy()?;
         batch.check(self.schema().key_kind())?;
-        let before =
-            batch.keys.iter().map(|key| self.find(key, replace)).collect::<Result<Vec<_>>>()?;
+        let before = (0u64..)
+            .zip(&batch.keys)
+            .map(|(at, key)| {
+                self.find(key, replace).map_err(|error| match error {
+                    Error::DuplicateKey { key, .. } => Error::DuplicateKey { key, row: Some(at) },
+                    other => other,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
         let first = self.arena.push_batch(batch, self.options.threads)?;
         for ((slot, key), before) in (first..).zip(&batch.keys).zip(before) {
             self.bury(key, before);
@@ -441,7 +448,7 @@ impl IndexWriter {
             None => self.find_written(key)?,
         };
         if at != At::Nowhere && !replace {
-            return Err(Error::DuplicateKey { key: key.clone() });
+            return Err(Error::DuplicateKey { key: key.clone(), row: None });
         }
         Ok(at)
     }

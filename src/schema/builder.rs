@@ -128,6 +128,17 @@ pub(super) fn check(fields: &[Arc<FieldDef>]) -> Result<(), SchemaError> {
                 range: "a multiple of 8 in 8..=4096",
             });
         }
+        if let FieldKind::Tokens(options) = &field.kind
+            && let Some(model) = &options.model
+            && model.dimension as usize != options.dim
+        {
+            return Err(SchemaError::Setting {
+                name: field.name.clone(),
+                what: "dimension of the model fingerprint",
+                value: model.dimension.into(),
+                range: "the dimension of the field",
+            });
+        }
     }
     let vectors =
         |field: &Arc<FieldDef>| matches!(field.kind, FieldKind::Sparse(_) | FieldKind::Tokens(_));

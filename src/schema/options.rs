@@ -64,7 +64,9 @@ pub enum Normalization {
     Checked,
     /// Rows are scaled to length 1 as they come in; a row of zeros is refused.
     Normalize,
-    /// Rows are taken as they are.
+    /// Rows are taken as they are: of any length, but each component below what the codec holds
+    /// (65,520 for f16, 8,319,008 for int8), and no promise that components far below 10⁻⁷ of it
+    /// keep their value.
     AsIs,
 }
 

@@ -68,21 +68,41 @@ impl Filter {
 impl BitAnd for Filter {
     type Output = Self;
     fn bitand(self, other: Self) -> Self {
-        Self(Node::And(vec![self.0, other.0]))
+        // One list, however many are joined: filters built in a loop do not nest.
+        let (mut nodes, other) = match (self.0, other.0) {
+            (Node::And(nodes), other) => (nodes, other),
+            (node, other) => (vec![node], other),
+        };
+        match other {
+            Node::And(more) => nodes.extend(more),
+            node => nodes.push(node),
+        }
+        Self(Node::And(nodes))
     }
 }
 
 impl BitOr for Filter {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
-        Self(Node::Or(vec![self.0, other.0]))
+        let (mut nodes, other) = match (self.0, other.0) {
+            (Node::Or(nodes), other) => (nodes, other),
+            (node, other) => (vec![node], other),
+        };
+        match other {
+            Node::Or(more) => nodes.extend(more),
+            node => nodes.push(node),
+        }
+        Self(Node::Or(nodes))
     }
 }
 
 impl Not for Filter {
     type Output = Self;
     fn not(self) -> Self {
-        Self(Node::Not(Box::new(self.0)))
+        match self.0 {
+            Node::Not(node) => Self(*node),
+            node => Self(Node::Not(Box::new(node))),
+        }
     }
 }
 
@@ -229,5 +249,28 @@ impl Node {
                 set
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_joined_in_a_loop_do_not_nest() {
+        let mut schema = Schema::builder();
+        schema.sparse("s");
+        let k = schema.keyword("k");
+        let schema = schema.build().unwrap();
+        let (mut any, mut all, mut not) = (k.eq("x"), k.eq("x"), k.eq("x"));
+        for i in 0..100_000 {
+            any = any | k.eq(i.to_string());
+            all = k.eq(i.to_string()) & all;
+            not = !not;
+        }
+        for filter in [any, all, not] {
+            filter.check(&schema).unwrap();
+            drop(filter.clone());
+        }
     }
 }

@@ -22,6 +22,7 @@ pub enum Certainty {
     Approximate,
     /// The true top of the quantised impacts: a sparse field without forward rows has no better.
     ExactOnQuantised,
-    /// Proven to be the true top by the stored vectors, in order.
+    /// Proven to be the true top by the stored vectors, in order; after a rerank, the true order of
+    /// the true candidates.
     Certified,
 }

@@ -173,7 +173,7 @@ impl Query {
     /// The number of candidates that a rerank will order.
     pub(crate) fn candidate_count(&self) -> usize {
         let chosen = self.rerank.as_ref().and_then(|rerank| rerank.candidates);
-        chosen.unwrap_or(100).max(self.top)
+        chosen.unwrap_or_else(|| self.top.max(100))
     }
 
     /// Checks the numbers.

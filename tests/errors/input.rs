@@ -162,7 +162,7 @@ fn a_refusal_leaves_nothing_behind() {
             .unwrap()
     };
     let duplicate = |result: Result<u64, Error>| match result {
-        Err(Error::DuplicateKey { key }) => assert_eq!(key, Key::from("kept")),
+        Err(Error::DuplicateKey { key, .. }) => assert_eq!(key, Key::from("kept")),
         other => panic!("{other:?}"),
     };
     let is_foreign = |result: Result<u64, Error>| match result {

@@ -123,15 +123,13 @@ fn handles_of_another_schema() {
 
 #[test]
 fn vectors_of_another_model() {
-    let model = ModelFingerprint::new("splade-v3", 30_522, "");
-    let other = ModelFingerprint::new("splade-v2", 30_522, "log1p");
+    let model = ModelFingerprint::new("splade-v3", 8, "");
+    let other = ModelFingerprint::new("splade-v2", 8, "log1p");
     let mut schema = Schema::builder();
     let sparse = schema.sparse_with("s", SparseOptions::default().model(model.clone()));
     let tokens = schema.tokens("t", TokenOptions::new(8).model(model.clone()));
-    let fault = || Fault::Model {
-        found: "splade-v2/30522/log1p".into(),
-        expected: "splade-v3/30522".into(),
-    };
+    let fault =
+        || Fault::Model { found: "splade-v2/8/log1p".into(), expected: "splade-v3/8".into() };
     let (pairs, values) = ([(1u32, 1.0f32)], rows(1));
     let vector = |model| SparseVector::pairs(&pairs).model(model);
     let matrix = |model| TokenMatrix::new(&values, 8).model(model);

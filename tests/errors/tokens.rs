@@ -1,7 +1,10 @@
 //! Token matrices: of a document, of a query, of a batch in each of its forms.
 
 use half::f16;
-use lateen::{Batch, Document, Fault, KeyKind, Query, Rows, TokenBatch, TokenField, TokenMatrix};
+use lateen::{
+    Batch, Document, Fault, KeyKind, Normalization, Query, Rows, Schema, TokenBatch, TokenCodec,
+    TokenField, TokenMatrix, TokenOptions,
+};
 
 use super::{Fields, Place, counts, fields, refused, rows};
 
@@ -32,7 +35,7 @@ fn faulty(fields: &Fields) -> Vec<(&TokenField, Vec<f32>, Place, Fault)> {
 }
 
 fn overflow(value: f32) -> Fault {
-    Fault::F16Overflow { value }
+    Fault::TooLarge { value, limit: 65_520.0 }
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn lengths_of_a_flat_batch() {
     refused(batch(&[3], 8), "checked", NONE, counts("documents beside the keys", 1, 2));
     let out = Fault::OutOfRange { value: "-1".into(), limit: u64::MAX };
     refused(batch(&[4, -1], 8), "checked", (Some(0), None), counts(up_to, 4, 3));
-    refused(batch(&[1, -1], 8), "checked", (None, Some(1)), out);
+    refused(batch(&[1, -1], 8), "checked", (Some(1), Some(1)), out);
     refused(batch(&[1, 2], 7), "checked", NONE, Fault::Ragged { found: 24, dim: 7 });
     refused(batch(&[1, 2], 0), "checked", NONE, Fault::Ragged { found: 24, dim: 0 });
     let other = Fault::Dimension { found: 4, expected: 8 };
@@ -178,4 +181,21 @@ fn a_field_twice() {
     let form = TokenBatch::matrices(&list);
     let once = Batch::new(["a"]).tokens(&fields.checked, &form).unwrap();
     refused(once.tokens(&fields.checked, &form), "checked", NONE, Fault::Twice);
+}
+
+#[test]
+fn what_a_codec_cannot_hold_is_refused_whatever_the_codec() {
+    let mut schema = Schema::builder();
+    let as_is = TokenOptions::new(8).normalization(Normalization::AsIs);
+    let bytes = schema.tokens("bytes", as_is.codec(TokenCodec::Int8));
+    let limit = 127.0 * 65_504.0;
+    for value in [limit, -1e9, 3e38] {
+        let mut row = [0.0f32; 8];
+        row[3] = value;
+        let what = Fault::TooLarge { value, limit };
+        let document = Document::new("a").tokens(&bytes, TokenMatrix::new(&row, 8));
+        refused(document, "bytes", (Some(0), Some(3)), what);
+    }
+    let row = [limit * 0.999; 8];
+    assert!(Document::new("a").tokens(&bytes, TokenMatrix::new(&row, 8)).is_ok());
 }

@@ -85,7 +85,7 @@ impl Game<'_> {
                     self.writer().upsert(&ready).unwrap();
                 } else {
                     match self.writer().add(&ready) {
-                        Err(Error::DuplicateKey { key: named }) => {
+                        Err(Error::DuplicateKey { key: named, .. }) => {
                             assert!(named == key && self.model.live.contains_key(&key));
                             return;
                         }
@@ -155,7 +155,7 @@ impl Game<'_> {
         } else {
             let taken = columns.keys.iter().find(|key| self.model.live.contains_key(key)).cloned();
             match self.writer().add_batch(&batch) {
-                Err(Error::DuplicateKey { key }) => return assert_eq!(Some(key), taken),
+                Err(Error::DuplicateKey { key, .. }) => return assert_eq!(Some(key), taken),
                 result => drop(result.unwrap()),
             }
             assert_eq!(taken, None);

@@ -183,7 +183,7 @@ fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failu
             input.row = input.row.map(|row| row + chunk.first() as u64);
             Failure::from(Error::Input(input)).at(format!("{set}{id}"))
         }
-        Error::DuplicateKey { key } => {
+        Error::DuplicateKey { key, .. } => {
             let what = format!("{set}: the id {:?} appears twice", key.to_string());
             Failure::new(Code::Input, what)
         }

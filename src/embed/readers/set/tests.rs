@@ -73,7 +73,7 @@ fn the_committed_set_is_read_whole_whatever_the_chunks() {
             assert!(chunk.len() <= size && chunk.texts().len() == chunk.len());
             assert!(chunk.sources().iter().flatten().all(|src| src == "wikipedia-vital-leads"));
             ids.extend_from_slice(chunk.ids());
-            let rows = chunk.sparse().unwrap().clean(&sparse).unwrap();
+            let rows = chunk.sparse().unwrap().clean(&sparse, chunk.len()).unwrap();
             for row in (0..rows.len()).map(|i| rows.row(i)) {
                 terms.extend_from_slice(&row.terms);
                 weights += row.weights.iter().map(|&w| f64::from(w)).sum::<f64>();
