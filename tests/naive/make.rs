@@ -111,7 +111,7 @@ fn row(draw: &mut Draw, field: &Tokens, out: &mut Vec<f32>) {
             *x /= length;
         }
     } else if draw.one_in(8) {
-        let most = if field.codec == TokenCodec::F16 { 60_000.0 } else { 1e7 };
+        let most = if field.codec == TokenCodec::F16 { 60_000.0 } else { 8.3e6 };
         let size = draw.pick(&[most, 1e-3, 1e-7, 1e-20]);
         for x in &mut row {
             *x *= size;

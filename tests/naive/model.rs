@@ -134,7 +134,7 @@ impl Model {
         };
         sort(&mut found);
         if let Some((at, rows, candidates)) = &ask.rerank {
-            found.truncate(candidates.unwrap_or(100).max(ask.top));
+            found.truncate(candidates.unwrap_or_else(|| ask.top.max(100)));
             let query = self.query_rows(*at, rows);
             for (key, score) in &mut found {
                 *score = match &self.committed[key].tokens[*at] {
