@@ -34,6 +34,7 @@ fn build(set: &SparseSet, dir: &Path, _threads: usize) -> Outcome<()> {
         .sparse_vector(FIELD, EdgeSparseVectorParams::default())
         .wal_options(WalOptions { segment_capacity: 1 << 20, ..WalOptions::default() })
         .build();
+    std::fs::create_dir_all(dir)?;
     let shard = EdgeShard::new(dir, config)?;
     for start in (0..documents.len()).step_by(BATCH) {
         let points = (start..(start + BATCH).min(documents.len())).map(|row| {
