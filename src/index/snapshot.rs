@@ -78,9 +78,9 @@ impl Snapshot {
             }
             let mut alive = None;
             if let Some(tombstones) = &entry.tombstones {
-                keep(tombstones_name(tombstones.ordinal))?;
                 let mut set = DocSet::full(docs);
                 entry.deleted(storage)?.iter().for_each(|doc| set.remove(doc));
+                keep(tombstones_name(tombstones.ordinal))?;
                 alive = Some(Arc::new(set));
             }
             let live = entry.live();
