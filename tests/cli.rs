@@ -241,7 +241,7 @@ fn candidates_bound_what_a_rerank_sees() {
 fn kernels_and_threads_change_nothing() {
     let place = Place::new();
     let mut levels = vec![None, Some("portable")];
-    for level in ["avx2", "avx512"] {
+    for level in ["avx2", "avx512", "amx"] {
         let mut probe = place.command("build probe --set SET --force");
         if probe.env("LATEEN_KERNEL", level).output().unwrap().status.success() {
             levels.push(Some(level));
