@@ -15,6 +15,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
+use super::super::prefetch;
 use super::query::Pass;
 use super::{Int8Rows, KernelScratch, LaneQuery, TokenKernels, avx512};
 
@@ -84,7 +85,7 @@ fn select_int8(
         out.fill(f32::NEG_INFINITY);
         let each = |first: usize, sums: &[[i32; 8]], doc: &Int8Rows<'_>| {
             // SAFETY: as in `over_tiles`: this level needs what AVX-512 needs.
-            unsafe { raise(first, sums, doc, out) }
+            unsafe { raise(first, sums, pass.offsets, doc, out) }
         };
         over_tiles(&pass, doc, sums, each);
         for best in out {
@@ -101,10 +102,9 @@ fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, scratch: &mut KernelScratch
     let sums = scratch.sums();
     for pass in query.passes() {
         let each = |first: usize, sums: &[[i32; 8]], rows: &Int8Rows<'_>| {
-            let lanes = pass.offsets.len();
             let out = out[first * stride..].chunks_mut(stride).map(|row| &mut row[pass.first..]);
             // SAFETY: as in `over_tiles`.
-            unsafe { scale(first, sums, rows, lanes, out) }
+            unsafe { scale(first, sums, pass.offsets, rows, out) }
         };
         over_tiles(&pass, rows, sums, each);
     }
@@ -164,7 +164,9 @@ fn over_tiles(
             (row.min(rows - TILE), TILE)
         };
         let sums = &mut sums[..step * lanes / 8];
-        let codes = &doc.codes()[first * doc.dim()..][..step * doc.dim()];
+        let (codes, next) = doc.codes()[first * doc.dim()..].split_at(step * doc.dim());
+        // A tile's rows are apart, which no hardware foresees: ask for the next step's.
+        prefetch(next, 2 * TILE * doc.dim());
         match (lanes, step == TILE) {
             (32, false) => sums_32x32(pass, codes, doc.dim(), sums),
             (32, true) => sums_16x32(pass, codes, doc.dim(), sums),
@@ -192,8 +194,7 @@ macro_rules! sums {
             // A tile of document codes is 16 rows, `dim` bytes apart, of 64 bytes each; `steps`
             // of them side by side end within `dim`, so all lie within `codes`. A tile of the
             // query is 16 groups of 4 × `lanes` bytes, or half of each group where there are 32
-            // lanes; `steps` of them make up the pass. The offsets, read at a stride of nothing,
-            // are 4 × `lanes` bytes. What is written is `$rows` rows of 4 × `lanes` bytes.
+            // lanes; `steps` of them make up the pass. What is written is `$rows` rows of 4 × `lanes` bytes.
             unsafe {
                 asm!(
                     $($line,)+
@@ -203,8 +204,6 @@ macro_rules! sums {
                     query = inout(reg) pass.codes.as_ptr() => _,
                     group = in(reg) 4 * lanes,
                     tile = in(reg) lanes * DEPTH,
-                    offsets = in(reg) pass.offsets.as_ptr(),
-                    still = in(reg) 0_usize,
                     sums = inout(reg) sums.as_mut_ptr() => _,
                     below = in(reg) sums.as_mut_ptr().wrapping_byte_add(TILE * lanes * 4),
                     steps = inout(reg) steps => _,
@@ -219,10 +218,10 @@ macro_rules! sums {
 
 sums!(
     sums_32x32, 32 rows, 2 registers of lanes,
-    "tileloadd tmm0, [{offsets} + {still}]",
-    "tileloadd tmm1, [{offsets} + {still} + 64]",
-    "tileloadd tmm2, [{offsets} + {still}]",
-    "tileloadd tmm3, [{offsets} + {still} + 64]",
+    "tilezero tmm0",
+    "tilezero tmm1",
+    "tilezero tmm2",
+    "tilezero tmm3",
     "2:",
     "tileloadd tmm4, [{a} + {dim}]",
     "tileloadd tmm6, [{query} + {group}]",
@@ -244,8 +243,8 @@ sums!(
 );
 sums!(
     sums_16x32, 16 rows, 2 registers of lanes,
-    "tileloadd tmm0, [{offsets} + {still}]",
-    "tileloadd tmm1, [{offsets} + {still} + 64]",
+    "tilezero tmm0",
+    "tilezero tmm1",
     "2:",
     "tileloadd tmm4, [{a} + {dim}]",
     "tileloadd tmm6, [{query} + {group}]",
@@ -262,8 +261,8 @@ sums!(
 );
 sums!(
     sums_32x16, 32 rows, 1 registers of lanes,
-    "tileloadd tmm0, [{offsets} + {still}]",
-    "tileloadd tmm2, [{offsets} + {still}]",
+    "tilezero tmm0",
+    "tilezero tmm2",
     "2:",
     "tileloadd tmm4, [{a} + {dim}]",
     "tileloadd tmm6, [{query} + {group}]",
@@ -280,7 +279,7 @@ sums!(
 );
 sums!(
     sums_16x16, 16 rows, 1 registers of lanes,
-    "tileloadd tmm0, [{offsets} + {still}]",
+    "tilezero tmm0",
     "2:",
     "tileloadd tmm4, [{a} + {dim}]",
     "tileloadd tmm6, [{query} + {group}]",
@@ -296,11 +295,11 @@ sums!(
 /// Takes rows of sums, of which the first is row `first` of the document, into each lane's
 /// largest.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn raise(first: usize, sums: &[[i32; 8]], doc: &Int8Rows<'_>, best: &mut [f32]) {
+fn raise(first: usize, sums: &[[i32; 8]], offsets: &[i32], doc: &Int8Rows<'_>, best: &mut [f32]) {
     match best.len() {
-        32 => raise_wide::<2>(first, sums, doc, best),
-        16 => raise_wide::<1>(first, sums, doc, best),
-        _ => raise_8(first, sums, doc, best),
+        32 => raise_wide::<2>(first, sums, offsets, doc, best),
+        16 => raise_wide::<1>(first, sums, offsets, doc, best),
+        _ => raise_8(first, sums, offsets, doc, best),
     }
 }
 
@@ -310,10 +309,16 @@ fn raise(first: usize, sums: &[[i32; 8]], doc: &Int8Rows<'_>, best: &mut [f32]) 
 fn raise_wide<const W: usize>(
     first: usize,
     sums: &[[i32; 8]],
+    offsets: &[i32],
     doc: &Int8Rows<'_>,
     best: &mut [f32],
 ) {
     let (best, _) = best.as_chunks_mut::<16>();
+    let (offsets, _) = offsets.as_chunks::<16>();
+    let offsets: [_; W] = std::array::from_fn(|w| {
+        // SAFETY: an element of `offsets` is 64 bytes, all of which are read.
+        unsafe { _mm512_loadu_si512(offsets[w].as_ptr().cast()) }
+    });
     let mut largest: [_; W] = std::array::from_fn(|w| {
         // SAFETY: an element of `best` is 16 floats, all of which are read.
         unsafe { _mm512_loadu_ps(best[w].as_ptr()) }
@@ -324,10 +329,11 @@ fn raise_wide<const W: usize>(
         let (rows, _) = sums.as_chunks::<W>();
         for (row, scale) in rows.iter().zip(scales) {
             let scale = _mm512_set1_ps(scale);
-            for (largest, sums) in largest.iter_mut().zip(row) {
+            for ((largest, sums), offsets) in largest.iter_mut().zip(row).zip(offsets) {
                 // SAFETY: `sums` is 64 bytes, all of which are read.
                 let sums = unsafe { _mm512_loadu_si512(sums.as_ptr().cast()) };
-                let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale);
+                let value =
+                    _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sums, offsets)), scale);
                 // Of two operands of which one is NaN, `max` gives the second.
                 *largest = _mm512_max_ps(value, *largest);
             }
@@ -342,15 +348,22 @@ fn raise_wide<const W: usize>(
 /// One register of 8 lanes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn raise_8(first: usize, sums: &[[i32; 8]], doc: &Int8Rows<'_>, best: &mut [f32]) {
-    let Some(best) = best.first_chunk_mut::<8>() else { return };
-    // SAFETY: `best` is 8 floats, all of which are read.
-    let mut largest = unsafe { _mm256_loadu_ps(best.as_ptr()) };
+fn raise_8(first: usize, sums: &[[i32; 8]], offsets: &[i32], doc: &Int8Rows<'_>, best: &mut [f32]) {
+    let (Some(best), Some(offsets)) = (best.first_chunk_mut::<8>(), offsets.first_chunk::<8>())
+    else {
+        return;
+    };
+    // SAFETY: `best` is 8 floats and `offsets` 32 bytes, all of which are read.
+    let (mut largest, offsets) =
+        unsafe { (_mm256_loadu_ps(best.as_ptr()), _mm256_loadu_si256(offsets.as_ptr().cast())) };
     for (tile, sums) in sums.chunks_exact(TILE).enumerate() {
         for (sums, scale) in sums.iter().zip(scales(first + tile * TILE, doc)) {
             // SAFETY: `sums` is 32 bytes, all of which are read.
             let sums = unsafe { _mm256_loadu_si256(sums.as_ptr().cast()) };
-            let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(scale));
+            let value = _mm256_mul_ps(
+                _mm256_cvtepi32_ps(_mm256_add_epi32(sums, offsets)),
+                _mm256_set1_ps(scale),
+            );
             largest = _mm256_max_ps(value, largest);
         }
     }
@@ -363,19 +376,23 @@ fn raise_8(first: usize, sums: &[[i32; 8]], doc: &Int8Rows<'_>, best: &mut [f32]
 fn scale<'a>(
     first: usize,
     sums: &[[i32; 8]],
+    offsets: &[i32],
     doc: &Int8Rows<'_>,
-    lanes: usize,
     mut out: impl Iterator<Item = &'a mut [f32]>,
 ) {
-    for (tile, sums) in sums.chunks_exact(TILE * lanes / 8).enumerate() {
-        let rows = sums.chunks_exact(lanes / 8).zip(scales(first + tile * TILE, doc));
+    let (offsets, _) = offsets.as_chunks::<8>();
+    for (tile, sums) in sums.chunks_exact(TILE * offsets.len()).enumerate() {
+        let rows = sums.chunks_exact(offsets.len()).zip(scales(first + tile * TILE, doc));
         for ((row, scale), out) in rows.zip(&mut out) {
             let scale = _mm256_set1_ps(scale);
-            for (sums, out) in row.iter().zip(out.as_chunks_mut::<8>().0) {
-                // SAFETY: `sums` is 32 bytes, all of which are read, and `out` 8 floats, all of
-                // which are written.
+            let out = out.as_chunks_mut::<8>().0;
+            for ((sums, offsets), out) in row.iter().zip(offsets).zip(out) {
+                // SAFETY: `sums` and `offsets` are 32 bytes, all of which are read, and `out` 8
+                // floats, all of which are written.
                 unsafe {
                     let sums = _mm256_loadu_si256(sums.as_ptr().cast());
+                    let offsets = _mm256_loadu_si256(offsets.as_ptr().cast());
+                    let sums = _mm256_add_epi32(sums, offsets);
                     let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
                     _mm256_storeu_ps(out.as_mut_ptr(), value);
                 }
