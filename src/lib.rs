@@ -96,8 +96,8 @@ pub use embed::{
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
 pub use index::{
-    FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions, IndexWriter, SectionInfo, SegmentInfo,
-    Snapshot, StoredDocument, WriterOptions,
+    FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions, IndexWriter, MergeProgress, Merges,
+    SectionInfo, SegmentInfo, Snapshot, StoredDocument, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]

@@ -5,13 +5,14 @@ pub(crate) mod commit;
 mod document;
 mod info;
 pub(crate) mod manifest;
+mod policy;
 mod snapshot;
 mod writer;
 
 pub use document::{Hit, Hits, StoredDocument};
 pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo};
 pub use snapshot::Snapshot;
-pub use writer::{IndexWriter, WriterOptions};
+pub use writer::{IndexWriter, MergeProgress, Merges, WriterOptions};
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -7,6 +7,8 @@ use crate::format::{Array, Container, ContainerWriter, Section, SectionKind};
 use crate::id::DocId;
 use crate::schema::FieldKind;
 
+pub(super) mod merge;
+
 /// Values of one attribute being gathered, by ascending slot.
 #[derive(Debug)]
 pub(super) enum AttributeColumn {

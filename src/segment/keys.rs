@@ -9,6 +9,8 @@ use crate::limits::MAX_KEY_BYTES;
 use crate::schema::KeyKind;
 use crate::topk::KeyOrder;
 
+pub(super) mod merge;
+
 /// Keys being gathered, in slot order.
 #[derive(Debug)]
 pub(super) enum KeyColumn {

@@ -234,7 +234,7 @@ impl SparseIndex {
     ///
     /// # Errors
     /// `Corrupt` if something cannot be read, or whatever `take` returns.
-    #[cfg_attr(not(test), allow(dead_code, reason = "merging is what it is for"))]
+
     pub(crate) fn each_row(
         &self,
         mut take: impl FnMut(DocId, &[TermId], &[f32]) -> Result<()>,
