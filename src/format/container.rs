@@ -82,8 +82,12 @@ impl Container {
         })
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
     /// What another file has to remember of this one.
-    #[cfg(test)]
     pub(crate) fn pin(&self) -> Pin {
         self.pin
     }

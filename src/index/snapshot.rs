@@ -1,6 +1,7 @@
 //! A fixed view of an index: what every search sees from first to last.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::format::corrupt;
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
+use crate::index::info::SegmentInfo;
 use crate::index::manifest::Manifest;
 use crate::kernel::Kernels;
 use crate::schema::Schema;
@@ -31,6 +33,10 @@ pub struct Snapshot {
 struct Inner {
     manifest: Manifest,
     segments: Vec<SegmentView>,
+    /// The directory of its files, where they are in one.
+    origin: Option<PathBuf>,
+    /// Whether segments of the commit were left out.
+    partial: bool,
     kernels: &'static Kernels,
     scratch: ArrayQueue<Scratch>,
 }
@@ -80,7 +86,33 @@ impl Snapshot {
             segments.push(SegmentView { segment, alive, live });
         }
         let scratch = ArrayQueue::new(POOLED);
-        Ok(Self { inner: Arc::new(Inner { manifest, segments, kernels, scratch }) })
+        let origin = storage.directory().map(Path::to_owned);
+        let partial = false;
+        let inner = Inner { manifest, segments, origin, partial, kernels, scratch };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same commit with those segments only that are chosen.
+    pub(crate) fn subset(self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
+        let mut chosen = self.info().segments.iter().map(choose).collect::<Vec<_>>().into_iter();
+        let mut manifest = self.inner.manifest.clone();
+        let mut segments = self.inner.segments.clone();
+        let mut also = chosen.clone();
+        manifest.segments.retain(|_| chosen.next().unwrap_or(false));
+        segments.retain(|_| also.next().unwrap_or(false));
+        let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
+        let scratch = ArrayQueue::new(POOLED);
+        let inner = Inner { manifest, segments, origin, partial: true, kernels, scratch };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Whether segments of the commit were left out.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.inner.partial
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Path> {
+        self.inner.origin.as_deref()
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -114,6 +146,11 @@ impl Snapshot {
     /// The commit it shows; each commit has a higher number than the one before.
     pub fn commit(&self) -> u64 {
         self.inner.manifest.generation
+    }
+
+    /// The [sequence number](crate::IndexWriter::sequence) of the last change that it holds.
+    pub fn sequence(&self) -> u64 {
+        self.inner.manifest.sequence
     }
 
     /// Live documents.

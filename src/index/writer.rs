@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use crate::embed::{Batch, Document, check_key_kind};
 use crate::error::{Error, Result, SchemaError};
-use crate::format::{segment_name, write_tombstones};
+use crate::format::{Pin, segment_name, write_tombstones};
 use crate::id::{DocId, Key};
 use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
@@ -21,6 +21,7 @@ use crate::schema::Schema;
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
 
+mod change;
 mod merges;
 mod options;
 
@@ -87,12 +88,12 @@ enum At {
 }
 
 /// A segment as the next commit will have it.
-struct Held {
-    entry: SegmentEntry,
-    segment: Arc<Segment>,
-    dead: RoaringBitmap,
+pub(super) struct Held {
+    pub(super) entry: SegmentEntry,
+    pub(super) segment: Arc<Segment>,
+    pub(super) dead: RoaringBitmap,
     /// Whether `dead` is not what `entry.tombstones` says.
-    dirty: bool,
+    pub(super) dirty: bool,
 }
 
 impl fmt::Debug for IndexWriter {
@@ -241,6 +242,7 @@ impl IndexWriter {
             segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
         }
         self.segments = segments;
+        self.sequence = manifest.sequence;
         self.schema = self.committed.schema().clone();
         self.arena = Arena::new(&self.schema);
         self.pending.clear();
@@ -263,6 +265,30 @@ impl IndexWriter {
         self.zeros
     }
 
+    /// The sequence number of the last change: it counts up by one with every document that is
+    /// added, replaced, changed or deleted, goes on where the writer is opened again, and is stored
+    /// with each commit ([`Snapshot::sequence`]), so that a log of changes can be taken up after
+    /// the last one that was made durable.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub(super) fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
+    /// Whether a segment of the next commit is this file.
+    pub(super) fn holds(&self, pin: &Pin) -> bool {
+        self.segments.iter().any(|held| held.entry.pin == *pin)
+    }
+
+    /// Takes a written segment into the next commit.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.sequence += u64::from(held.entry.docs);
+        self.changed = true;
+        self.segments.push(held);
+    }
+
     /// Live documents, those not yet committed included.
     pub fn len(&self) -> u64 {
         let held: u64 =
@@ -275,7 +301,7 @@ impl IndexWriter {
         self.len() == 0
     }
 
-    fn healthy(&self) -> Result<()> {
+    pub(super) fn healthy(&self) -> Result<()> {
         match &self.poison {
             Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
             None => Ok(()),
@@ -283,7 +309,7 @@ impl IndexWriter {
     }
 
     /// After a failure of storage what is on disk is unknown: nothing more is written.
-    fn guard<T>(&mut self, result: Result<T>) -> Result<T> {
+    pub(super) fn guard<T>(&mut self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.poison = Some(error.to_string());
         }
@@ -420,20 +446,18 @@ impl IndexWriter {
         Ok(At::Nowhere)
     }
 
-    /// Marks the document at a place dead.
-    fn bury(&mut self, key: &Key, at: At) {
+    /// Marks the document at a place dead; whether one lived there.
+    fn bury(&mut self, key: &Key, at: At) -> bool {
         match at {
-            At::Nowhere => {}
+            At::Nowhere => false,
             At::Slot(slot) => {
-                self.pending.remove(key);
                 self.arena.kill(slot);
+                self.pending.remove(key).is_some()
             }
-            At::Segment(segment, doc) => {
-                if let Some(held) = self.segments.get_mut(segment) {
-                    held.dead.insert(doc);
-                    held.dirty = true;
-                }
-            }
+            At::Segment(segment, doc) => self.segments.get_mut(segment).is_some_and(|held| {
+                held.dirty = true;
+                held.dead.insert(doc)
+            }),
         }
     }
 
@@ -465,7 +489,7 @@ impl IndexWriter {
         Ok(())
     }
 
-    fn take_ordinal(&mut self) -> u64 {
+    pub(super) fn take_ordinal(&mut self) -> u64 {
         let ordinal = self.next_ordinal;
         self.next_ordinal += 1;
         ordinal
@@ -513,6 +537,7 @@ impl IndexWriter {
         let manifest = Manifest {
             generation,
             parent: self.committed.commit(),
+            sequence: self.sequence,
             schema: self.schema.clone(),
             next_ordinal: self.next_ordinal,
             segments: self.segments.iter().map(|held| held.entry.clone()).collect(),

@@ -13,6 +13,8 @@ use crate::sparse::SparseColumn;
 use crate::storage::Storage;
 use crate::tokens::TokenColumn;
 
+mod change;
+
 /// A column of one field.
 #[derive(Debug)]
 enum Column {

@@ -148,6 +148,16 @@ impl KeyTable {
         }
     }
 
+    /// The document with the smallest key; there is none in a damaged table.
+    pub(crate) fn first(&self) -> Option<DocId> {
+        self.order.first().copied()
+    }
+
+    /// The document with the largest key.
+    pub(crate) fn last(&self) -> Option<DocId> {
+        self.order.last().copied()
+    }
+
     /// The document of a key, live or not.
     pub(crate) fn find(&self, key: &Key) -> Result<Option<DocId>> {
         let (mut low, mut high) = (0usize, self.order.len());

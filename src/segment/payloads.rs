@@ -51,6 +51,18 @@ impl PayloadColumn {
         }));
     }
 
+    /// Puts a payload, or none, in the place of the one that a slot has.
+    pub(super) fn set(&mut self, slot: u32, payload: Option<&[u8]>) {
+        let range = payload.map(|payload| {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(payload);
+            (start, self.bytes.len())
+        });
+        if let Some(place) = self.ranges.get_mut(slot as usize) {
+            *place = range;
+        }
+    }
+
     fn get(&self, slot: u32) -> Option<&[u8]> {
         self.ranges[slot as usize].map(|(start, end)| &self.bytes[start..end])
     }

@@ -128,6 +128,11 @@ impl Segment {
         self.container.sections().map(|(kind, field, bytes)| (kind.name(), field, bytes))
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.container.bytes()
+    }
+
     /// Reads every byte: all checksums, then the meaning of every part.
     pub(crate) fn verify(&self) -> Result<()> {
         self.container.verify()?;

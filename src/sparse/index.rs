@@ -228,6 +228,11 @@ impl SparseIndex {
         Ok(true)
     }
 
+    /// Whether there are forward rows.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.forward.is_some()
+    }
+
     /// Calls `take` with every document that has the field, ascending, and its stored vector: from
     /// the forward rows, or, where there are none, from the postings with the weights that impacts
     /// stand for. What merging reads.

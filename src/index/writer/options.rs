@@ -18,10 +18,10 @@ const DEFAULT_MEMORY: usize = 256 << 20;
 /// or the kernels; which merges were done in the background depends on time as well.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
-    pub(super) memory: usize,
-    pub(super) threads: usize,
-    pub(super) kernel: Option<KernelLevel>,
-    pub(super) merges: Merges,
+    pub(in crate::index) memory: usize,
+    pub(in crate::index) threads: usize,
+    pub(in crate::index) kernel: Option<KernelLevel>,
+    pub(in crate::index) merges: Merges,
 }
 
 impl Default for WriterOptions {
