@@ -8,7 +8,7 @@
 //! still be in the answer; forward rows give those their score. The answer is therefore the true
 //! top k of the stored weights, and the integers never show.
 //!
-//! `layout` names what is on disk, `column` gathers, `build` and `write` produce it, `index` and
+//! `layout` names what is on disk, `column` and `rows` gather, `build` and `write` produce it, `index` and
 //! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
 //! everything.
 
@@ -22,6 +22,7 @@ mod index;
 mod layout;
 mod plan;
 mod query;
+mod rows;
 mod score;
 mod search;
 mod transpose;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::map::Map;
+use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
 
@@ -123,6 +124,10 @@ impl Storage for FsStorage {
                 },
             }
         }
+    }
+
+    fn scratch(&self) -> io::Result<Option<Box<dyn Scratch>>> {
+        scratch_in(&self.root).map(Some)
     }
 
     fn place(&self) -> String {

@@ -12,11 +12,11 @@ fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
         SectionKind::SPARSE_HEAD => 64,
         SectionKind::SPARSE_TERMS => 24,
         SectionKind::SPARSE_TERM_IDS
-        | SectionKind::SPARSE_LIST_STARTS
         | SectionKind::SPARSE_TINY_DOCS
         | SectionKind::SPARSE_DENSE_STARTS
         | SectionKind::SPARSE_ROW_ENDS => 4,
-        SectionKind::SPARSE_DENSE_OFFSETS => 2,
+        // Narrow, where no list is long.
+        SectionKind::SPARSE_DENSE_OFFSETS | SectionKind::SPARSE_LIST_STARTS => 2,
         SectionKind::SPARSE_ROW_BASES => 8,
         _ => 1,
     };
