@@ -152,7 +152,7 @@ impl Arena {
             if let Column::Sparse(column) = column {
                 let before = column.bytes();
                 column.set_aside(storage)?;
-                self.bytes -= before - column.bytes();
+                self.bytes = self.bytes.saturating_sub(before - column.bytes());
             }
         }
         Ok(())

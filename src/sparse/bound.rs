@@ -52,6 +52,10 @@
 //! [`Bound::rival`]. With a score `θ` that must be reached, a document needs `I` at least
 //! [`Bound::needed`]. Both prune strictly below, so ties survive to be cut by key.
 //!
+//! A query may also have terms of weights below zero ([`Bound::and_below`]), and a document more
+//! than its postings ([`Bound::and_left_out`]): neither is in its integer score, so `I ≥ 1` is then
+//! no longer what it takes to match, and [`Bound::may_reach`] says whether that matters.
+//!
 //! Without forward rows the stored weight of a posting *is* `Scale::weight(i_t)`, which lies in
 //! the same range, so (1) and (2) hold unchanged for the score of the quantised weights.
 
@@ -63,6 +67,8 @@ pub(super) struct Bound {
     low: f64,
     gamma: f64,
     alpha: f64,
+    /// What terms of weights below zero can take away.
+    below: f64,
 }
 
 /// The largest integer weight.
@@ -76,8 +82,16 @@ impl Bound {
         mut take: impl FnMut(i32),
     ) -> Option<Self> {
         let unit = terms.clone().map(|(a, _)| a).max_by(f64::total_cmp)? / TOP;
+        if unit <= 0.0 {
+            return None;
+        }
         let (mut high, mut low, mut count) = (0.0, 0.0, 0.0);
         for (a, max) in terms {
+            count += 1.0;
+            if a <= 0.0 {
+                take(0);
+                continue;
+            }
             let exact = a / unit;
             let weight = exact.round().clamp(1.0, TOP);
             let delta = weight - exact;
@@ -85,13 +99,25 @@ impl Bound {
             if max > 0 {
                 low += delta.max(0.0) * f64::from(max) + exact;
             }
-            count += 1.0;
             #[allow(clippy::cast_possible_truncation)] // 1 to 127
             take(weight as i32);
         }
         let gamma = 1.01 * (count + 2.0) * (-24f64).exp2() + (-30f64).exp2();
         let alpha = count * (-149f64).exp2();
-        Some(Self { unit, high, low, gamma, alpha })
+        Some(Self { unit, high, low, gamma, alpha, below: 0.0 })
+    }
+
+    /// The same where terms of weights below zero, which have the integer weight 0, can take away
+    /// up to `most` (as real score): `f` is at most what it would be without them, since each sum
+    /// is off by `γ` of the absolute values at most, and at least `(1 + γ) most` less. Where that
+    /// might overflow, nothing is known from below.
+    pub(super) fn and_below(mut self, most: f64) -> Self {
+        self.below = if most < f64::from(f32::MAX) / 4.0 {
+            most * (1.0 + 2.0 * self.gamma)
+        } else {
+            f64::INFINITY
+        };
+        self
     }
 
     /// The same where documents may have more than their integer score says, up to `most` (as real
@@ -115,7 +141,7 @@ impl Bound {
 
     /// No document with this integer score scores less than this, or than `f32::MAX`.
     pub(super) fn least(&self, integer: i32) -> f64 {
-        self.unit * (f64::from(integer) - self.low) * (1.0 - self.gamma) - self.alpha
+        self.unit * (f64::from(integer) - self.low) * (1.0 - self.gamma) - self.alpha - self.below
     }
 
     /// The integer score that a document needs to have a chance to score `score` or more: every

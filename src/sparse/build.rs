@@ -27,6 +27,16 @@ pub(super) trait RowSource: Sync {
         take: &mut dyn FnMut(DocId, &[TermId], &[f32]),
     ) -> Result<()>;
 
+    /// Whether what is to be left out of documents is left out of these already.
+    fn is_cut(&self) -> bool {
+        false
+    }
+
+    /// The scale of a term, where it does not follow from its weights.
+    fn scale(&self, _term: TermId) -> Result<Option<Scale>> {
+        Ok(None)
+    }
+
     /// Appends the postings of a term on a scale, where they are at hand as they shall be; whether
     /// they are.
     fn postings(
@@ -177,7 +187,7 @@ pub(super) fn top_impact(codec: SparseCodec) -> u8 {
 /// Reads all rows once.
 pub(super) fn survey(source: &dyn RowSource, options: &SparseOptions) -> Result<Shape> {
     let forward = options.forward;
-    let percent = options.codec.percent();
+    let percent = options.codec.percent().filter(|_| !source.is_cut());
     let mut terms: Vec<TermId> = Vec::new();
     let mut ordinals = Ordinals::default();
     let mut tallies: Vec<Tally> = Vec::new();
@@ -235,8 +245,10 @@ pub(super) fn survey(source: &dyn RowSource, options: &SparseOptions) -> Result<
         }
     }
     let top = top_impact(options.codec);
-    let scales: Vec<Scale> =
-        tallies.iter().map(|tally| Scale::for_largest(tally.largest, top)).collect();
+    let scale = |(&term, tally): (&TermId, &Tally)| {
+        Ok(source.scale(term)?.unwrap_or_else(|| Scale::for_largest(tally.largest, top)))
+    };
+    let scales: Vec<Scale> = terms.iter().zip(&tallies).map(scale).collect::<Result<_>>()?;
     let left = |(tally, scale): (&Tally, &Scale)| match tally.left {
         0.0 => 0,
         left => scale.impact(left),

@@ -411,6 +411,55 @@ impl<'a> DirectoryView<'a> {
         )
     }
 
+    /// Calls `take` with each document of a term, ascending in a file of ours, and its impact.
+    ///
+    /// # Errors
+    /// `Corrupt` where the directory leads astray or a document is beyond the segment.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
+    pub(super) fn each_posting(&self, term: &Term, mut take: impl FnMut(DocId, u8)) -> Result<()> {
+        let doc = |window: usize, local: usize| {
+            let there = local < self.span(window);
+            u32::try_from((window << WINDOW_BITS) + local).ok().filter(|_| there)
+        };
+        match term.form {
+            Form::Tiny { first } => {
+                let (docs, impacts) = self.tiny(term, first);
+                for (&doc, &impact) in docs.iter().zip(impacts) {
+                    if doc >= self.docs {
+                        return Err(self.bad_tiny(first));
+                    }
+                    take(doc, impact);
+                }
+            }
+            Form::List { slot, start } => {
+                for window in 0..self.windows {
+                    for (local, impact) in self.run(term, slot, start, window)?.iter() {
+                        let doc = doc(window, usize::from(local));
+                        take(doc.ok_or_else(|| self.bad_local(slot, window))?, impact);
+                    }
+                }
+            }
+            Form::Dense { slot, start } => {
+                for window in 0..self.windows {
+                    let row = self.dense(slot, start, window)?;
+                    for group in 0..GROUPS {
+                        let (mut mask, impacts) = cell_parts(row.cell(group));
+                        for at in 0..mask.count_ones() as usize {
+                            let local = group * GROUP + mask.trailing_zeros() as usize;
+                            mask &= mask.wrapping_sub(1);
+                            let doc = doc(window, local).ok_or_else(|| {
+                                let what = "cell with a document beyond the segment";
+                                self.bad_cells(slot, window, what)
+                            })?;
+                            take(doc, self.cell_impact(impacts, at).unwrap_or(0));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The impact of a term in a document, if it is there.
     pub(super) fn impact(&self, term: &Term, doc: DocId) -> Result<Option<u8>> {
         match term.form {

@@ -40,7 +40,8 @@ pub(super) fn encode(
     let mut more = Vec::new();
     let mut next = 0u32;
     for (at, ordinal) in ordinals.enumerate() {
-        let gap = ordinal - next;
+        // Ordinals ascend, unless a damaged file is merged.
+        let gap = ordinal.wrapping_sub(next);
         next = ordinal.saturating_add(1);
         let short = u16::try_from(gap).unwrap_or(u16::MAX);
         let [low, high] = short.to_le_bytes();

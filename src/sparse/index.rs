@@ -216,7 +216,12 @@ impl SparseIndex {
     }
 
     /// Reads a forward row into `out`; whether there is one.
-    fn read_row(&self, rows: &Rows<'_>, doc: DocId, out: &mut SparseRow) -> Result<bool> {
+    pub(super) fn read_row(
+        &self,
+        rows: &Rows<'_>,
+        doc: DocId,
+        out: &mut SparseRow,
+    ) -> Result<bool> {
         out.terms.clear();
         out.weights.clear();
         let Some(view) = rows.row(doc)? else { return Ok(false) };

@@ -75,20 +75,22 @@ impl SparseIndex {
         let exactness =
             if self.rows_view().is_some() { Exactness::Certified } else { Exactness::OnQuantised };
         weights.clear();
-        let products = terms
-            .iter()
-            .map(|term| (f64::from(term.weight) * term.term.scale.value(), term.term.max));
+        let product = |term: &QueryTerm| f64::from(term.weight) * term.term.scale.value();
+        let products = terms.iter().map(|term| (product(term), term.term.max));
+        // What the inverted index leaves out and what weighs below zero is in no integer score.
+        let left: f64 =
+            terms.iter().map(|term| product(term).max(0.0) * f64::from(term.term.left)).sum();
+        let below = terms.iter().map(|term| {
+            product(term).min(0.0).abs() * f64::from(term.term.max.max(term.term.left))
+        });
+        let below: f64 = below.sum();
         let Some(bound) = Bound::weigh(products, |weight| weights.push(weight)) else {
+            if below > 0.0 {
+                self.offer_unmet(terms, &mut scorer, alive, top)?;
+            }
             return Ok(exactness);
         };
-        // What the inverted index leaves out adds to no integer score.
-        let left = terms
-            .iter()
-            .map(|QueryTerm { weight, term, .. }| {
-                f64::from(*weight) * term.scale.value() * f64::from(term.left)
-            })
-            .sum();
-        let bound = bound.and_left_out(left);
+        let bound = bound.and_left_out(left).and_below(below);
         let seed = if alive.is_none() { seed(terms, weights, top.k()) } else { None };
         let mut candidates = Candidates::new(top, bound, seed, held);
 
@@ -110,18 +112,18 @@ impl SparseIndex {
         }
         candidates.cut();
         candidates.score(&mut scorer, top)?;
-        if left > 0.0 && bound.may_reach(0, top.floor()) {
-            self.offer_left_out(terms, &mut scorer, alive, top)?;
+        if left + below > 0.0 && bound.may_reach(0, top.floor()) {
+            self.offer_unmet(terms, &mut scorer, alive, top)?;
         }
         Ok(exactness)
     }
 }
 
 impl SparseIndex {
-    /// Offers the documents that match the query only by what the inverted index leaves out: every
-    /// forward row is read. It comes to that where fewer documents than are asked for score more
-    /// than such a document can.
-    fn offer_left_out(
+    /// Offers the documents whose integer score is 0 although they match the query: by what the
+    /// inverted index leaves out, or by weights below zero. Every forward row is read. It comes to
+    /// that where fewer documents than are asked for score more than such a document can.
+    fn offer_unmet(
         &self,
         terms: &[QueryTerm],
         scorer: &mut RowScorer<'_>,
@@ -133,7 +135,7 @@ impl SparseIndex {
         for doc in (0..docs).filter(|&doc| alive.is_none_or(|alive| alive.contains(doc))) {
             let Some(score) = scorer.score(doc)? else { continue };
             let mut met = false;
-            for term in terms {
+            for term in terms.iter().filter(|term| term.weight > 0.0) {
                 met = met || postings.impact(&term.term, doc)?.is_some();
             }
             if !met {

@@ -147,3 +147,62 @@ fn bytes_depend_on_nothing_but_the_documents() {
         assert!(bytes(&storage) == want, "{codec}: set aside");
     }
 }
+
+#[test]
+fn weights_below_zero_are_exact() {
+    let (docs, queries) = documents(9000);
+    let mut random = Random(4);
+    for codec in CODECS {
+        for forward in [Forward::F32, Forward::None] {
+            let index = index_as(&docs, &as_codec(codec, forward));
+            let mut stored = vec![Vector::new(); docs.len()];
+            index
+                .each_row(|doc, terms, weights| {
+                    stored[doc as usize] =
+                        terms.iter().copied().zip(weights.iter().copied()).collect();
+                    Ok(())
+                })
+                .unwrap();
+            for share in [1, 2, 5, 100] {
+                for query in queries.iter().take(5) {
+                    let query: Vector = query
+                        .iter()
+                        .map(|&(term, weight)| {
+                            (term, if random.below(share) == 0 { -weight } else { weight })
+                        })
+                        .collect();
+                    for k in [1, 10, 4000, docs.len()] {
+                        check(&stored, &index, &query, k);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_below_zero_of_every_size() {
+    let sizes = [f32::from_bits(1), 1e-30, 1.0, 1e30, f32::MAX];
+    let mut random = Random(12);
+    let docs: Vec<Vector> = (0..3000)
+        .map(|_| {
+            let terms = (0..8u32).filter(|_| random.below(2) == 0).collect::<Vec<_>>();
+            terms.into_iter().map(|term| (term, sizes[random.below(5)] * 0.99)).collect()
+        })
+        .map(|doc: Vector| doc.into_iter().filter(|entry| entry.1 > 0.0).collect())
+        .collect();
+    for codec in [SparseCodec::U8, SparseCodec::U4, SparseCodec::Pruned(60)] {
+        let index = index_as(&docs, &as_codec(codec, Forward::F32));
+        for _ in 0..60 {
+            let query: Vector = (0..8u32)
+                .map(|term| {
+                    let size = sizes[random.below(5)];
+                    (term, if random.below(2) == 0 { size } else { -size })
+                })
+                .collect();
+            for k in [1, 30, 3000] {
+                check(&docs, &index, &query, k);
+            }
+        }
+    }
+}
