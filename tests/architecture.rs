@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("index", &["search", "segment", "kernel", "format", "embed", "storage", "schema"]),
     ("search", &["segment", "sparse", "tokens", "kernel", "embed", "schema"]),
     ("segment", &["sparse", "tokens", "format", "embed", "storage", "schema"]),
-    ("sparse", &["codec", "kernel", "format", "embed", "schema"]),
+    ("sparse", &["codec", "kernel", "format", "embed", "storage", "schema"]),
     ("tokens", &["codec", "kernel", "format", "embed", "schema"]),
     ("format", &["storage", "schema"]),
     ("codec", &["kernel"]),

@@ -606,6 +606,10 @@ fn flags_that_are_wrong_are_one_line_and_code_2() {
         "build".to_owned(),
         "build wiki".to_owned(),
         "build wiki --set SET --codec f8".to_owned(),
+        "build wiki --set SET --sparse-codec u2".to_owned(),
+        "build wiki --set SET --sparse-codec pruned:1.0".to_owned(),
+        "build wiki --set SET --sparse-codec pruned:0.005".to_owned(),
+        "build wiki --set SET --sparse-codec pruned:0".to_owned(),
         "build wiki --set SET --memory 0".to_owned(),
         "build wiki --set SET --threads none".to_owned(),
         "build / --set SET".to_owned(),
@@ -655,6 +659,23 @@ fn a_reader_that_left_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn sparse_codecs_give_the_same_exact_answers() {
+    let place = Place::new();
+    let mut first = None;
+    for (codec, said) in
+        [("u8", "u8"), ("u4", "u4"), ("pruned:0.9", "pruned:0.90"), ("pruned:.45", "pruned:0.45")]
+    {
+        place.ok(&format!("build wiki --set SET --force --sparse-codec {codec}"));
+        let info = place.ok("info wiki");
+        let line = info.lines().find(|line| line.starts_with("sparse  ")).unwrap();
+        assert!(line.ends_with(said), "{line}");
+        place.ok("verify wiki");
+        let run = place.run("wiki", "--mode sparse --exact --top 20");
+        assert!(*first.get_or_insert(run.clone()) == run, "{codec}");
+    }
 }
 
 /// Sends a signal to a command that waits at a pipe which nobody opens.

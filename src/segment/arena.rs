@@ -147,6 +147,19 @@ impl Arena {
         }
     }
 
+    /// Where vectors take much memory, moves them to where the storage has room for that. What was
+    /// moved counts no more.
+    pub(crate) fn set_aside(&mut self, storage: &dyn Storage) -> Result<()> {
+        for column in &mut self.columns {
+            if let Column::Sparse(column) = column {
+                let before = column.bytes();
+                column.set_aside(storage)?;
+                self.bytes = self.bytes.saturating_sub(before - column.bytes());
+            }
+        }
+        Ok(())
+    }
+
     fn push_tokens(&mut self, at: usize, rows: &[(u32, &CleanTokens<'_>)], threads: usize) {
         if let Some(Column::Tokens(column)) = self.columns.get_mut(at) {
             let before = column.bytes();
