@@ -85,6 +85,7 @@ mod schema;
 mod search;
 mod segment;
 mod sparse;
+mod stop;
 mod storage;
 mod tokens;
 mod topk;
@@ -97,7 +98,7 @@ pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
 pub use index::{
     FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions, IndexWriter, SectionInfo, SegmentInfo,
-    Snapshot, StoredDocument, WriterOptions,
+    Snapshot, StoredDocument, Vocabulary, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]
@@ -107,8 +108,12 @@ pub use schema::{
     Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
     TokenField, TokenOptions, U64Field,
 };
+/// The bitmaps that [`Filter::bitmap`] takes.
+pub use roaring::RoaringTreemap;
 pub use search::{
-    Certainty, Effort, Explanation, Filter, Query, Reranker, TermPart, TokenPart, maxsim,
+    AnchorScores, Certainty, Collapse, CurOptions, CurOutcome, Diversify, Effort, Expansion,
+    ExpansionRow, Explanation, Facet, Feedback, Filter, Fusion, FusionPart, Highlight, Query,
+    Reranker, Sort, TermPart, TokenPart, maxsim, outside,
 };
 pub use storage::OpenMode;
 

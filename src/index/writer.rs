@@ -1,6 +1,6 @@
 //! The one writer of an index: add, replace, delete, commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
 use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
+use crate::index::vocabulary::Vocabulary;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::limits::MAX_SEGMENT_DOCS;
-use crate::schema::Schema;
+use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{FsStorage, LOCK, Lock, MemStorage, OpenMode, Storage};
 
@@ -154,6 +155,8 @@ pub struct IndexWriter {
     arena: Arena,
     /// Slots of the arena by key.
     pending: HashMap<Key, u32>,
+    /// As the next commit will have them.
+    vocabularies: BTreeMap<u32, Vocabulary>,
     next_ordinal: u64,
     sequence: u64,
     changed: bool,
@@ -267,6 +270,7 @@ impl IndexWriter {
             committed,
             segments: Vec::new(),
             pending: HashMap::new(),
+            vocabularies: BTreeMap::new(),
             sequence: 0,
             changed: false,
             zeros: 0,
@@ -286,6 +290,7 @@ impl IndexWriter {
             segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
         }
         self.segments = segments;
+        self.vocabularies.clone_from(&manifest.vocabularies);
         self.arena = Arena::new(self.committed.schema());
         self.pending.clear();
         self.changed = false;
@@ -429,6 +434,18 @@ impl IndexWriter {
         Ok(was)
     }
 
+    /// Gives a sparse field a vocabulary, in place of the one it has. It comes into force with the
+    /// next commit.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<u64> {
+        self.healthy()?;
+        let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
+        self.vocabularies.insert(at, words.clone());
+        Ok(self.step())
+    }
+
     /// Whether a live document has this key, those not yet committed included.
     ///
     /// # Errors
@@ -551,6 +568,7 @@ impl IndexWriter {
             schema: self.schema().clone(),
             next_ordinal: self.next_ordinal,
             segments: self.segments.iter().map(|held| held.entry.clone()).collect(),
+            vocabularies: self.vocabularies.clone(),
         };
         publish(self.storage.as_ref(), &manifest)?;
         let before = self.committed.manifest().clone();

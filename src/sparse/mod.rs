@@ -22,6 +22,7 @@ mod index;
 mod layout;
 mod plan;
 mod query;
+mod scan;
 mod score;
 mod search;
 mod transpose;

@@ -35,6 +35,7 @@ fn example() -> Manifest {
         schema: schema(),
         next_ordinal: 6,
         segments: vec![segment],
+        vocabularies: std::collections::BTreeMap::new(),
     }
 }
 
