@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("index", &["search", "segment", "kernel", "format", "embed", "storage", "schema"]),
     ("search", &["segment", "sparse", "tokens", "kernel", "embed", "schema"]),
     ("segment", &["sparse", "tokens", "format", "embed", "storage", "schema"]),
-    ("sparse", &["codec", "kernel", "format", "embed", "schema"]),
+    ("sparse", &["codec", "kernel", "format", "embed", "storage", "schema"]),
     ("tokens", &["codec", "kernel", "format", "embed", "schema"]),
     ("format", &["storage", "schema"]),
     ("codec", &["kernel"]),
@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What everyone may use, and what uses nothing but one another.
-const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "mix"];
+const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "mix", "stop"];
 
 /// Longest file, in lines.
 const LONGEST: usize = 700;
@@ -158,7 +158,7 @@ fn the_plan_has_no_circle() {
 
 /// How many `unsafe` blocks, functions and implementations there are. Who adds one shows that its
 /// proof holds, and counts it here.
-const UNSAFE: usize = 61;
+const UNSAFE: usize = 81;
 
 #[test]
 fn unsafe_stands_in_its_two_rooms() {

@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lateen::{Error, Index, IndexWriter};
+use lateen::{Error, Index};
 
 /// The version that is written, as the headers have it.
 const WRITTEN: &str = "1.0";
@@ -27,7 +27,8 @@ fn golden() -> PathBuf {
 
 /// Writes the golden indexes into a folder.
 fn write(folder: &Path) {
-    let create = |name: &str| IndexWriter::create(folder.join(name), sample::schema()).unwrap();
+    let create =
+        |name: &str| sample::options().create(folder.join(name), sample::schema()).unwrap();
     sample::plain(&mut create("plain")).unwrap();
     let mut writer = create("deletes");
     sample::plain(&mut writer).unwrap();
@@ -35,7 +36,12 @@ fn write(folder: &Path) {
     drop(writer);
     let index = Index::open(folder.join("deletes")).unwrap();
     index.pack(folder.join("packed.lateen")).unwrap();
-    for name in ["plain", "deletes"] {
+    let mut writer = create("merged");
+    sample::plain(&mut writer).unwrap();
+    sample::deletes(&mut writer).unwrap();
+    writer.force_merge(1, |_| {}).unwrap();
+    drop(writer);
+    for name in ["plain", "deletes", "merged"] {
         let index = Index::open(folder.join(name)).unwrap();
         fs::write(folder.join(format!("{name}.txt")), account(&index)).unwrap();
     }
@@ -133,9 +139,12 @@ fn every_format_that_was_written_is_read() {
     let mut read = 0;
     for version in fs::read_dir(golden()).unwrap() {
         let folder = version.unwrap().path();
-        for (index, text) in
-            [("plain", "plain"), ("deletes", "deletes"), ("packed.lateen", "deletes")]
-        {
+        for (index, text) in [
+            ("plain", "plain"),
+            ("deletes", "deletes"),
+            ("packed.lateen", "deletes"),
+            ("merged", "merged"),
+        ] {
             let index = Index::open(folder.join(index)).unwrap();
             index.verify().unwrap();
             let expected = fs::read_to_string(folder.join(format!("{text}.txt"))).unwrap();
@@ -143,7 +152,7 @@ fn every_format_that_was_written_is_read() {
             read += 1;
         }
     }
-    assert!(read >= 3);
+    assert!(read >= 4);
 }
 
 /// The packed golden index with one of its files made anew.

@@ -7,7 +7,7 @@ use lateen::eval::{Qrels, Run};
 use lateen::readers::NpyArray;
 use lateen::{
     Certainty, Document, Effort, Filter, Forward, Index, IndexWriter, KernelLevel, Key, KeyKind,
-    Normalization, Query, Schema, SparseOptions, SparseVector, TokenCodec, TokenMatrix,
+    Merges, Normalization, Query, Schema, SparseOptions, SparseVector, TokenCodec, TokenMatrix,
     TokenOptions,
 };
 
@@ -98,7 +98,7 @@ pub fn manifest(data: &[u8]) {
             let whole = now.len() - now.len() % elem_size as usize;
             mend::Part { kind, flags: 1, field: u32::MAX, elem_size, data: now[..whole].to_vec() }
         };
-        let parts = [cut(1, 48), cut(2, 1), cut(3, 88)];
+        let parts = [cut(1, 56), cut(2, 1), cut(3, 88)];
         mend::container(&header(2), &parts)
     };
     let packed = [part(251, u32::MAX, names), part(252, 0, file)];
@@ -176,7 +176,6 @@ pub fn query_mutated(data: &[u8]) {
 
 /// A query of the sample's fields, or the error of what it was to be made of.
 fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query> {
-    let sparse = ["sparse", "sparse f32", "sparse bare"];
     let tokens = ["half", "bytes"];
     let rows = |choices: &mut Choices<'_>| {
         let count = choices.below(4) * sample::DIM;
@@ -187,7 +186,7 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
         (0..count).map(|_| value(choices)).collect::<Vec<f32>>()
     };
     let mut query = if choices.one_in(2) {
-        let field = schema.sparse(sparse[choices.below(3)])?;
+        let field = schema.sparse(sample::SPARSE[choices.below(5)])?;
         let wild = choices.one_in(4);
         let vector: Vec<(u32, f32)> = (0..choices.below(6))
             .map(|_| {
@@ -476,7 +475,8 @@ pub fn operations(data: &[u8]) {
     schema.keys(KeyKind::U64);
     let sparse = schema.sparse("sparse");
     let schema = schema.build().expect("a valid schema");
-    let mut writer = IndexWriter::in_memory(schema).expect("a new index");
+    let options = IndexWriter::options().merges(Merges::AtCommit);
+    let mut writer = options.in_memory(schema).expect("a new index");
     let (mut model, mut committed) = (BTreeMap::new(), BTreeMap::new());
     let mut choices = Choices(data);
     let mut commits = 0;
@@ -503,7 +503,11 @@ pub fn operations(data: &[u8]) {
                 assert_eq!(deleted, model.remove(&key).is_some());
             }
             6 => {
-                writer.commit().expect("memory does not fail");
+                if weight > 6.0 {
+                    writer.force_merge(1, |_| {}).expect("memory does not fail");
+                } else {
+                    writer.commit().expect("memory does not fail");
+                }
                 committed = model.clone();
                 commits += 1;
                 let index = writer.reader().expect("what was written opens");

@@ -1,12 +1,15 @@
 //! A small index with every kind of part, made by the same calls each time.
 
 use lateen::{
-    Document, Forward, Index, IndexWriter, Normalization, Query, Schema, SparseOptions, TokenCodec,
-    TokenMatrix, TokenOptions,
+    Document, Forward, Index, IndexWriter, Merges, Normalization, Query, Schema, SparseCodec,
+    SparseOptions, TokenCodec, TokenMatrix, TokenOptions, WriterOptions,
 };
 
 /// Components of its token rows.
 pub const DIM: usize = 8;
+
+/// Its sparse fields.
+pub const SPARSE: [&str; 5] = ["sparse", "sparse f32", "sparse bare", "sparse u4", "sparse pruned"];
 
 /// One field of every kind and setting.
 pub fn schema() -> Schema {
@@ -14,6 +17,8 @@ pub fn schema() -> Schema {
     schema.sparse("sparse");
     schema.sparse_with("sparse f32", SparseOptions::default().forward(Forward::F32));
     schema.sparse_with("sparse bare", SparseOptions::default().forward(Forward::None));
+    schema.sparse_with("sparse u4", SparseOptions::default().codec(SparseCodec::U4));
+    schema.sparse_with("sparse pruned", SparseOptions::default().codec(SparseCodec::Pruned(60)));
     schema.tokens("half", TokenOptions::new(DIM).codec(TokenCodec::F16));
     let as_is = Normalization::AsIs;
     schema.tokens("bytes", TokenOptions::new(DIM).codec(TokenCodec::Int8).normalization(as_is));
@@ -46,7 +51,7 @@ pub fn put(writer: &mut IndexWriter, i: u32) -> lateen::Result<()> {
     let (terms, rows) = (terms(i), [row(i), row(i + 3)].concat());
     let matrix = TokenMatrix::new(&rows, DIM);
     let mut document = Document::new(format!("doc-{i:02}"));
-    for name in ["sparse", "sparse f32", "sparse bare"] {
+    for name in SPARSE {
         document = document.sparse(&schema.sparse(name)?, &terms)?;
     }
     if !i.is_multiple_of(7) {
@@ -71,6 +76,11 @@ pub fn put(writer: &mut IndexWriter, i: u32) -> lateen::Result<()> {
     writer.upsert(&document).map(drop)
 }
 
+/// How it is written: with the same files each time.
+pub fn options() -> WriterOptions {
+    IndexWriter::options().merges(Merges::Manual)
+}
+
 /// The first commit of the sample.
 pub fn plain(writer: &mut IndexWriter) -> lateen::Result<()> {
     (0..12).try_for_each(|i| put(writer, i))?;
@@ -91,7 +101,7 @@ pub fn deletes(writer: &mut IndexWriter) -> lateen::Result<()> {
 /// The sample with all its changes, as one packed file.
 pub fn packed() -> Vec<u8> {
     let make = || {
-        let mut writer = IndexWriter::in_memory(schema())?;
+        let mut writer = options().in_memory(schema())?;
         plain(&mut writer)?;
         deletes(&mut writer)?;
         let name = format!("lateen-sample-{}-{:p}", std::process::id(), &raw const writer);

@@ -171,6 +171,23 @@ fn a_shorter_query_meets_the_first_components() {
     }
 }
 
+/// Where a level multiplies sixteen rows and 64 components at a time: all numbers of rows about
+/// such steps, in passes of every width, with dimensions that are whole steps and that are not.
+#[test]
+fn whole_tiles_of_rows() {
+    for queries in [1, 8, 9, 16, 17, 32, 33, 41, 70] {
+        for rows in (15..=50).chain([63, 64, 65, 130]) {
+            check_random((queries * rows) as u64, queries, rows, 64, 64);
+        }
+        for (dim, stored) in [(128, 128), (64, 128), (64, 72), (192, 200), (72, 128)] {
+            for rows in [16, 31, 37] {
+                check_random(dim as u64, queries, rows, dim, stored);
+            }
+        }
+    }
+    check_random(5, 20, 33, 4096, 4096);
+}
+
 /// The naive best rows of a lane: by value, then by row.
 fn best_rows(values: &[f32], lanes: usize, lane: usize, count: usize) -> Vec<u32> {
     let mut rows: Vec<(f32, u32)> =
