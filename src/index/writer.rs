@@ -462,7 +462,7 @@ impl IndexWriter {
     }
 
     fn spill_if_full(&mut self) -> Result<()> {
-        let full = self.arena.bytes() >= self.options.memory.max(1 << 20);
+        let full = self.arena.bytes() >= self.options.gathered();
         if full || self.arena.slots() >= MAX_SEGMENT_DOCS {
             let result = self.spill();
             return self.guard(result);

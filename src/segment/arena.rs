@@ -70,8 +70,8 @@ impl Arena {
         u32::try_from(self.dead.len()).unwrap_or(u32::MAX)
     }
 
-    /// Bytes taken in, by account and not by the allocator, so that the same calls spill at the
-    /// same documents everywhere.
+    /// Bytes that what was taken in needs until it is written, by account and not by the allocator,
+    /// so that the same calls spill at the same documents everywhere.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -143,7 +143,7 @@ impl Arena {
         if let Some(Column::Sparse(column)) = self.columns.get_mut(at) {
             let before = column.bytes();
             column.push(slot, vector);
-            self.bytes += column.bytes() - before;
+            self.bytes += sparse_need(column.bytes() - before);
         }
     }
 
@@ -151,7 +151,7 @@ impl Arena {
         if let Some(Column::Tokens(column)) = self.columns.get_mut(at) {
             let before = column.bytes();
             column.push_many(rows, threads);
-            self.bytes += column.bytes() - before;
+            self.bytes += tokens_need(column.bytes() - before);
         }
     }
 
@@ -204,6 +204,16 @@ impl Arena {
         self.payloads.write(&order, name, &mut out)?;
         out.finish(generation, ordinal)
     }
+}
+
+/// Eight bytes an entry as it is gathered, and five more as it is turned over into postings.
+fn sparse_need(bytes: usize) -> usize {
+    bytes.saturating_mul(13) / 8
+}
+
+/// The rows, and a sample of as many on which centroids are trained.
+fn tokens_need(bytes: usize) -> usize {
+    bytes.saturating_mul(2)
 }
 
 /// Where a document's parts belong in the schema.

@@ -144,7 +144,6 @@ impl SparseIndex {
     }
 
     /// Entries of all documents together.
-    #[cfg_attr(not(test), allow(dead_code, reason = "what `info` and the planner ask"))]
     pub(crate) fn postings(&self) -> u64 {
         self.head.postings
     }

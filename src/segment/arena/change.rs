@@ -96,7 +96,7 @@ impl Arena {
             if let Some(Column::Tokens(column)) = self.columns.get_mut(at) {
                 let before = column.bytes();
                 column.push_stored(slot, &rows);
-                self.bytes += column.bytes() - before;
+                self.bytes += super::tokens_need(column.bytes() - before);
             }
         }
         for (at, texts) in texts {
