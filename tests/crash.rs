@@ -74,7 +74,8 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
     schema.sparse("terms");
     drop(IndexWriter::create(&path, schema.build().unwrap()).unwrap());
 
-    let cycles = std::env::var("LATEEN_KILLS").map_or(CYCLES, |text| text.parse().unwrap());
+    let cycles = std::env::var_os("LATEEN_KILLS")
+        .map_or(CYCLES, |text| text.into_string().unwrap().parse().unwrap());
     let mut acknowledged = 0;
     let mut total = 0;
     let mut merged = 0;

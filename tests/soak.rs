@@ -120,7 +120,8 @@ fn held() -> [u64; 3] {
 
 #[test]
 fn an_index_is_lived_in() {
-    let seconds = std::env::var("LATEEN_SOAK").map_or(15, |text| text.parse().unwrap());
+    let seconds = std::env::var_os("LATEEN_SOAK")
+        .map_or(15, |text| text.into_string().unwrap().parse().unwrap());
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("index");
     let mut writer = IndexWriter::create(&path, schema()).unwrap();

@@ -120,6 +120,7 @@ pub(crate) fn groups(sizes: &[Size], most: usize) -> Vec<Range<usize>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "groups are ranges")]
 mod tests {
     use super::*;
 

@@ -67,11 +67,7 @@ fn every_operation_of_a_workload_may_fail_in_every_way() {
             let mut writer = start(&disk_storage, there.is_none(), Merges::AtCommit).unwrap();
             put(&mut writer, 1000, 1).unwrap();
             writer.commit().unwrap();
-            let kept = crate::index::commit::kept(&disk, writer.snapshot().manifest());
-            let mut expected: Vec<String> =
-                kept.iter().flat_map(|manifest| manifest.files()).collect();
-            expected.sort();
-            expected.dedup();
+            let expected = expected_files(&disk, &writer);
             assert_eq!(disk.list().unwrap(), expected, "{place}");
         }
     }

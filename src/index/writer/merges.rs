@@ -287,8 +287,7 @@ impl IndexWriter {
         // From the last to the first, so that places stay what they were.
         for (segments_done, run) in groups.into_iter().rev().enumerate() {
             self.begin(run)?;
-            loop {
-                let Some(running) = &self.running else { break };
+            while let Some(running) = &self.running {
                 let (steps_done, steps) = running.merging.progress();
                 watch(MergeProgress { segments, segments_done, steps, steps_done });
                 // The result is left where it is, for `finish`.
