@@ -81,6 +81,7 @@ mod id;
 mod index;
 mod kernel;
 pub mod limits;
+mod mix;
 mod schema;
 mod search;
 mod segment;

@@ -82,14 +82,14 @@ impl Container {
         })
     }
 
-    /// The whole file.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.as_slice()
-    }
-
     /// What another file has to remember of this one.
     pub(crate) fn pin(&self) -> Pin {
         self.pin
+    }
+
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// The file's name, for errors.

@@ -40,7 +40,7 @@ impl Snapshot {
                 };
                 // The map outlives the file's name.
                 let mut file = storage.create_new(&name).map_err(io("create"))?;
-                for step in view.segment.bytes().chunks(1 << 20) {
+                for step in view.segment.bytes().as_slice().chunks(1 << 20) {
                     file.write_all(step).map_err(io("write"))?;
                 }
                 file.sync().map_err(io("sync"))?;
@@ -60,7 +60,7 @@ impl Snapshot {
         const PAGE: usize = 4096;
         let mut bytes = 0;
         for view in self.segments() {
-            let all = view.segment.bytes();
+            let all = view.segment.bytes().as_slice();
             let sum = all.iter().step_by(PAGE).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
             std::hint::black_box(sum);
             bytes += all.len() as u64;

@@ -123,6 +123,7 @@ impl DetachedBuilder {
     }
 
     fn spill_if_full(&mut self) -> Result<()> {
+        self.arena.set_aside(&self.storage)?;
         let full = self.arena.bytes() >= self.options.gathered();
         if full || self.arena.slots() >= MAX_SEGMENT_DOCS { self.spill() } else { Ok(()) }
     }

@@ -24,9 +24,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::PackedStorage;
+use crate::format::{PackedStorage, write_pack};
 use crate::id::Key;
-use crate::index::commit::{generations, newest_generation, pack};
+use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::schema::Schema;
@@ -304,7 +304,8 @@ impl Index {
     }
 
     /// Writes the current snapshot as one file, which opens like the directory. The file appears
-    /// complete or not at all.
+    /// complete or not at all. What is written are the bytes that the snapshot sees, whatever
+    /// later commits have taken away in the directory.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
@@ -320,7 +321,7 @@ impl Index {
             return Err(Error::io("pack", path.display().to_string(), cause));
         }
         publish_path(path, |file, place| {
-            pack(self.storage.as_ref(), snapshot.manifest(), file, place).map(drop)
+            write_pack(&snapshot.files(), snapshot.commit(), file, place).map(drop)
         })
     }
 }

@@ -123,6 +123,17 @@ pub(super) fn check(fields: &[Arc<FieldDef>]) -> Result<(), SchemaError> {
                 });
             }
         }
+        if let FieldKind::Sparse(options) = &field.kind
+            && let Some(percent) = options.codec.percent()
+            && !(1..=99).contains(&percent)
+        {
+            return Err(SchemaError::Setting {
+                name: field.name.clone(),
+                what: "percent of a document's weight to keep",
+                value: percent.into(),
+                range: "1..=99",
+            });
+        }
         if let FieldKind::Tokens(options) = &field.kind
             && !options.dim_is_valid()
         {

@@ -4,6 +4,7 @@ mod batch;
 mod explain;
 mod filter;
 mod maxsim;
+mod pool;
 mod query;
 mod run;
 
@@ -12,6 +13,7 @@ pub(crate) use explain::explain;
 pub use explain::{Explanation, TermPart, TokenPart};
 pub use filter::Filter;
 pub use maxsim::{Reranker, maxsim};
+pub(crate) use pool::ScratchPool;
 pub use query::{Effort, Query};
 pub(crate) use run::{Answer, Scratch, View, search};
 

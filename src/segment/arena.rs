@@ -143,8 +143,21 @@ impl Arena {
         if let Some(Column::Sparse(column)) = self.columns.get_mut(at) {
             let before = column.bytes();
             column.push(slot, vector);
-            self.bytes += sparse_need(column.bytes() - before);
+            self.bytes += column.bytes() - before;
         }
+    }
+
+    /// Where vectors take much memory, moves them to where the storage has room for that. What was
+    /// moved counts no more.
+    pub(crate) fn set_aside(&mut self, storage: &dyn Storage) -> Result<()> {
+        for column in &mut self.columns {
+            if let Column::Sparse(column) = column {
+                let before = column.bytes();
+                column.set_aside(storage)?;
+                self.bytes = self.bytes.saturating_sub(before - column.bytes());
+            }
+        }
+        Ok(())
     }
 
     fn push_tokens(&mut self, at: usize, rows: &[(u32, &CleanTokens<'_>)], threads: usize) {
@@ -204,11 +217,6 @@ impl Arena {
         self.payloads.write(&order, name, &mut out)?;
         out.finish(generation, ordinal)
     }
-}
-
-/// Eight bytes an entry as it is gathered, and five more as it is turned over into postings.
-fn sparse_need(bytes: usize) -> usize {
-    bytes.saturating_mul(13) / 8
 }
 
 /// The rows, and a sample of as many on which centroids are trained.

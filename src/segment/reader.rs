@@ -13,6 +13,7 @@ use crate::segment::attributes::AttributeTable;
 use crate::segment::keys::KeyTable;
 use crate::segment::payloads::Payloads;
 use crate::sparse::SparseIndex;
+use crate::storage::Bytes;
 use crate::tokens::TokenStore;
 
 /// What a field is in this segment; `None` where no document has it.
@@ -78,6 +79,11 @@ impl Segment {
         Ok(Self { container, docs, keys, parts, payloads })
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        self.container.bytes()
+    }
+
     /// Documents, dead ones included.
     pub(crate) fn docs(&self) -> u32 {
         self.docs
@@ -132,7 +138,7 @@ impl Segment {
     /// they are turned over, and what the tables take that are made of its token rows.
     pub(crate) fn merge_cost(&self) -> u64 {
         let part = |part: &Part| match part {
-            Part::Sparse(Some(index)) => index.postings().saturating_mul(13),
+            Part::Sparse(Some(index)) => index.merge_cost(),
             Part::Tokens(Some(store)) => {
                 let row = (store.dim() as u64).saturating_add(10);
                 store.rows_total().saturating_mul(row)
@@ -141,11 +147,6 @@ impl Segment {
         };
         let parts = self.parts.iter().map(part).fold(0, u64::saturating_add);
         parts.saturating_add(u64::from(self.docs) * 24)
-    }
-
-    /// The whole file.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.container.bytes()
     }
 
     /// Reads every byte: all checksums, then the meaning of every part.

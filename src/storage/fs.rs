@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::map::Map;
+use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
 
@@ -151,6 +152,10 @@ impl Storage for FsStorage {
 
     fn directory(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+
+    fn scratch(&self) -> io::Result<Option<Box<dyn Scratch>>> {
+        scratch_in(&self.root).map(Some)
     }
 
     fn place(&self) -> String {

@@ -10,6 +10,7 @@ pub(crate) mod faulty;
 mod fs;
 mod map;
 mod mem;
+mod scratch;
 #[cfg(test)]
 pub(crate) mod sim;
 
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 pub(crate) use bytes::{Aligned, Bytes};
 pub(crate) use fs::{FsStorage, open_path, open_untrusted, publish_path};
 pub(crate) use mem::MemStorage;
+pub(crate) use scratch::Scratch;
 
 /// The name of the lock file; it is made once and never removed.
 pub(crate) const LOCK: &str = "LOCK";
@@ -75,6 +77,10 @@ pub(crate) trait Storage: Send + Sync + fmt::Debug {
     /// Checks every byte that surrounds the files: there are some only where all files lie in one.
     fn verify(&self) -> Result<()> {
         Ok(())
+    }
+    /// A file for what a writer sets aside; `None` where that would not spare memory.
+    fn scratch(&self) -> io::Result<Option<Box<dyn Scratch>>> {
+        Ok(None)
     }
     /// What to call this directory in messages.
     fn place(&self) -> String;

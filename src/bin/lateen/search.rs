@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             answers
                 .search(&index, &chunk, args.threads)
                 .map_err(|error| Failure::index(&args.index, error))?;
-            bar.add(chunk.len());
+            bar.add(chunk.len())?;
             chunk.clear();
         }
     }
@@ -179,8 +179,8 @@ struct Answers {
     run: Run,
     queries: usize,
     hits: u64,
-    /// Reranked hits that lack the field they are ordered by: they have no score, so a run has no
-    /// place for them.
+    /// Reranked hits that lack the field they are ordered by: their score is −∞, for which a run
+    /// has no place. Every other score is finite.
     unscored: u64,
     certified: usize,
     total: Duration,
