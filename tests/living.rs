@@ -1,6 +1,7 @@
 //! An index that is lived in: merged, copied, watched, built in parts, extended.
 
 mod naive;
+mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use lateen::{
 };
 use naive::Fields;
 use naive::given::{Columns, Given};
-use naive::make::{Draw, ask, document};
+use naive::make::{ask, document};
+use random::Draw;
 
 /// Fields that keep what they are given exactly.
 fn fields() -> Fields {
