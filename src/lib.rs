@@ -86,6 +86,7 @@ mod schema;
 mod search;
 mod segment;
 mod sparse;
+mod stop;
 mod storage;
 mod tokens;
 mod topk;
@@ -99,18 +100,22 @@ pub use id::{Key, TermId};
 pub use index::{
     DetachedBuilder, DetachedSegment, FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions,
     IndexWriter, MergeProgress, Merges, SectionInfo, SegmentInfo, Snapshot, StoredDocument,
-    Watcher, WriterOptions,
+    Vocabulary, Watcher, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]
 pub use kernel::measure;
+/// The bitmaps that [`Filter::bitmap`] takes.
+pub use roaring::RoaringTreemap;
 pub use schema::{
     BoolField, Centroids, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint,
     Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
     TokenField, TokenOptions, U64Field,
 };
 pub use search::{
-    Certainty, Effort, Explanation, Filter, Query, Reranker, TermPart, TokenPart, maxsim,
+    AnchorScores, Certainty, Collapse, CurOptions, CurOutcome, Diversify, Effort, Expansion,
+    ExpansionRow, Explanation, Facet, Feedback, Filter, Fusion, FusionPart, Highlight, Query,
+    Reranker, Sort, TermPart, TokenPart, maxsim, outside,
 };
 pub use storage::OpenMode;
 

@@ -5,6 +5,8 @@ mod filters;
 #[cfg(feature = "readers")]
 #[path = "../examples/from_files.rs"]
 mod from_files;
+#[path = "../examples/hybrid.rs"]
+mod hybrid;
 #[path = "../examples/living.rs"]
 mod living;
 #[path = "../examples/packed.rs"]
@@ -23,6 +25,11 @@ fn filters_runs() {
 #[test]
 fn from_files_runs() {
     from_files::main().unwrap();
+}
+
+#[test]
+fn hybrid_runs() {
+    hybrid::main().unwrap();
 }
 
 #[test]

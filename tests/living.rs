@@ -1,7 +1,6 @@
 //! An index that is lived in: merged, copied, watched, built in parts, extended.
 
 mod naive;
-mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use lateen::{
 use naive::Fields;
 use naive::given::{Columns, Given};
 use naive::make::{ask, document};
-use random::Draw;
+use naive::random::Draw;
 
 /// Fields that keep what they are given exactly.
 fn fields() -> Fields {

@@ -9,6 +9,7 @@ mod info;
 pub(crate) mod manifest;
 mod policy;
 mod snapshot;
+mod vocabulary;
 mod watch;
 mod writer;
 
@@ -16,6 +17,7 @@ pub use detached::{DetachedBuilder, DetachedSegment};
 pub use document::{Hit, Hits, StoredDocument};
 pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo};
 pub use snapshot::Snapshot;
+pub use vocabulary::Vocabulary;
 pub use watch::Watcher;
 pub use writer::{IndexWriter, MergeProgress, Merges, WriterOptions};
 
@@ -29,8 +31,8 @@ use crate::id::Key;
 use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
-use crate::schema::Schema;
-use crate::search::{Explanation, Query};
+use crate::schema::{KeywordField, Schema, SparseField};
+use crate::search::{Expansion, Explanation, Facet, Filter, Query};
 use crate::storage::{
     Bytes, FsStorage, OpenMode, Storage, open_path, open_untrusted, publish_path,
 };
@@ -259,6 +261,35 @@ impl Index {
         self.snapshot().explain(query, hit)
     }
 
+    /// The vocabulary of a sparse field, where one was set.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn vocabulary(&self, field: &SparseField) -> Result<Option<Vocabulary>> {
+        self.snapshot().vocabulary(field)
+    }
+
+    /// What feedback adds to a query.
+    ///
+    /// # Errors
+    /// As [`Snapshot::expansion`].
+    pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
+        self.snapshot().expansion(query)
+    }
+
+    /// The most frequent values of a keyword attribute among the documents that pass a filter.
+    ///
+    /// # Errors
+    /// As [`Snapshot::facets`].
+    pub fn facets(
+        &self,
+        filter: Option<&Filter>,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        self.snapshot().facets(filter, field, most)
+    }
+
     /// The live document of a key.
     ///
     /// # Errors
@@ -300,6 +331,8 @@ impl Index {
                 return Err(error);
             }
         }
+        let manifest = snapshot.manifest();
+        manifest.vocabularies.values().try_for_each(|words| words.verify(&manifest.file()))?;
         snapshot.segments().iter().try_for_each(|view| view.segment.verify())
     }
 

@@ -13,9 +13,10 @@ use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
 use crate::index::info::SegmentInfo;
 use crate::index::manifest::Manifest;
+use crate::index::vocabulary::Vocabulary;
 use crate::kernel::Kernels;
-use crate::schema::Schema;
-use crate::search::{self, Explanation, Query, ScratchPool, View};
+use crate::schema::{KeywordField, Schema, SparseField};
+use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, ScratchPool, View};
 use crate::segment::{Segment, SegmentView};
 use crate::storage::{Bytes, Storage};
 
@@ -84,9 +85,9 @@ impl Snapshot {
             }
             let mut alive = None;
             if let Some(tombstones) = &entry.tombstones {
-                keep(tombstones_name(tombstones.ordinal))?;
                 let mut set = DocSet::full(docs);
                 entry.deleted(storage)?.iter().for_each(|doc| set.remove(doc));
+                keep(tombstones_name(tombstones.ordinal))?;
                 alive = Some(Arc::new(set));
             }
             let live = entry.live();
@@ -198,10 +199,42 @@ impl Snapshot {
     /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn explain(&self, query: &Query, hit: &Hit) -> Result<Explanation> {
         let Some((segment, doc)) = self.place(hit.key())? else {
-            return Ok(Explanation { terms: Vec::new(), tokens: Vec::new() });
+            return Ok(Explanation::default());
         };
         let pool = &self.inner.scratch;
         pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch))
+    }
+
+    /// The vocabulary of a sparse field, where one was set.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn vocabulary(&self, field: &SparseField) -> Result<Option<Vocabulary>> {
+        let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
+        Ok(self.inner.manifest.vocabularies.get(&at).cloned())
+    }
+
+    /// What [`Query::feedback`] adds to a query; `None` where it asks for none or finds nothing.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
+        self.inner.scratch.with(|scratch| search::expansion_of(self.view(), query, scratch))
+    }
+
+    /// The `most` most frequent values of a keyword attribute among the live documents that pass a
+    /// filter (all, where there is none), with their counts; of equally frequent values the first
+    /// in byte order.
+    ///
+    /// # Errors
+    /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn facets(
+        &self,
+        filter: Option<&Filter>,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        search::facets(self.view(), filter, field, most)
     }
 
     /// Segment and document of a live key, which must be of the schema's kind.

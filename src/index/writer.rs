@@ -1,6 +1,6 @@
 //! The one writer of an index: add, replace, delete, commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
 use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
+use crate::index::vocabulary::Vocabulary;
 use crate::kernel::{self, Kernels};
 use crate::limits::MAX_SEGMENT_DOCS;
-use crate::schema::Schema;
+use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
 
@@ -70,6 +71,8 @@ pub struct IndexWriter {
     arena: Arena,
     /// Slots of the arena by key.
     pending: HashMap<Key, u32>,
+    /// As the next commit will have them.
+    vocabularies: BTreeMap<u32, Vocabulary>,
     next_ordinal: u64,
     sequence: u64,
     changed: bool,
@@ -223,6 +226,7 @@ impl IndexWriter {
             committed,
             segments: Vec::new(),
             pending: HashMap::new(),
+            vocabularies: BTreeMap::new(),
             sequence: 0,
             changed: false,
             zeros: 0,
@@ -243,6 +247,7 @@ impl IndexWriter {
         }
         self.segments = segments;
         self.sequence = manifest.sequence;
+        self.vocabularies.clone_from(&manifest.vocabularies);
         self.schema = self.committed.schema().clone();
         self.arena = Arena::new(&self.schema);
         self.pending.clear();
@@ -411,6 +416,18 @@ impl IndexWriter {
         Ok(was)
     }
 
+    /// Gives a sparse field a vocabulary, in place of the one it has. It comes into force with the
+    /// next commit.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<u64> {
+        self.healthy()?;
+        let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
+        self.vocabularies.insert(at, words.clone());
+        Ok(self.step())
+    }
+
     /// Whether a live document has this key, those not yet committed included.
     ///
     /// # Errors
@@ -543,6 +560,7 @@ impl IndexWriter {
             schema: self.schema.clone(),
             next_ordinal: self.next_ordinal,
             segments: self.segments.iter().map(|held| held.entry.clone()).collect(),
+            vocabularies: self.vocabularies.clone(),
         };
         publish(self.storage.as_ref(), &manifest)?;
         let before = self.committed.manifest().clone();

@@ -230,13 +230,12 @@ impl Numbers {
 
     /// The documents whose value passes.
     pub(crate) fn select(&self, pass: impl Fn(u64) -> bool) -> DocSet {
-        let mut set = DocSet::empty(self.docs);
-        for (doc, &bits) in (0..self.docs).zip(self.values.iter()) {
-            if pass(bits) && self.get(doc).is_some() {
-                set.insert(doc);
-            }
-        }
-        set
+        // A word at a time, without a branch per document.
+        let words = self.values.chunks(64).zip(self.present.iter()).map(|(values, present)| {
+            let passing = values.iter().enumerate();
+            passing.fold(0, |word, (bit, &bits)| word | u64::from(pass(bits)) << bit) & present
+        });
+        DocSet::from_words(words.collect(), self.docs)
     }
 }
 
@@ -319,6 +318,37 @@ impl Keywords {
                     }
                     return Ok(());
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of these documents have each value: calls `take` with the values that any has, in
+    /// order. All documents where there is no set.
+    pub(crate) fn counts(
+        &self,
+        among: Option<&DocSet>,
+        mut take: impl FnMut(&str, u32),
+    ) -> Result<()> {
+        let mut counts = vec![0u32; self.len()];
+        let mut add = |doc: DocId| -> Result<()> {
+            let own = ragged(&self.ordinal_offsets, &self.ordinals, doc as usize)
+                .ok_or_else(|| self.corrupt(doc as usize, "bad offsets of a document's values"))?;
+            for &ordinal in own {
+                match counts.get_mut(ordinal as usize) {
+                    Some(count) => *count = count.saturating_add(1),
+                    None => return Err(self.corrupt(doc as usize, "a value that is not there")),
+                }
+            }
+            Ok(())
+        };
+        match among {
+            Some(among) => among.iter().try_for_each(&mut add)?,
+            None => (0..self.docs).try_for_each(&mut add)?,
+        }
+        for (ordinal, &count) in counts.iter().enumerate() {
+            if count > 0 {
+                take(self.value(ordinal)?, count);
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 const BLOCK_BYTES: usize = 16 << 10;
 /// A block that claims more than this must not claim more than four times its stored length, so
 /// that a small file cannot ask for a large allocation; the writer stores such a block as it is.
-const FREE_BYTES: usize = 1 << 20;
+const FREE_BYTES: usize = 256 << 10;
 const MAX_RATIO: usize = 4;
 /// Level 3 of zstd: text at a third of its size, at hundreds of megabytes a second.
 const LEVEL: i32 = 3;

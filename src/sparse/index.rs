@@ -188,6 +188,11 @@ impl SparseIndex {
         (inverted as u64, forward as u64)
     }
 
+    /// Documents of the segment, those that lack the field included.
+    pub(super) fn docs(&self) -> u32 {
+        self.head.docs
+    }
+
     pub(super) fn head(&self) -> &Head {
         &self.head
     }

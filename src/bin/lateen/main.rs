@@ -23,6 +23,7 @@ mod build;
 mod compact;
 mod delete;
 mod eval;
+mod explain;
 mod failure;
 mod info;
 mod interrupt;

@@ -36,6 +36,7 @@ fn example() -> Manifest {
         next_ordinal: 6,
         sequence: 9,
         segments: vec![segment],
+        vocabularies: std::collections::BTreeMap::new(),
     }
 }
 
