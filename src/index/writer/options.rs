@@ -34,9 +34,8 @@ impl Default for WriterOptions {
 impl WriterOptions {
     /// Bytes that the writer keeps to, by account: documents that are gathered, with what it takes
     /// to write them as a segment, get two thirds; merges on its own up to a half, and they are not
-    /// all in use at once. A batch that is handed in comes on top, and so does
-    /// [`force_merge`](IndexWriter::force_merge) where a sparse field has more postings than a
-    /// thirteenth of this. At least 1.5 MiB is used.
+    /// all in use at once. A batch that is handed in comes on top, and so does a merge that was
+    /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
