@@ -154,9 +154,14 @@ impl SparseIndex {
     }
 
     /// Entries of all documents together.
-    #[cfg_attr(not(test), allow(dead_code, reason = "what `info` and the planner ask"))]
     pub(crate) fn entries(&self) -> u64 {
         self.head.entries
+    }
+
+    /// Bytes that a merge takes for it, at most: what holds a posting while it is turned over, up to
+    /// what a merge allows itself.
+    pub(crate) fn merge_cost(&self) -> u64 {
+        self.entries().saturating_mul(13).min(super::write::MEMORY as u64)
     }
 
     /// Bytes of the inverted index, and of the forward rows.

@@ -37,7 +37,6 @@ mod tests;
 
 pub(crate) use column::SparseColumn;
 pub(crate) use index::{Exactness, SparseIndex};
-#[cfg_attr(not(test), allow(unused_imports, reason = "for whoever puts segments together"))]
 pub(crate) use merge::{MergePart, merge};
 pub(crate) use query::SparseQuery;
 pub(crate) use search::SparseScratch;

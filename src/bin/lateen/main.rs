@@ -18,7 +18,10 @@
 //! | 8 | the system refused to read or write |
 //! | 9 | interrupted, by Ctrl-C or SIGTERM |
 
+mod add;
 mod build;
+mod compact;
+mod delete;
 mod eval;
 mod explain;
 mod failure;
@@ -74,6 +77,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
+    Add(add::Args),
+    Delete(delete::Args),
+    Compact(compact::Args),
     Search(search::Args),
     Info(info::Args),
     Verify(verify::Args),
@@ -123,6 +129,9 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
     };
     match cli.command {
         Command::Build(args) => build::run(&args),
+        Command::Add(args) => add::run(&args),
+        Command::Delete(args) => delete::run(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -179,7 +188,7 @@ mod tests {
         command.build();
         let mut helps = vec![command.render_long_help()];
         helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
-        assert_eq!(helps.len(), 7);
+        assert_eq!(helps.len(), 10);
         let text: String = helps.iter().map(ToString::to_string).collect();
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
