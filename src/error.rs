@@ -174,6 +174,14 @@ pub enum Fault {
         /// The value.
         value: f64,
     },
+    /// A weight so large that sums of products with such weights might not be finite.
+    #[error("weight {value} is too large, the limit is {limit}")]
+    TooHeavy {
+        /// The value.
+        value: f32,
+        /// The largest that is taken.
+        limit: f32,
+    },
     /// The same term twice in one vector.
     #[error("term {term} appears twice")]
     DuplicateTerm {

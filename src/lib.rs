@@ -81,6 +81,7 @@ mod id;
 mod index;
 mod kernel;
 pub mod limits;
+mod mix;
 mod schema;
 mod search;
 mod segment;
@@ -103,13 +104,13 @@ pub use index::{
 pub use kernel::KernelLevel;
 #[doc(hidden)]
 pub use kernel::measure;
+/// The bitmaps that [`Filter::bitmap`] takes.
+pub use roaring::RoaringTreemap;
 pub use schema::{
     BoolField, Centroids, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint,
     Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
     TokenField, TokenOptions, U64Field,
 };
-/// The bitmaps that [`Filter::bitmap`] takes.
-pub use roaring::RoaringTreemap;
 pub use search::{
     AnchorScores, Certainty, Collapse, CurOptions, CurOutcome, Diversify, Effort, Expansion,
     ExpansionRow, Explanation, Facet, Feedback, Filter, Fusion, FusionPart, Highlight, Query,

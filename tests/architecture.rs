@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What everyone may use, and what uses nothing but one another.
-const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "stop"];
+const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "mix", "stop"];
 
 /// Longest file, in lines.
 const LONGEST: usize = 700;

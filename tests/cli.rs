@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lateen::eval::{Measure, Qrels, Ranked, Run, evaluate};
 use lateen::readers::{EmbeddingSet, NpyArray};
@@ -241,7 +243,7 @@ fn candidates_bound_what_a_rerank_sees() {
 fn kernels_and_threads_change_nothing() {
     let place = Place::new();
     let mut levels = vec![None, Some("portable")];
-    for level in ["avx2", "avx512"] {
+    for level in ["avx2", "avx512", "amx"] {
         let mut probe = place.command("build probe --set SET --force");
         if probe.env("LATEEN_KERNEL", level).output().unwrap().status.success() {
             levels.push(Some(level));
@@ -653,4 +655,36 @@ fn a_reader_that_left_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// Sends a signal to a command that waits at a pipe which nobody opens.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_command_says_so_and_leaves_nothing() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let mkfifo = Command::new("mkfifo").arg(place.path("pipe")).status();
+    if !mkfifo.is_ok_and(|status| status.success()) {
+        println!("skipped: no mkfifo here");
+        return;
+    }
+    for signal in ["INT", "TERM"] {
+        let mut command = place.command("search wiki --set SET --mode sparse --top 5 --run pipe");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It opens the pipe after it has opened all else: the handler is there by then.
+        let asleep = || {
+            let stat = fs::read_to_string(format!("/proc/{}/wchan", child.id()));
+            stat.is_ok_and(|stat| stat.contains("fifo") || stat.contains("wait_for_partner"))
+        };
+        let patience = Instant::now();
+        while !asleep() && patience.elapsed() < Duration::from_secs(5) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let kill = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]);
+        assert!({ kill }.status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        assert_eq!(one_line(&output), "lateen: interrupted\n");
+    }
+    assert_eq!(place.names(), ["pipe", "wiki"]);
 }

@@ -4,10 +4,12 @@
 #[allow(unreachable_pub, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
+mod random;
 
 use std::path::Path;
 
 use lateen::{Document, IndexWriter, Schema, TokenMatrix};
+use random::Draw;
 
 /// Runs a body over the files of its corpus.
 fn corpus(target: &str, body: fn(&[u8])) {
@@ -23,13 +25,8 @@ fn corpus(target: &str, body: fn(&[u8])) {
 /// Runs a body over a valid input with up to four bytes changed, many times.
 fn changed(good: &[u8], times: u64, body: fn(&[u8])) {
     body(good);
-    let mut random = 0x2545_F491_4F6C_DD1Du64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random >> 16).unwrap()
-    };
+    let mut draw = Draw::new(1);
+    let mut next = || usize::try_from(draw.next() >> 1).unwrap();
     for _ in 0..times {
         let mut bad = good.to_vec();
         for _ in 0..=next() % 4 {

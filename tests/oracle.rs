@@ -6,9 +6,10 @@ mod naive;
 use lateen::{Forward, Index, IndexWriter, KernelLevel, Key, KeyKind, Normalization, TokenCodec};
 use naive::Fields;
 use naive::given::{Columns, Given};
-use naive::make::{Draw, ask, document, key, terms};
+use naive::make::{ask, document, key, terms};
 use naive::model::Model;
 use naive::play::{Op, play};
+use naive::random::Draw;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

@@ -11,6 +11,12 @@
 //! so a posting never becomes 0, the smallest impact needs no special case, and a sum of impacts
 //! bounds the true sum from above with nothing added. Both comparisons are exact: a grid scale has
 //! 24 significant bits and an impact 8, so their product is exact in f64.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 
 /// The eight steps of an octave, 2^(j/8) rounded to 24 significant bits: part of the file format.
 const STEPS: [f32; 8] = [
@@ -46,28 +52,32 @@ impl Scale {
 
     /// Its value: exact, normal, with 24 significant bits.
     pub(crate) fn value(self) -> f64 {
-        let exponent = i64::from(self.0.div_euclid(8)) + 1023;
+        let exponent = i64::from(self.0.div_euclid(8)).saturating_add(1023); // 899..=1144
         let octave = f64::from_bits(exponent.unsigned_abs() << 52);
         let step = usize::from(self.0.rem_euclid(8).unsigned_abs());
-        f64::from(STEPS[step % 8]) * octave
+        STEPS.get(step).map_or(f64::NAN, |&step| f64::from(step) * octave) // step is below 8
     }
 
     /// The finest scale on which `largest` (finite, above zero) is at most 255.
     pub(crate) fn for_largest(largest: f32) -> Self {
         let (mut low, mut high) = (Self::MIN.0, Self::MAX.0);
         while low < high {
-            let middle = low + (high - low) / 2;
+            let middle = low.saturating_add(high.saturating_sub(low) / 2); // far from the ends
             if 255.0 * Self(middle).value() >= f64::from(largest) {
                 high = middle;
             } else {
-                low = middle + 1;
+                low = middle.saturating_add(1);
             }
         }
         Self(low)
     }
 
     /// The impact of a weight (finite, above zero) that is at most 255 on this scale: see (1).
-    #[allow(clippy::cast_possible_truncation)] // clamped to 1..=255 before the cast
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "clamped to 1..=255 before the cast; no other conversion from a float to a byte"
+    )]
     pub(crate) fn impact(self, weight: f32) -> u8 {
         let (scale, weight) = (self.value(), f64::from(weight));
         // The division may be off by one rounding; the comparisons below are exact.
@@ -82,7 +92,11 @@ impl Scale {
 
     /// The weight that stands for an impact where nothing better is stored: the middle of its
     /// range, as f32. Finite, above zero, and within (1).
-    #[allow(clippy::cast_possible_truncation)] // rounding to f32 is what is wanted
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "rounding to f32 is what is wanted, and only a cast does it"
+    )]
     pub(crate) fn weight(self, impact: u8) -> f32 {
         let middle = (f64::from(impact.max(1)) - 0.5) * self.value();
         middle.min(f64::from(f32::MAX)) as f32
@@ -90,7 +104,13 @@ impl Scale {
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation)] // exactness is what the casts are asked for
+#[allow(
+    clippy::cast_possible_truncation, // exactness is what the casts are asked for
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -1,12 +1,12 @@
 //! A sparse vector as callers hand it in, and the door that makes it canonical: terms ascending and
-//! distinct, weights finite and above zero.
+//! distinct, weights above zero and not so large that a score might not be finite.
 
 use std::borrow::Cow;
 
 use super::numbers::{Floats, Ints};
 use crate::error::{Fault, InputError};
 use crate::id::TermId;
-use crate::limits::MAX_TERMS;
+use crate::limits::{MAX_TERMS, MAX_WEIGHT};
 use crate::schema::{ModelFingerprint, SparseField};
 
 /// One sparse vector, borrowed: term ids in any order and their weights.
@@ -97,7 +97,7 @@ pub(super) fn check_model(
 pub(crate) struct CleanSparse<'a> {
     /// Ascending, distinct.
     pub(crate) terms: Cow<'a, [TermId]>,
-    /// Finite, above zero; as many as terms.
+    /// Above zero, at most [`MAX_WEIGHT`]; as many as terms.
     pub(crate) weights: Cow<'a, [f32]>,
     /// Entries of weight zero that were dropped.
     pub(crate) zeros: u32,
@@ -107,7 +107,7 @@ pub(crate) struct CleanSparse<'a> {
 pub(super) fn is_canonical(terms: &[TermId], weights: &[f32]) -> bool {
     terms.len() <= MAX_TERMS
         && terms.windows(2).all(|pair| pair[0] < pair[1])
-        && weights.iter().all(|&weight| weight.is_finite() && weight > 0.0)
+        && weights.iter().all(|&weight| weight > 0.0 && weight <= MAX_WEIGHT)
 }
 
 fn clean_arrays<'a>(
@@ -165,6 +165,9 @@ pub(super) fn canonical(
         }
         if weight < 0.0 {
             return refuse(Fault::Negative { value: weight.into() });
+        }
+        if weight > MAX_WEIGHT {
+            return refuse(Fault::TooHeavy { value: weight, limit: MAX_WEIGHT });
         }
         if weight == 0.0 {
             zeros += 1;

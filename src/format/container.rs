@@ -88,6 +88,11 @@ impl Container {
         self.pin
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// The file's name, for errors.
     pub(crate) fn file(&self) -> &Arc<str> {
         &self.file

@@ -10,8 +10,8 @@ use std::io;
 
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::format::{FileName, Pin, manifest_temporary, write_pack};
-use crate::storage::{Storage, StorageFile};
+use crate::format::{FileName, manifest_temporary};
+use crate::storage::Storage;
 
 /// Publishes a generation whose files are written and synced. When this returns, the generation
 /// survives any crash.
@@ -123,19 +123,6 @@ pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest]) {
 pub(crate) fn kept(storage: &dyn Storage, newest: &Manifest) -> Vec<Manifest> {
     let parent = Manifest::read(storage, newest.parent).ok();
     std::iter::once(newest.clone()).chain(parent).collect()
-}
-
-/// Writes a generation into one packed file, durably but for its name.
-///
-/// # Errors
-/// `Io`
-pub(crate) fn pack(
-    storage: &dyn Storage,
-    manifest: &Manifest,
-    file: Box<dyn StorageFile>,
-    place: String,
-) -> Result<Pin> {
-    write_pack(storage, &manifest.files(), manifest.generation, file, place)
 }
 
 #[cfg(test)]

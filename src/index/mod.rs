@@ -19,9 +19,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::PackedStorage;
+use crate::format::{PackedStorage, write_pack};
 use crate::id::Key;
-use crate::index::commit::{generations, newest_generation, pack};
+use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::schema::{KeywordField, Schema, SparseField};
@@ -265,7 +265,8 @@ impl Index {
     }
 
     /// Writes the current snapshot as one file, which opens like the directory. The file appears
-    /// complete or not at all.
+    /// complete or not at all. What is written are the bytes that the snapshot sees, whatever
+    /// later commits have taken away in the directory.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
@@ -276,7 +277,7 @@ impl Index {
         }
         let snapshot = self.snapshot();
         publish_path(path, |file, place| {
-            pack(self.storage.as_ref(), snapshot.manifest(), file, place).map(drop)
+            write_pack(&snapshot.files(), snapshot.commit(), file, place).map(drop)
         })
     }
 }

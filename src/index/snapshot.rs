@@ -1,26 +1,22 @@
 //! A fixed view of an index: what every search sees from first to last.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crossbeam::queue::ArrayQueue;
-
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
-use crate::error::Result;
-use crate::format::corrupt;
+use crate::error::{Error, Result};
+use crate::format::{corrupt, tombstones_name};
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
 use crate::index::manifest::Manifest;
-use crate::kernel::Kernels;
 use crate::index::vocabulary::Vocabulary;
+use crate::kernel::Kernels;
 use crate::schema::{KeywordField, Schema, SparseField};
-use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, Scratch, View};
+use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, ScratchPool, View};
 use crate::segment::{Segment, SegmentView};
-use crate::storage::Storage;
-
-/// Scratch memory kept for the next search; more threads than this make their own.
-const POOLED: usize = 16;
+use crate::storage::{Bytes, Storage};
 
 /// One committed state of an index. It stays as it is, whatever is committed, merged or removed
 /// afterwards; clones share it. `Send + Sync`: search it from as many threads as you like.
@@ -32,8 +28,11 @@ pub struct Snapshot {
 struct Inner {
     manifest: Manifest,
     segments: Vec<SegmentView>,
+    /// The files that are read once, at opening: the manifest and the tombstones, by name. Later
+    /// commits take their names away, but not these bytes.
+    read: BTreeMap<String, Bytes>,
     kernels: &'static Kernels,
-    scratch: ArrayQueue<Scratch>,
+    scratch: ScratchPool,
 }
 
 impl fmt::Debug for Snapshot {
@@ -54,6 +53,13 @@ impl Snapshot {
         kernels: &'static Kernels,
         known: Option<&Self>,
     ) -> Result<Self> {
+        let mut read = BTreeMap::new();
+        let mut keep = |name: String| {
+            let bytes = storage.open(&name).map_err(|error| Error::io("open", &*name, error))?;
+            read.insert(name, bytes);
+            Ok::<_, Error>(())
+        };
+        keep(manifest.file())?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let shared = known.and_then(|known| {
@@ -72,7 +78,8 @@ impl Snapshot {
                 return Err(corrupt(&entry.file(), "SEGMENT_HEAD", 0, what));
             }
             let mut alive = None;
-            if entry.tombstones.is_some() {
+            if let Some(tombstones) = &entry.tombstones {
+                keep(tombstones_name(tombstones.ordinal))?;
                 let mut set = DocSet::full(docs);
                 entry.deleted(storage)?.iter().for_each(|doc| set.remove(doc));
                 alive = Some(Arc::new(set));
@@ -80,8 +87,8 @@ impl Snapshot {
             let live = entry.live();
             segments.push(SegmentView { segment, alive, live });
         }
-        let scratch = ArrayQueue::new(POOLED);
-        Ok(Self { inner: Arc::new(Inner { manifest, segments, kernels, scratch }) })
+        let scratch = ScratchPool::default();
+        Ok(Self { inner: Arc::new(Inner { manifest, segments, read, kernels, scratch }) })
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -92,19 +99,21 @@ impl Snapshot {
         &self.inner.segments
     }
 
+    /// Every file that it consists of: the manifest, then each segment and its tombstones.
+    pub(crate) fn files(&self) -> Vec<(String, Bytes)> {
+        let mut held = self.inner.read.clone();
+        let entries = self.inner.manifest.segments.iter().zip(&self.inner.segments);
+        held.extend(entries.map(|(entry, view)| (entry.file(), view.segment.bytes().clone())));
+        let names = self.inner.manifest.files().into_iter();
+        names.filter_map(|name| held.remove_entry(&name)).collect()
+    }
+
     fn view(&self) -> View<'_> {
         View {
             schema: &self.inner.manifest.schema,
             segments: &self.inner.segments,
             kernels: self.inner.kernels,
         }
-    }
-
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let mut scratch = self.inner.scratch.pop().unwrap_or_default();
-        let out = work(&mut scratch);
-        drop(self.inner.scratch.push(scratch)); // full: let it go
-        out
     }
 
     /// The schema.
@@ -133,7 +142,8 @@ impl Snapshot {
     /// A number out of range or a handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt)
     /// where the search comes upon damaged bytes.
     pub fn search(&self, query: &Query) -> Result<Hits> {
-        let answer = self.with_scratch(|scratch| search::search(self.view(), query, scratch))?;
+        let pool = &self.inner.scratch;
+        let answer = pool.with(|scratch| search::search(self.view(), query, scratch))?;
         Ok(Hits::new(self, answer))
     }
 
@@ -143,7 +153,7 @@ impl Snapshot {
     /// # Errors
     /// The first error in the order of the queries.
     pub fn search_batch(&self, queries: &[Query], threads: usize) -> Result<Vec<Hits>> {
-        let answers = search::search_batch(self.view(), queries, threads)?;
+        let answers = search::search_batch(self.view(), queries, threads, &self.inner.scratch)?;
         Ok(answers.into_iter().map(|answer| Hits::new(self, answer)).collect())
     }
 
@@ -155,7 +165,8 @@ impl Snapshot {
         let Some((segment, doc)) = self.place(hit.key())? else {
             return Ok(Explanation::default());
         };
-        self.with_scratch(|scratch| search::explain(self.view(), query, segment, doc, scratch))
+        let pool = &self.inner.scratch;
+        pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch))
     }
 
     /// The vocabulary of a sparse field, where one was set.
@@ -172,7 +183,7 @@ impl Snapshot {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
-        self.with_scratch(|scratch| search::expansion_of(self.view(), query, scratch))
+        self.inner.scratch.with(|scratch| search::expansion_of(self.view(), query, scratch))
     }
 
     /// The `most` most frequent values of a keyword attribute among the live documents that pass a
@@ -231,5 +242,32 @@ impl Snapshot {
                 Ok(StoredDocument::new(self.clone(), at, doc, key))
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Document, IndexWriter, Query, Schema};
+
+    #[test]
+    fn searches_alone_and_in_batches_share_their_scratch() {
+        let mut schema = Schema::builder();
+        let sparse = schema.sparse("sparse");
+        let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+        let document = Document::new("a").sparse(&sparse, &[(1u32, 1.0f32)]).unwrap();
+        writer.add(&document).unwrap();
+        writer.commit().unwrap();
+        let index = writer.reader().unwrap();
+        let snapshot = index.snapshot();
+        let waiting = || snapshot.inner.scratch.waiting();
+        let queries = vec![Query::sparse(&sparse, &[(1u32, 1.0f32)]).unwrap(); 50];
+        assert_eq!(waiting(), 0);
+        snapshot.search_batch(&queries, 1).unwrap();
+        snapshot.search(&queries[0]).unwrap();
+        assert_eq!(waiting(), 1);
+        for _ in 0..3 {
+            assert_eq!(snapshot.search_batch(&queries, 4).unwrap().len(), 50);
+            assert!((1..=4).contains(&waiting()));
+        }
     }
 }

@@ -244,8 +244,7 @@ impl<'a> AnchorScores<'a> {
         let trace: f64 = (0..count).map(|i| kernel[i * count + i]).sum();
         let ridge = f64::from(ridge) * (trace / count as f64).max(1e-9);
         (0..count).for_each(|i| kernel[i * count + i] += ridge);
-        let mut alpha: Vec<f64> =
-            known.iter().map(|entry| f64::from(entry.1) - mean).collect();
+        let mut alpha: Vec<f64> = known.iter().map(|entry| f64::from(entry.1) - mean).collect();
         solve(&mut kernel, &mut alpha);
         // Coefficients of the rows, then the rows' combination.
         let rows = self.anchors + usize::from(cheap.is_some());
@@ -269,7 +268,8 @@ impl<'a> AnchorScores<'a> {
     /// What is known of a document: its column, scaled.
     fn column(&self, document: usize, cheap: Option<&[f32]>) -> Vec<f64> {
         let scaled = self.scores.chunks_exact(self.documents).zip(&self.scales);
-        let column = scaled.map(|(row, &(mean, factor))| f64::from((row[document] - mean) * factor));
+        let column =
+            scaled.map(|(row, &(mean, factor))| f64::from((row[document] - mean) * factor));
         column.chain(cheap.map(|cheap| f64::from(cheap[document]))).collect()
     }
 }
@@ -354,10 +354,10 @@ mod tests {
 
     /// Scores of rank two: 40 anchors and a new query over 500 documents.
     fn low_rank() -> (Vec<f32>, Vec<f32>) {
-        let factor = |at: usize, which: usize| ((at * 7919 + which * 31 + 17) % 1009) as f32 / 1009.0;
-        let score = |a: usize, d: usize| {
-            factor(a, 0) * factor(d, 1) + factor(a, 2) * factor(d + 5000, 3)
-        };
+        let factor =
+            |at: usize, which: usize| ((at * 7919 + which * 31 + 17) % 1009) as f32 / 1009.0;
+        let score =
+            |a: usize, d: usize| factor(a, 0) * factor(d, 1) + factor(a, 2) * factor(d + 5000, 3);
         let matrix = (0..40).flat_map(|a| (0..500).map(move |d| score(a, d))).collect();
         (matrix, (0..500).map(|d| score(777, d)).collect())
     }

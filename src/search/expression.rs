@@ -50,7 +50,9 @@ impl Filter {
         let filter = parser.any()?;
         match parser.next()? {
             (_, Token::End) => Ok(filter),
-            (at, token) => Err(fault(at, format!("{} where the filter ends", token.shown())).into()),
+            (at, token) => {
+                Err(fault(at, format!("{} where the filter ends", token.shown())).into())
+            }
         }
     }
 }
@@ -300,9 +302,9 @@ impl Parser<'_> {
                 joined(truths.into_iter().map(|value| field.eq(value)).collect(), Filter::any)
             }
             _ => match schema.key_kind() {
-                KeyKind::U64 => {
-                    Filter::keys(parsed::<u64>(name, "a number", &values)?.into_iter().map(Key::U64))
-                }
+                KeyKind::U64 => Filter::keys(
+                    parsed::<u64>(name, "a number", &values)?.into_iter().map(Key::U64),
+                ),
                 KeyKind::Str => Filter::keys(values.into_iter().map(|(_, text)| text)),
             },
         };
@@ -400,14 +402,14 @@ mod tests {
             ("open != true", !open.eq(true)),
             ("NOT exists(price)", !price.exists()),
             ("key in (a#1, b)", Filter::keys(["a#1", "b"])),
-            ("lang = en and year = 1 or open = false", Filter::any([
-                Filter::all([lang.eq("en"), year.eq(1)]),
-                open.eq(false),
-            ])),
-            ("lang = en and (year = 1 or open = false)", Filter::all([
-                lang.eq("en"),
-                Filter::any([year.eq(1), open.eq(false)]),
-            ])),
+            (
+                "lang = en and year = 1 or open = false",
+                Filter::any([Filter::all([lang.eq("en"), year.eq(1)]), open.eq(false)]),
+            ),
+            (
+                "lang = en and (year = 1 or open = false)",
+                Filter::all([lang.eq("en"), Filter::any([year.eq(1), open.eq(false)])]),
+            ),
         ];
         for (text, wanted) in cases {
             let filter = Filter::parse(&schema, text).unwrap();
@@ -427,9 +429,15 @@ mod tests {
             ("lang = \"en", "column 8: no \" closes this one"),
             ("lang < en", "column 6: \"lang\" is keyword, which \"<\" cannot be asked of"),
             ("s = 1", "column 1: the field \"s\" is sparse, and no attribute"),
-            ("colour = 1", "no attribute is named \"colour\": there are \"lang\" (keyword), \"year\""),
+            (
+                "colour = 1",
+                "no attribute is named \"colour\": there are \"lang\" (keyword), \"year\"",
+            ),
             ("year = 1.5", "column 8: \"1.5\" is no value of the attribute \"year\", which is i64"),
-            ("`size of it` = -1", "\"-1\" is no value of the attribute \"size of it\", which is u64"),
+            (
+                "`size of it` = -1",
+                "\"-1\" is no value of the attribute \"size of it\", which is u64",
+            ),
             ("price = NaN", "column 9: \"NaN\" is no number"),
             ("open = yes", "\"yes\" is no value of the attribute \"open\", which is bool"),
             ("year in (1; 2)", "column 11: ';' means nothing here"),

@@ -265,7 +265,8 @@ impl Wide<'_> {
         let mut flat = query.flat();
         let mut parts = Vec::new();
         if room > 0 && !clusters.is_empty() {
-            let means: Vec<f32> = clusters.iter().flat_map(|cluster| cluster.mean.clone()).collect();
+            let means: Vec<f32> =
+                clusters.iter().flat_map(|cluster| cluster.mean.clone()).collect();
             let means = TokenQuery::new(means, dim);
             let own: Vec<(usize, DocId)> =
                 self.found.iter().map(|found| (found.segment, found.doc)).collect();

@@ -97,7 +97,10 @@ impl Fused {
         }
         if self.parts.len() > MAX_PARTS {
             let (found, limit) = (self.parts.len() as u64, MAX_PARTS as u64);
-            return Err(InputError::new("fusion", Fault::TooMany { what: "queries", found, limit }));
+            return Err(InputError::new(
+                "fusion",
+                Fault::TooMany { what: "queries", found, limit },
+            ));
         }
         if self.depth() > MAX_DEPTH {
             return refuse("fusion", format!("depth {}", self.depth()), "at most 8 deep");
@@ -173,8 +176,7 @@ pub(crate) fn fuse(
     lists: &[Answer],
     scratch: &mut Scratch,
 ) -> Result<(United, Certainty)> {
-    let certainty =
-        lists.iter().map(|list| list.certainty).min().unwrap_or(Certainty::Certified);
+    let certainty = lists.iter().map(|list| list.certainty).min().unwrap_or(Certainty::Certified);
     let mut united = United::new(lists);
     match &fused.how {
         How::Union => {

@@ -18,6 +18,7 @@ mod list;
 mod maxsim;
 pub mod outside;
 mod plan;
+mod pool;
 mod prune;
 mod query;
 mod run;
@@ -34,6 +35,7 @@ pub use filter::Filter;
 pub use fusion::Fusion;
 pub use list::{Collapse, Diversify, Sort};
 pub use maxsim::{Reranker, maxsim};
+pub(crate) use pool::ScratchPool;
 pub use query::{Effort, Query};
 pub(crate) use run::{Answer, Found, Scratch, View, search};
 

@@ -15,7 +15,8 @@ pub(crate) fn heaviest(query: &SparseQuery, terms: usize, mass: f32) -> SparseQu
         held >= wanted
     });
     // Rounding must not drop a term where all of the weight was asked for.
-    let by_mass = if mass >= 1.0 { entries.len() } else { enough.map_or(entries.len(), |at| at + 1) };
+    let by_mass =
+        if mass >= 1.0 { entries.len() } else { enough.map_or(entries.len(), |at| at + 1) };
     entries.truncate(terms.min(by_mass).max(1));
     entries.sort_unstable_by_key(|entry| entry.0);
     SparseQuery::from_entries(&entries)

@@ -11,8 +11,8 @@ use crate::search::query::{Effort, Query, Stage};
 use crate::search::{feedback, list};
 use crate::segment::SegmentView;
 use crate::sparse::{Exactness, SparseScratch};
-use crate::tokens::{TokenEffort, TokenScratch};
 use crate::stop::Stop;
+use crate::tokens::{TokenEffort, TokenScratch};
 use crate::topk::TopK;
 
 /// What a search sees: one snapshot, from first to last.

@@ -13,6 +13,7 @@ use crate::segment::attributes::AttributeTable;
 use crate::segment::keys::KeyTable;
 use crate::segment::payloads::Payloads;
 use crate::sparse::SparseIndex;
+use crate::storage::Bytes;
 use crate::tokens::TokenStore;
 
 /// What a field is in this segment; `None` where no document has it.
@@ -67,6 +68,11 @@ impl Segment {
         }
         let payloads = Payloads::open(&container, docs)?;
         Ok(Self { container, docs, keys, parts, payloads })
+    }
+
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        self.container.bytes()
     }
 
     /// Documents, dead ones included.

@@ -5,8 +5,9 @@ use std::path::Path;
 use lateen::{Error, Index, IndexWriter, KernelLevel, Key};
 
 use super::given::{Ask, Columns};
-use super::make::{Draw, ask, document, key};
+use super::make::{ask, document, key};
 use super::model::Model;
+use super::random::Draw;
 use super::{Fields, check};
 
 /// How many keys there are to choose from.

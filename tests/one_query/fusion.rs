@@ -21,8 +21,7 @@ fn naive(fusion: &Fusion, lists: &[Vec<(u64, f32)>], all: &[Said]) -> Vec<(u64, 
         let scores: Vec<f64> = list.iter().map(|entry| f64::from(entry.1)).collect();
         let (low, high) = (scores[scores.len() - 1], scores[0]);
         let mean = scores.iter().sum::<f64>() / scores.len() as f64;
-        let variance =
-            scores.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / scores.len() as f64;
+        let variance = scores.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / scores.len() as f64;
         let calibrated = |score: f32| (f64::from(score) - mean) / variance.sqrt();
         let lowest = rows
             .iter()
@@ -54,8 +53,10 @@ fn naive(fusion: &Fusion, lists: &[Vec<(u64, f32)>], all: &[Said]) -> Vec<(u64, 
 fn agree(got: &[(u64, f32)], want: &[(u64, f32)], what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (got, want) in got.iter().zip(want) {
-        assert!(got.0 == want.0 && (got.1 - want.1).abs() <= 1e-5 * want.1.abs().max(1.0),
-            "{what}: {got:?} instead of {want:?}");
+        assert!(
+            got.0 == want.0 && (got.1 - want.1).abs() <= 1e-5 * want.1.abs().max(1.0),
+            "{what}: {got:?} instead of {want:?}"
+        );
     }
 }
 
@@ -68,8 +69,7 @@ fn fusions_are_what_they_say_in_any_number_of_segments() {
             let other = (query + 1) % wiki.queries();
             [wiki.by_terms(query), wiki.by_tokens(query), wiki.by_terms(other)]
         };
-        let lists: Vec<_> =
-            parts(&one).into_iter().map(|part| one.ask(&part.top(40))).collect();
+        let lists: Vec<_> = parts(&one).into_iter().map(|part| one.ask(&part.top(40))).collect();
         let mut all: Vec<Said> =
             parts(&one).into_iter().map(|part| said(&one.ask(&part.top(400)))).collect();
         for at in [0, 2] {

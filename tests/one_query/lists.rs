@@ -69,8 +69,7 @@ fn parents_have_their_best_inside() {
             assert_eq!(hits.len(), want.len().min(15));
             for (hit, group) in hits.iter().zip(&want) {
                 assert_eq!(row_of(hit.key()), group[0]);
-                let inside: Vec<u64> =
-                    hit.inside().iter().map(|hit| row_of(hit.key())).collect();
+                let inside: Vec<u64> = hit.inside().iter().map(|hit| row_of(hit.key())).collect();
                 assert_eq!(inside, group[..group.len().min(2)], "query {query}");
             }
         }
@@ -154,9 +153,8 @@ fn diversity_is_maximal_marginal_relevance() {
 fn an_order_from_outside_is_taken_over() {
     let wiki = Wiki::new(2);
     let hits = wiki.index.search(&wiki.by_terms(4).top(6)).unwrap();
-    let keys = |hits: &[lateen::Hit]| -> Vec<Key> {
-        hits.iter().map(|hit| hit.key().clone()).collect()
-    };
+    let keys =
+        |hits: &[lateen::Hit]| -> Vec<Key> { hits.iter().map(|hit| hit.key().clone()).collect() };
     let before = keys(&hits);
     let after = keys(&hits.reordered(&[4, 1, 4, 99, 0]));
     let want: Vec<Key> = [4, 1, 0, 2, 3, 5].iter().map(|&at: &usize| before[at].clone()).collect();

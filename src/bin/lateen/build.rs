@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     for chunk in documents.chunks(size).map_err(Failure::input)? {
         let chunk = chunk.map_err(Failure::input)?;
         fields.add(&mut writer, &chunk).map_err(|error| explain(error, &set, &chunk))?;
-        bar.add(chunk.len());
+        bar.add(chunk.len())?;
     }
     drop(bar);
     let bar = Progress::new("writing", 1);

@@ -152,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             answers
                 .search(&index, &chunk, args.threads)
                 .map_err(|error| Failure::index(&args.index, error))?;
-            bar.add(chunk.len());
+            bar.add(chunk.len())?;
             chunk.clear();
         }
     }
@@ -199,7 +199,8 @@ impl Planner {
             _ => Effort::default(),
         };
         let filter = args.filter.as_ref().map(|text| Filter::parse(&schema, text));
-        let filter = filter.transpose().map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+        let filter =
+            filter.transpose().map_err(|error| Failure::new(Code::Input, error.to_string()))?;
         let (mode, candidates, top) = (args.mode, args.candidates, args.top);
         let (weights, feedback) = (args.weights.unwrap_or([1.0, 1.0]), args.feedback);
         Ok(Self { mode, sparse, tokens, candidates, weights, filter, feedback, effort, top })
@@ -250,8 +251,8 @@ struct Answers {
     run: Run,
     queries: usize,
     hits: u64,
-    /// Reranked hits that lack the field they are ordered by: they have no score, so a run has no
-    /// place for them.
+    /// Reranked hits that lack the field they are ordered by: their score is −∞, for which a run
+    /// has no place. Every other score is finite.
     unscored: u64,
     certified: usize,
     total: Duration,

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::*;
 use crate::format::{
-    ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind, segment_name,
+    ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind, segment_name, write_pack,
     write_tombstones,
 };
 use crate::index::manifest::{SegmentEntry, TombstonesEntry};
@@ -244,9 +244,11 @@ fn a_packed_generation_is_the_same_index() {
     let manifest = newest(&storage).unwrap();
     assert!(manifest.segments.iter().any(|segment| segment.tombstones.is_some()));
 
+    let open = |name: String| (name.clone(), storage.open(&name).unwrap());
+    let files: Vec<_> = manifest.files().into_iter().map(open).collect();
     let out = MemStorage::new();
     let file = out.create_new("index.pack").unwrap();
-    pack(&storage, &manifest, file, "index.pack".to_owned()).unwrap();
+    write_pack(&files, manifest.generation, file, "index.pack".to_owned()).unwrap();
     let packed = PackedStorage::open(out.open("index.pack").unwrap(), "index.pack").unwrap();
     packed.verify().unwrap();
     assert_eq!(newest(&packed).unwrap(), manifest);

@@ -5,19 +5,9 @@
 
 use super::*;
 use crate::kernel::available;
-
-/// Numbers that repeat for a seed: splitmix64.
-struct Numbers(u64);
+use crate::mix::Numbers;
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
     fn weights(&mut self) -> [u8; 4] {
         [(); 4]
             .map(|()| if self.next().is_multiple_of(4) { 127 } else { (self.next() % 128) as u8 })

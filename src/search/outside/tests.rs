@@ -57,7 +57,8 @@ fn every_strategy_finds_the_true_best_within_its_calls() {
                 for group in [3, 5, 20] {
                     let bound = count + k.min(count) * (log(group - 1, count) + 1);
                     let pick = |asked: &[usize]| Ok::<_, ()>(sorted(&scores, asked)?[0]);
-                    let found = groupwise(count, k, group, Budget::calls(bound.max(1)), pick).unwrap();
+                    let found =
+                        groupwise(count, k, group, Budget::calls(bound.max(1)), pick).unwrap();
                     assert!(found.stopped.is_none(), "{count} {k} {group}: {found:?}");
                     assert!(found.order.starts_with(wanted), "{count} {k} {group}");
                     is_permutation(&found.order, count);
@@ -77,8 +78,7 @@ fn every_strategy_finds_the_true_best_within_its_calls() {
                     calls += groups;
                     left = (left / group) * k + (left % group).min(k);
                 }
-                let found =
-                    elimination(count, k, group, Budget::calls(calls + 1), ask).unwrap();
+                let found = elimination(count, k, group, Budget::calls(calls + 1), ask).unwrap();
                 assert!(found.stopped.is_none(), "{count} {k}: {found:?}");
                 assert!(found.order.starts_with(wanted), "{count} {k}");
                 for order in [&heap.order, &passes.order, &listed.order, &found.order] {
