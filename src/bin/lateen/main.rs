@@ -19,6 +19,7 @@
 //! | 9 | interrupted, by Ctrl-C or SIGTERM |
 
 mod build;
+mod compare;
 mod eval;
 mod explain;
 mod failure;
@@ -26,6 +27,7 @@ mod info;
 mod interrupt;
 mod output;
 mod pack;
+mod planner;
 mod progress;
 mod search;
 mod staging;
@@ -79,6 +81,7 @@ enum Command {
     Verify(verify::Args),
     Pack(pack::Args),
     Eval(eval::Args),
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -128,6 +131,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
     }
 }
 
