@@ -93,13 +93,14 @@ mod topk;
 
 pub use embed::{
     Batch, Document, Floats, Ints, Rows, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
-    readers,
+    Update, readers,
 };
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
 pub use index::{
-    FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions, IndexWriter, SectionInfo, SegmentInfo,
-    Snapshot, StoredDocument, Vocabulary, WriterOptions,
+    DetachedBuilder, DetachedSegment, FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions,
+    IndexWriter, MergeProgress, Merges, SectionInfo, SegmentInfo, Snapshot, StoredDocument,
+    Vocabulary, Watcher, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]

@@ -173,6 +173,24 @@ impl Hits {
         Self { hits, certainty: answer.certainty }
     }
 
+    /// The best `top` of several answers to one query, from indexes or subsets that have no key in
+    /// common: score descending, then key ascending. Scores depend on nothing but the document, so
+    /// this is the answer that one index of all the documents would have given; what is guaranteed
+    /// is the least of what each part guarantees.
+    #[must_use]
+    pub fn merge(parts: impl IntoIterator<Item = Self>, top: usize) -> Self {
+        let mut merged = Self { hits: Vec::new(), certainty: Certainty::Certified };
+        for part in parts {
+            merged.certainty = merged.certainty.min(part.certainty);
+            merged.hits.extend(part.hits);
+        }
+        let order =
+            |a: &Hit, b: &Hit| b.score.total_cmp(&a.score).then_with(|| a.key().cmp(b.key()));
+        merged.hits.sort_by(order);
+        merged.hits.truncate(top);
+        merged
+    }
+
     /// What is guaranteed.
     pub fn certainty(&self) -> Certainty {
         self.certainty

@@ -27,7 +27,9 @@ pub(crate) struct Manifest {
     pub(crate) generation: u64,
     /// The generation it was made from; 0 for none.
     pub(crate) parent: u64,
-    /// The schema, the same in every generation.
+    /// The sequence number of the last change that it holds.
+    pub(crate) sequence: u64,
+    /// The schema: that of the parent, with fields added to it at most.
     pub(crate) schema: Schema,
     /// The first file ordinal not used yet; counted from 1.
     pub(crate) next_ordinal: u64,
@@ -119,6 +121,8 @@ pub(crate) struct ManifestHead {
     pub(crate) live_docs: u64,
     /// Documents, over all segments.
     pub(crate) total_docs: u64,
+    /// The sequence number of the last change that it holds.
+    pub(crate) sequence: u64,
 }
 
 /// One element of the section `SEGMENTS`.
@@ -148,7 +152,7 @@ pub(crate) struct SegmentRecord {
 }
 
 const _: () = {
-    assert!(size_of::<ManifestHead>() == 48);
+    assert!(size_of::<ManifestHead>() == 56);
     assert!(size_of::<SegmentRecord>() == 88);
 };
 
@@ -176,8 +180,15 @@ impl From<&SegmentEntry> for SegmentRecord {
 impl Manifest {
     /// The first generation of a new index.
     pub(crate) fn first(schema: Schema) -> Self {
-        let (segments, vocabularies) = (Vec::new(), BTreeMap::new());
-        Self { generation: 1, parent: 0, schema, next_ordinal: 1, segments, vocabularies }
+        Self {
+            generation: 1,
+            parent: 0,
+            sequence: 0,
+            schema,
+            next_ordinal: 1,
+            segments: Vec::new(),
+            vocabularies: BTreeMap::new(),
+        }
     }
 
     /// The manifest's own file.
@@ -220,6 +231,7 @@ impl Manifest {
             next_ordinal: self.next_ordinal,
             live_docs: self.live_docs(),
             total_docs: self.total_docs(),
+            sequence: self.sequence,
         };
         writer.section(SectionKind::MANIFEST_HEAD, NO_FIELD, &[head])?;
         writer.section(SectionKind::SCHEMA, NO_FIELD, &encode_schema(&self.schema))?;
@@ -267,7 +279,9 @@ impl Manifest {
         let segments = segments(&container, &head)?;
         let vocabularies = vocabularies(&container, &schema)?;
         let (generation, parent, next_ordinal) = (head.generation, head.parent, head.next_ordinal);
-        let manifest = Self { generation, parent, schema, next_ordinal, segments, vocabularies };
+        let sequence = head.sequence;
+        let manifest =
+            Self { generation, parent, sequence, schema, next_ordinal, segments, vocabularies };
         if (head.live_docs, head.total_docs) != (manifest.live_docs(), manifest.total_docs()) {
             return Err(head_section.corrupt(32, "its documents are not those of its segments"));
         }

@@ -222,7 +222,7 @@ impl Wide<'_> {
         let mut added: Vec<(TermId, f64)> = sums.into_iter().collect();
         added.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         added.truncate(self.feedback.terms);
-        let own: f64 = vector.entries().map(|entry| f64::from(entry.1)).sum();
+        let own: f64 = vector.entries().map(|entry| f64::from(entry.1.abs())).sum();
         let all: f64 = added.iter().map(|entry| entry.1).sum();
         let scale = f64::from(self.feedback.weight) * own / all;
         let mut wide: std::collections::BTreeMap<TermId, f32> = vector.entries().collect();

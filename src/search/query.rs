@@ -115,7 +115,7 @@ impl Query {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input), as for a document's vector.
     pub fn sparse<'a>(field: &SparseField, vector: impl Into<SparseVector<'a>>) -> Result<Self> {
-        let vector = vector.into().clean(field)?;
+        let vector = vector.into().clean_query(field)?;
         Ok(Self::new(Stage::Sparse(field.clone(), SparseQuery::new(&vector))))
     }
 

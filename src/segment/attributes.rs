@@ -1,11 +1,13 @@
 //! Attributes: typed values to filter on and to give back with a hit.
 
 use crate::docset::DocSet;
-use crate::embed::Attribute;
+use crate::embed::{Attribute, Change};
 use crate::error::Result;
 use crate::format::{Array, Container, ContainerWriter, Section, SectionKind};
 use crate::id::DocId;
 use crate::schema::FieldKind;
+
+pub(super) mod merge;
 
 /// Values of one attribute being gathered, by ascending slot.
 #[derive(Debug)]
@@ -45,6 +47,41 @@ impl AttributeColumn {
             values.push((slot, bits));
         }
         16
+    }
+
+    /// Adds a keyword; gives the bytes it takes.
+    pub(super) fn push_text(&mut self, slot: u32, text: &str) -> usize {
+        if let Self::Keyword(values) = self {
+            values.push((slot, text.into()));
+        }
+        text.len() + 24
+    }
+
+    /// Adds a number or a truth value by its bits; gives the bytes it takes.
+    pub(super) fn push_bits(&mut self, slot: u32, bits: u64) -> usize {
+        if let Self::Number(values) = self {
+            values.push((slot, bits));
+        }
+        16
+    }
+
+    /// Puts values in the place of those that a slot has; gives the bytes they take.
+    pub(super) fn set(&mut self, slot: u32, change: &Change<'_>) -> usize {
+        match (self, change) {
+            (Self::Keyword(values), Change::Keywords(_, texts)) => {
+                let start = values.partition_point(|(other, _)| *other < slot);
+                let end = values.partition_point(|(other, _)| *other <= slot);
+                values.splice(start..end, texts.iter().map(|text| (slot, text.as_ref().into())));
+                texts.iter().map(|text| text.len() + 24).sum()
+            }
+            (Self::Number(values), change) => {
+                let start = values.partition_point(|(other, _)| *other < slot);
+                let end = values.partition_point(|(other, _)| *other <= slot);
+                values.splice(start..end, change.bits().map(|bits| (slot, bits)));
+                16
+            }
+            (Self::Keyword(_), _) => 0,
+        }
     }
 
     /// Writes the values of the live slots; `docs_of[slot]` is the document, or `u32::MAX`.

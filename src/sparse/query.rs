@@ -4,7 +4,8 @@ use crate::embed::CleanSparse;
 use crate::id::TermId;
 use crate::kernel::postings::RowFilter;
 
-/// A sparse query: terms ascending and distinct, weights finite and above zero.
+/// A sparse query: terms ascending and distinct, weights finite and not zero; below zero only
+/// where the caller said that they may be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SparseQuery {
     terms: Vec<TermId>,

@@ -72,6 +72,29 @@ fn the_heaviest_vectors_have_a_finite_score() {
 }
 
 #[test]
+fn weights_below_zero_are_for_queries_that_say_so() {
+    let fields = fields(KeyKind::Str);
+    for (pairs, position, what) in faulty() {
+        let (terms, weights): (Vec<u32>, Vec<f32>) = pairs.iter().copied().unzip();
+        let place: Place = (None, position);
+        for vector in [SparseVector::pairs(&pairs), SparseVector::new(&terms, &weights)] {
+            refused(
+                Document::new("a").sparse(&fields.sparse, vector.signed()),
+                "splade",
+                place,
+                what.clone(),
+            );
+            let asked = Query::sparse(&fields.sparse, vector.signed());
+            if matches!(what, Fault::Negative { .. }) {
+                assert!(asked.is_ok());
+            } else {
+                refused(asked, "splade", place, what.clone());
+            }
+        }
+    }
+}
+
+#[test]
 fn ids_that_are_no_ids() {
     let fields = fields(KeyKind::Str);
     let out = |value: &str| Fault::OutOfRange { value: value.into(), limit: u32::MAX.into() };
