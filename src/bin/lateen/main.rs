@@ -21,6 +21,7 @@
 mod add;
 mod build;
 mod compact;
+mod compare;
 mod delete;
 mod eval;
 mod explain;
@@ -29,6 +30,7 @@ mod info;
 mod interrupt;
 mod output;
 mod pack;
+mod planner;
 mod progress;
 mod search;
 mod staging;
@@ -85,6 +87,7 @@ enum Command {
     Verify(verify::Args),
     Pack(pack::Args),
     Eval(eval::Args),
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -137,6 +140,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
     }
 }
 
