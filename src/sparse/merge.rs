@@ -19,7 +19,7 @@ use crate::format::ContainerWriter;
 use crate::id::{DocId, TermId};
 use crate::schema::{Forward, SparseOptions};
 
-use super::build::RowSource;
+use super::build::{RowSource, Take};
 use super::index::{SparseIndex, SparseRow};
 use super::write;
 
@@ -96,13 +96,11 @@ impl<'a> Part<'a> {
     /// Its first document whose new number is at least so large, or one shortly before.
     fn first(&self, new: DocId) -> DocId {
         let skip = new.saturating_sub(self.new.start);
-        match self.alive {
-            None => skip,
-            Some(_) => {
-                let word = self.before.partition_point(|&before| before <= skip);
-                u32::try_from(word.saturating_sub(1) * 64).unwrap_or(u32::MAX)
-            }
+        if self.alive.is_none() {
+            return skip;
         }
+        let word = self.before.partition_point(|&before| before <= skip);
+        u32::try_from(word.saturating_sub(1) * 64).unwrap_or(u32::MAX)
     }
 }
 
@@ -133,11 +131,7 @@ impl RowSource for Merged<'_> {
         self.docs
     }
 
-    fn each(
-        &self,
-        docs: Range<DocId>,
-        take: &mut dyn FnMut(DocId, &[TermId], &[f32]),
-    ) -> Result<()> {
+    fn each(&self, docs: Range<DocId>, take: &mut Take<'_>) -> Result<()> {
         let mut row = SparseRow::default();
         for part in &self.parts {
             let Some(index) = part.index else { continue };
@@ -202,9 +196,9 @@ impl RowSource for Merged<'_> {
             if held.scale != scale && !self.quantised {
                 return Ok(false);
             }
-            let moved = |impact| match held.scale == scale {
-                true => impact,
-                false => scale.impact(held.scale.weight(impact)),
+            let stays = held.scale == scale;
+            let moved = |impact| {
+                if stays { impact } else { scale.impact(held.scale.weight(impact)) }
             };
             let mut ascends = true;
             postings.each_posting(&held, |doc, impact| {
