@@ -316,6 +316,11 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
+    /// A schema that was to extend that of an index lacks one of its fields, or has it otherwise.
+    #[error(
+        "fields can only be added: every field of the index must be there, in its place and with its settings"
+    )]
+    Changed,
     /// A field name that is empty, too long or taken.
     #[error("field name {name:?}: {what}")]
     Name {

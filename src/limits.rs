@@ -25,6 +25,10 @@ pub const MAX_KEYWORDS: usize = 1024;
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// Most documents in one segment.
 pub const MAX_SEGMENT_DOCS: u32 = 1 << 30;
+/// Most words of a vocabulary.
+pub const MAX_VOCABULARY: usize = 1 << 24;
+/// Longest word of a vocabulary, in bytes.
+pub const MAX_WORD_BYTES: usize = 255;
 /// Most hits of one answer.
 pub const MAX_TOP: usize = 10_000;
 /// Most candidates of one rerank.

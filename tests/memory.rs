@@ -112,12 +112,9 @@ fn a_filter_takes_one_bit_per_document_and_level() {
         IndexWriter::options().memory(1 << 30).in_memory(schema.build().unwrap()).unwrap();
     // Terms in few documents only: what searches keep for themselves stays small.
     for at in 0..DOCUMENTS {
+        let term = [(u32::try_from(at % 4096).unwrap(), 1.0f32)];
         let document = Document::new(at).u64(&place, at).unwrap();
-        let document = match at % 4096 {
-            0 => document.sparse(&sparse, &[(1u32, 1.0f32)]).unwrap(),
-            _ => document,
-        };
-        writer.add(&document).unwrap();
+        writer.add(&document.sparse(&sparse, &term).unwrap()).unwrap();
     }
     writer.commit().unwrap();
     let index = writer.reader().unwrap();

@@ -51,11 +51,12 @@ impl Scale {
     }
 
     /// Its value: exact, normal, with 24 significant bits.
+    #[allow(clippy::indexing_slicing, reason = "a remainder of 8 is a place of eight")]
     pub(crate) fn value(self) -> f64 {
         let exponent = i64::from(self.0.div_euclid(8)).saturating_add(1023); // 899..=1144
         let octave = f64::from_bits(exponent.unsigned_abs() << 52);
         let step = usize::from(self.0.rem_euclid(8).unsigned_abs());
-        STEPS.get(step).map_or(f64::NAN, |&step| f64::from(step) * octave) // step is below 8
+        f64::from(STEPS[step % 8]) * octave
     }
 
     /// The finest scale on which `largest` (finite, above zero) is at most `top`, 15 or more.

@@ -229,7 +229,7 @@ pub(super) fn canonical(
         if weight < 0.0 && !signed {
             return refuse(Fault::Negative { value: weight.into() });
         }
-        if weight > MAX_WEIGHT {
+        if weight.abs() > MAX_WEIGHT {
             return refuse(Fault::TooHeavy { value: weight, limit: MAX_WEIGHT });
         }
         if weight == 0.0 {

@@ -83,7 +83,6 @@ impl Container {
     }
 
     /// What another file has to remember of this one.
-    #[cfg(test)]
     pub(crate) fn pin(&self) -> Pin {
         self.pin
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::docset::DocSet;
@@ -10,10 +11,12 @@ use crate::error::{Error, Result};
 use crate::format::{corrupt, tombstones_name};
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
+use crate::index::info::SegmentInfo;
 use crate::index::manifest::Manifest;
+use crate::index::vocabulary::Vocabulary;
 use crate::kernel::Kernels;
-use crate::schema::Schema;
-use crate::search::{self, Explanation, Query, ScratchPool, View};
+use crate::schema::{KeywordField, Schema, SparseField};
+use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, ScratchPool, View};
 use crate::segment::{Segment, SegmentView};
 use crate::storage::{Bytes, Storage};
 
@@ -30,6 +33,10 @@ struct Inner {
     /// The files that are read once, at opening: the manifest and the tombstones, by name. Later
     /// commits take their names away, but not these bytes.
     read: BTreeMap<String, Bytes>,
+    /// The directory of its files, where they are in one.
+    origin: Option<PathBuf>,
+    /// Whether segments of the commit were left out.
+    partial: bool,
     kernels: &'static Kernels,
     scratch: ScratchPool,
 }
@@ -78,16 +85,41 @@ impl Snapshot {
             }
             let mut alive = None;
             if let Some(tombstones) = &entry.tombstones {
-                keep(tombstones_name(tombstones.ordinal))?;
                 let mut set = DocSet::full(docs);
                 entry.deleted(storage)?.iter().for_each(|doc| set.remove(doc));
+                keep(tombstones_name(tombstones.ordinal))?;
                 alive = Some(Arc::new(set));
             }
             let live = entry.live();
             segments.push(SegmentView { segment, alive, live });
         }
-        let scratch = ScratchPool::default();
-        Ok(Self { inner: Arc::new(Inner { manifest, segments, read, kernels, scratch }) })
+        let origin = storage.directory().map(Path::to_owned);
+        let (partial, scratch) = (false, ScratchPool::default());
+        let inner = Inner { manifest, segments, read, origin, partial, kernels, scratch };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same commit with those segments only that are chosen.
+    pub(crate) fn subset(self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
+        let mut chosen = self.info().segments.iter().map(choose).collect::<Vec<_>>().into_iter();
+        let mut manifest = self.inner.manifest.clone();
+        let mut segments = self.inner.segments.clone();
+        let mut also = chosen.clone();
+        manifest.segments.retain(|_| chosen.next().unwrap_or(false));
+        segments.retain(|_| also.next().unwrap_or(false));
+        let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
+        let (read, scratch) = (self.inner.read.clone(), ScratchPool::default());
+        let inner = Inner { manifest, segments, read, origin, partial: true, kernels, scratch };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Whether segments of the commit were left out.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.inner.partial
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Path> {
+        self.inner.origin.as_deref()
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -123,6 +155,11 @@ impl Snapshot {
     /// The commit it shows; each commit has a higher number than the one before.
     pub fn commit(&self) -> u64 {
         self.inner.manifest.generation
+    }
+
+    /// The [sequence number](crate::IndexWriter::sequence) of the last change that it holds.
+    pub fn sequence(&self) -> u64 {
+        self.inner.manifest.sequence
     }
 
     /// Live documents.
@@ -162,10 +199,42 @@ impl Snapshot {
     /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn explain(&self, query: &Query, hit: &Hit) -> Result<Explanation> {
         let Some((segment, doc)) = self.place(hit.key())? else {
-            return Ok(Explanation { terms: Vec::new(), tokens: Vec::new() });
+            return Ok(Explanation::default());
         };
         let pool = &self.inner.scratch;
         pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch))
+    }
+
+    /// The vocabulary of a sparse field, where one was set.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn vocabulary(&self, field: &SparseField) -> Result<Option<Vocabulary>> {
+        let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
+        Ok(self.inner.manifest.vocabularies.get(&at).cloned())
+    }
+
+    /// What [`Query::feedback`] adds to a query; `None` where it asks for none or finds nothing.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
+        self.inner.scratch.with(|scratch| search::expansion_of(self.view(), query, scratch))
+    }
+
+    /// The `most` most frequent values of a keyword attribute among the live documents that pass a
+    /// filter (all, where there is none), with their counts; of equally frequent values the first
+    /// in byte order.
+    ///
+    /// # Errors
+    /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn facets(
+        &self,
+        filter: Option<&Filter>,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        search::facets(self.view(), filter, field, most)
     }
 
     /// Segment and document of a live key, which must be of the schema's kind.

@@ -19,6 +19,11 @@ pub struct SchemaBuilder {
 }
 
 impl SchemaBuilder {
+    /// Goes on from these fields.
+    pub(super) fn of(keys: KeyKind, fields: Vec<Arc<FieldDef>>) -> Self {
+        Self { keys, fields }
+    }
+
     /// The kind of the keys; strings unless said otherwise.
     pub fn keys(&mut self, kind: KeyKind) -> &mut Self {
         self.keys = kind;

@@ -3,6 +3,8 @@
 use std::ops::{BitAnd, BitOr, Bound, Not, RangeBounds};
 use std::sync::Arc;
 
+use roaring::RoaringTreemap;
+
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
 use crate::error::{Fault, InputError, Result};
@@ -47,6 +49,7 @@ enum Node {
     F64(F64Field, Bound<f64>, Bound<f64>),
     Bool(BoolField, Option<bool>),
     Keys(Arc<[Key]>),
+    Bitmap(Arc<RoaringTreemap>),
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
@@ -67,6 +70,20 @@ impl Filter {
     /// The documents with one of these keys.
     pub fn keys<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self::leaf(Node::Keys(keys.into_iter().map(Into::into).collect()))
+    }
+
+    /// The documents whose number keys are in a bitmap: sets of any size that come from elsewhere.
+    /// The bitmap is shared, not copied.
+    ///
+    /// ```
+    /// use lateen::{Filter, RoaringTreemap};
+    ///
+    /// let bitmap: RoaringTreemap = (1000u64..2000).collect();
+    /// let filter = Filter::bitmap(bitmap);
+    /// # let _ = filter;
+    /// ```
+    pub fn bitmap(keys: impl Into<Arc<RoaringTreemap>>) -> Self {
+        Self::leaf(Node::Bitmap(keys.into()))
     }
 
     /// The documents that pass every one of them; all documents where there are none.
@@ -232,6 +249,7 @@ impl Node {
                     .iter()
                     .try_for_each(|key| check_key_kind(schema.key_kind(), key))?);
             }
+            Self::Bitmap(_) => return Ok(check_key_kind(schema.key_kind(), &Key::U64(0))?),
             Self::And(nodes) | Self::Or(nodes) => {
                 return nodes.iter().try_for_each(|node| node.check(schema));
             }
@@ -280,6 +298,24 @@ impl Node {
                 for key in keys.iter() {
                     if let Some(doc) = segment.keys().find(key)? {
                         set.insert(doc);
+                    }
+                }
+                set
+            }
+            Self::Bitmap(keys) => {
+                let mut set = DocSet::empty(docs);
+                // A look-up by key costs several by document.
+                if keys.len() < u64::from(docs / 8) {
+                    for key in keys.iter() {
+                        if let Some(doc) = segment.keys().find(&Key::U64(key))? {
+                            set.insert(doc);
+                        }
+                    }
+                } else {
+                    for doc in 0..docs {
+                        if segment.keys().key(doc)?.as_u64().is_some_and(|key| keys.contains(key)) {
+                            set.insert(doc);
+                        }
                     }
                 }
                 set

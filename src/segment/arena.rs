@@ -2,9 +2,9 @@
 
 use crate::embed::{Attribute, Batch, CleanSparse, CleanTokens, Document};
 use crate::error::Result;
-use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind, schema_hash};
+use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind};
 use crate::id::Key;
-use crate::schema::{FieldKind, KeyKind, Schema};
+use crate::schema::{FieldKind, Schema};
 use crate::segment::SegmentHead;
 use crate::segment::attributes::AttributeColumn;
 use crate::segment::keys::KeyColumn;
@@ -12,6 +12,8 @@ use crate::segment::payloads::PayloadColumn;
 use crate::sparse::SparseColumn;
 use crate::storage::Storage;
 use crate::tokens::TokenColumn;
+
+mod change;
 
 /// A column of one field.
 #[derive(Debug)]
@@ -200,11 +202,7 @@ impl Arena {
             .create_new(name)
             .map_err(|e| crate::Error::io("create", format!("{}/{name}", storage.place()), e))?;
         let mut out = ContainerWriter::create(file, name.to_owned(), ContainerKind::Segment)?;
-        let head = SegmentHead {
-            schema: schema_hash(&self.schema),
-            docs: self.live,
-            key_kind: u32::from(self.schema.key_kind() == KeyKind::Str),
-        };
+        let head = SegmentHead::new(&self.schema, self.live);
         out.section(SectionKind::SEGMENT_HEAD, NO_FIELD, &[head])?;
         self.keys.write(&order, &mut out)?;
         for (field, column) in (0u32..).zip(&self.columns) {

@@ -183,6 +183,11 @@ impl SparseIndex {
         (inverted as u64, forward as u64)
     }
 
+    /// Documents of the segment, those that lack the field included.
+    pub(super) fn docs(&self) -> u32 {
+        self.head.docs
+    }
+
     pub(super) fn head(&self) -> &Head {
         &self.head
     }
@@ -243,13 +248,18 @@ impl SparseIndex {
         Ok(true)
     }
 
+    /// Whether there are forward rows.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.forward.is_some()
+    }
+
     /// Calls `take` with every document that has the field, ascending, and its stored vector: from
     /// the forward rows, or, where there are none, from the postings with the weights that impacts
     /// stand for. What merging reads.
     ///
     /// # Errors
     /// `Corrupt` if something cannot be read, or whatever `take` returns.
-    #[cfg_attr(not(test), allow(dead_code, reason = "merging is what it is for"))]
+
     pub(crate) fn each_row(
         &self,
         mut take: impl FnMut(DocId, &[TermId], &[f32]) -> Result<()>,

@@ -25,6 +25,7 @@ mod merge;
 mod plan;
 mod query;
 mod rows;
+mod scan;
 mod score;
 mod search;
 mod transpose;

@@ -18,6 +18,12 @@ impl SparseQuery {
         Self { terms: clean.terms.to_vec(), weights: clean.weights.to_vec() }
     }
 
+    /// From terms ascending and distinct, with weights finite and above zero.
+    pub(crate) fn from_entries(entries: &[(TermId, f32)]) -> Self {
+        let (terms, weights) = entries.iter().copied().unzip();
+        Self { terms, weights }
+    }
+
     /// Its terms and their weights, ascending by term.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (TermId, f32)> + '_ {
         self.terms.iter().copied().zip(self.weights.iter().copied())

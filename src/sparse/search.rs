@@ -27,15 +27,15 @@ type Sums = [i32; WINDOW];
 #[derive(Debug)]
 pub(crate) struct SparseScratch {
     sums: Box<Sums>,
-    terms: Vec<QueryTerm>,
-    members: Membership,
+    pub(super) terms: Vec<QueryTerm>,
+    pub(super) members: Membership,
     /// Integer weight of each term.
     weights: Vec<i32>,
     plan: Plan,
     /// Candidates.
     held: Vec<(i32, u32)>,
     /// Terms of one document.
-    hits: Vec<RowHit>,
+    pub(super) hits: Vec<RowHit>,
 }
 
 impl Default for SparseScratch {
@@ -97,6 +97,9 @@ impl SparseIndex {
         plan.fill(&postings, terms, weights, kernels);
         let mut quads = Vec::with_capacity(plan.dense.len().div_ceil(4));
         for at in 0..plan.windows() {
+            if top.stopped() {
+                break;
+            }
             let Some((window, reach)) = plan.visit(at) else { break };
             if let Some((next, _)) = plan.visit(at + 1) {
                 fetch_lists(&postings, plan, next);

@@ -20,6 +20,7 @@
 
 mod build;
 mod eval;
+mod explain;
 mod failure;
 mod info;
 mod interrupt;

@@ -89,7 +89,7 @@ impl<'a> Writer<'a> {
                     writer.committed.push(parent);
                 }
                 writer.committed.push(manifest);
-                collect_garbage(storage, &writer.committed);
+                collect_garbage(storage, &writer.committed, None);
             }
             Err(Error::NotAnIndex { .. }) => {
                 let mut first = Manifest::first(schema());
@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
         change(self.storage, &mut next)?;
         let generation = next.generation;
         self.publish(next)?;
-        collect_garbage(self.storage, &self.committed);
+        collect_garbage(self.storage, &self.committed, None);
         Ok(generation)
     }
 }
@@ -231,8 +231,8 @@ fn files_of_a_generation_unknown_to_the_caller_stay() {
     let mut writer = Writer::open(&storage).unwrap();
     (0..6).for_each(|_| _ = writer.commit().unwrap());
     let before = storage.list().unwrap();
-    collect_garbage(&storage, &[Manifest::first(schema())]);
-    collect_garbage(&storage, &[]);
+    collect_garbage(&storage, &[Manifest::first(schema())], None);
+    collect_garbage(&storage, &[], None);
     assert_eq!(storage.list().unwrap(), before);
 }
 

@@ -50,7 +50,7 @@ impl NpyArray {
     /// is no `.npy`, is cut off or longer than its shape, is in Fortran order, or holds numbers of
     /// another type. The message says what to save instead.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::read(FileBytes::open(path.as_ref())?)
+        Self::read(&FileBytes::open(path.as_ref())?)
     }
 
     /// Reads a file's bytes; `name` is what errors call it.
@@ -58,10 +58,10 @@ impl NpyArray {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_bytes(name: &str, bytes: impl AsRef<[u8]>) -> Result<Self> {
-        Self::read(FileBytes::from_vec(name, bytes.as_ref()))
+        Self::read(&FileBytes::from_vec(name, bytes.as_ref()))
     }
 
-    fn read(file: FileBytes) -> Result<Self> {
+    fn read(file: &FileBytes) -> Result<Self> {
         let name = file.name().to_owned();
         let refuse = |what: String| file_fault(&name, what);
         let header = header::parse(file.bytes()).map_err(refuse)?;
