@@ -259,7 +259,6 @@ impl SparseIndex {
     ///
     /// # Errors
     /// `Corrupt` if something cannot be read, or whatever `take` returns.
-
     pub(crate) fn each_row(
         &self,
         mut take: impl FnMut(DocId, &[TermId], &[f32]) -> Result<()>,

@@ -36,18 +36,19 @@ pub(crate) struct MergePart<'a> {
 
 /// Writes the sections of a field that holds the living documents of all parts, part after part;
 /// nothing where none of them has it. All parts must be of these settings. The bytes do not depend
-/// on `threads`.
+/// on `threads`. `wanted` is asked now and then, and ends the merge with its error.
 ///
 /// # Errors
-/// `Corrupt` if something of a part cannot be read; `Io`.
+/// `Corrupt` if something of a part cannot be read; `Io`; what `wanted` returns.
 pub(crate) fn merge(
     parts: &[MergePart<'_>],
     options: &SparseOptions,
     field: u32,
     threads: usize,
+    wanted: &(dyn Fn() -> Result<()> + Sync),
     out: &mut ContainerWriter,
 ) -> Result<()> {
-    let source = Merged::new(parts, options.forward == Forward::None);
+    let source = Merged::new(parts, options.forward == Forward::None, wanted);
     write::field(&source, options, field, threads, write::MEMORY, out)
 }
 
@@ -105,16 +106,20 @@ impl<'a> Part<'a> {
 }
 
 /// The living documents of all parts.
-#[derive(Debug)]
 struct Merged<'a> {
     parts: Vec<Part<'a>>,
     docs: u32,
     /// Whether impacts are all there is.
     quantised: bool,
+    wanted: &'a (dyn Fn() -> Result<()> + Sync),
 }
 
 impl<'a> Merged<'a> {
-    fn new(parts: &[MergePart<'a>], quantised: bool) -> Self {
+    fn new(
+        parts: &[MergePart<'a>],
+        quantised: bool,
+        wanted: &'a (dyn Fn() -> Result<()> + Sync),
+    ) -> Self {
         let mut docs = 0;
         let part = |&part: &MergePart<'a>| {
             let part = Part::new(part, docs);
@@ -122,7 +127,7 @@ impl<'a> Merged<'a> {
             part
         };
         let parts = parts.iter().map(part).collect();
-        Self { parts, docs, quantised }
+        Self { parts, docs, quantised, wanted }
     }
 }
 
@@ -148,6 +153,9 @@ impl RowSource for Merged<'_> {
                 continue;
             };
             for doc in part.first(docs.start)..part.docs {
+                if doc.is_multiple_of(4096) {
+                    (self.wanted)()?;
+                }
                 let Some(new) = part.place(doc) else { continue };
                 if new >= docs.end {
                     break;
@@ -185,6 +193,7 @@ impl RowSource for Merged<'_> {
         docs: &mut Vec<DocId>,
         impacts: &mut Vec<u8>,
     ) -> Result<bool> {
+        (self.wanted)()?;
         for part in &self.parts {
             let Some(index) = part.index else { continue };
             let postings = index.postings_view();

@@ -20,7 +20,6 @@ mod directory;
 mod forward;
 mod index;
 mod layout;
-#[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
 mod merge;
 mod plan;
 mod query;
@@ -37,7 +36,6 @@ mod tests;
 
 pub(crate) use column::SparseColumn;
 pub(crate) use index::{Exactness, SparseIndex};
-#[cfg_attr(not(test), allow(unused_imports, reason = "for whoever puts segments together"))]
 pub(crate) use merge::{MergePart, merge};
 pub(crate) use query::SparseQuery;
 pub(crate) use search::SparseScratch;
