@@ -120,7 +120,8 @@ impl Job<'_> {
                 FieldKind::Sparse(options) => {
                     let parts: Vec<_> =
                         self.inputs.iter().map(|view| sparse_part(view, at)).collect();
-                    sparse::merge(&parts, options, field, self.threads, out)?;
+                    let wanted = || self.merging.wanted();
+                    sparse::merge(&parts, options, field, self.threads, &wanted, out)?;
                 }
                 FieldKind::Tokens(options) => {
                     let stores = self.inputs.iter().map(|view| view.segment.tokens(at)).collect();

@@ -415,7 +415,6 @@ impl<'a> DirectoryView<'a> {
     ///
     /// # Errors
     /// `Corrupt` where the directory leads astray or a document is beyond the segment.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
     pub(super) fn each_posting(&self, term: &Term, mut take: impl FnMut(DocId, u8)) -> Result<()> {
         let doc = |window: usize, local: usize| {
             let there = local < self.span(window);

@@ -20,7 +20,6 @@ mod directory;
 mod forward;
 mod index;
 mod layout;
-#[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
 mod merge;
 mod plan;
 mod query;
