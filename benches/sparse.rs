@@ -3,6 +3,12 @@
 //!
 //! `LATEEN_SETS=sets cargo bench --bench sparse`, where `sets` is a folder of embedding sets; the
 //! set is `mixed`, or that of `LATEEN_SET`. Without sets there is nothing to measure.
+//!
+//! `LATEEN_TIMES=1` leaves criterion out and prints, for each way of asking, the median and the
+//! 99th percentile of all queries, each the best of a few, and how many of the true hits were found;
+//! `LATEEN_ONLY=words` takes only the lines whose name contains all of these words, `=name` only the
+//! one that is called so; each query is asked `LATEEN_ROUNDS` times, or five. `LATEEN_INDEX=folder`
+//! keeps the indexes there for the next run.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
@@ -12,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lateen::{
-    Document, Filter, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema, SparseField,
+    Document, Effort, Filter, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema,
+    SparseField, SparseOptions,
 };
 
 /// A vector: terms and weights.
@@ -57,20 +64,142 @@ fn cpu() -> String {
     name.and_then(|line| line.split(':').nth(1)).unwrap_or("unknown").trim().to_owned()
 }
 
-/// Median and 99th percentile of the queries' own times, each the best of five.
+/// Median and 99th percentile of the queries' own times, each the best of its rounds.
 fn percentiles(index: &Index, queries: &[Query]) -> String {
-    let time = |query: &Query| {
-        let once = |_| {
+    let rounds = std::env::var("LATEEN_ROUNDS").map_or(5, |text| text.parse().unwrap_or(5));
+    let mut best = vec![Duration::MAX; queries.len()];
+    for _ in 0..rounds {
+        for (query, best) in queries.iter().zip(&mut best) {
             let start = Instant::now();
             black_box(index.search(query).expect("a search"));
-            start.elapsed()
-        };
-        (0..5).map(once).min().unwrap_or_default()
-    };
-    let mut times: Vec<Duration> = queries.iter().map(time).collect();
-    times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default();
-    format!("median {:.1?}, 99th percentile {:.1?}", at(50), at(99))
+            *best = start.elapsed().min(*best);
+        }
+    }
+    best.sort_unstable();
+    let at = |part: usize| best.get(best.len() * part / 100).copied().unwrap_or_default();
+    let mean = best.iter().sum::<Duration>() / u32::try_from(best.len()).unwrap_or(1).max(1);
+    let us = |time: Duration| time.as_secs_f64() * 1e6;
+    format!("median {:.1} us, mean {:.1}, 99th percentile {:.1}", us(at(50)), us(mean), us(at(99)))
+}
+
+/// The share of the true hits that are found: a hit that scores as much as the last true one
+/// counts as one.
+fn recall(index: &Index, queries: &[Query]) -> f64 {
+    let (mut found, mut all) = (0, 0);
+    for query in queries {
+        let truth = index.search(&query.clone().exact()).expect("a search");
+        let Some(last) = truth.last().map(Hit::score) else { continue };
+        let answer = index.search(query).expect("a search");
+        found += answer.iter().filter(|hit| hit.score() >= last).count();
+        all += truth.len();
+    }
+    f64::from(u32::try_from(found).unwrap_or(0)) / f64::from(u32::try_from(all).unwrap_or(1))
+}
+
+/// What is asked of one index.
+struct Asked {
+    said: String,
+    top: usize,
+    effort: Effort,
+    filter: Option<Filter>,
+    /// Above what the exact answer's fifth hit scores.
+    range: bool,
+}
+
+/// An index of a set, and the fields in it.
+struct Built {
+    path: PathBuf,
+    sparse: SparseField,
+    filters: Vec<(&'static str, Filter)>,
+}
+
+fn build(docs: &[Vector], path: PathBuf, forward: Forward) -> Built {
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let options = SparseOptions::default().forward(forward);
+    let sparse: SparseField = schema.sparse_with("sparse", options);
+    let place = schema.u64("place");
+    let random = schema.u64("random");
+    let schema = schema.build().expect("a schema");
+    if !path.exists() {
+        let start = Instant::now();
+        let mut writer = IndexWriter::create(&path, schema).expect("a writer");
+        for (at, vector) in (0u64..).zip(docs) {
+            let document = Document::new(at)
+                .sparse(&sparse, &vector[..])
+                .and_then(|document| document.u64(&place, at))
+                .and_then(|document| {
+                    document.u64(&random, at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)
+                });
+            writer.add(&document.expect("a document")).expect("room for it");
+        }
+        writer.commit().expect("a commit");
+        println!("{} documents, built in {:.1?}", docs.len(), start.elapsed());
+    }
+    let count = docs.len() as u64;
+    let all = 1u64 << 24;
+    let filters = vec![
+        ("10 % at random", random.range(..all / 10)),
+        ("1 % at random", random.range(..all / 100)),
+        ("0.1 % at random", random.range(..all / 1000)),
+        ("10 % in one place", place.range(count / 2..count / 2 + count / 10)),
+        ("1 % in one place", place.range(count / 2..count / 2 + count / 100)),
+        ("one document", place.eq(count / 3)),
+    ];
+    Built { path, sparse, filters }
+}
+
+fn asked(built: &Built, rows: bool, level: KernelLevel) -> Vec<Asked> {
+    let plain = |said: String, top, effort| Asked { said, top, effort, filter: None, range: false };
+    let exact = if rows { "exact" } else { "exact on impacts" };
+    let mut all: Vec<Asked> = [10, 100, 1000]
+        .into_iter()
+        .map(|top| plain(format!("{exact} top {top}"), top, Effort::Exact))
+        .collect();
+    if rows {
+        for share in [0.99, 0.98, 0.95] {
+            for top in [10, 100] {
+                let said = format!("recall {share} top {top}");
+                all.push(plain(said, top, Effort::Recall(share)));
+            }
+        }
+        for level in [0.0, 0.25, 0.5, 0.75] {
+            all.push(plain(format!("level {level} top 10"), 10, Effort::Level(level)));
+        }
+        for (said, filter) in &built.filters {
+            let said = format!("exact top 10, {said}");
+            let filter = Some(filter.clone());
+            all.push(Asked { filter, ..plain(said, 10, Effort::Exact) });
+        }
+        let said = "exact above the fifth best".to_owned();
+        all.push(Asked { range: true, ..plain(said, 10, Effort::Exact) });
+    }
+    let only = std::env::var("LATEEN_ONLY").unwrap_or_default();
+    all.retain(|asked| {
+        let name = format!("{level}, {}", asked.said);
+        match only.strip_prefix('=') {
+            Some(exactly) => name == exactly,
+            None => only.split(' ').all(|word| name.contains(word)),
+        }
+    });
+    all
+}
+
+fn queries(index: &Index, built: &Built, vectors: &[Vector], asked: &Asked) -> Vec<Query> {
+    vectors
+        .iter()
+        .map(|vector| {
+            let query = Query::sparse(&built.sparse, &vector[..]).expect("a query");
+            let query = query.effort(asked.effort).top(asked.top);
+            let query = asked.filter.iter().cloned().fold(query, Query::filter);
+            if !asked.range {
+                return query;
+            }
+            let hits = index.search(&query).expect("a search");
+            let fifth = hits.get(4).or(hits.last()).map_or(0.0, Hit::score);
+            query.at_least(fifth)
+        })
+        .collect()
 }
 
 fn sparse(c: &mut Criterion) {
@@ -81,65 +210,37 @@ fn sparse(c: &mut Criterion) {
     let name = std::env::var("LATEEN_SET").unwrap_or_else(|_| "mixed".to_owned());
     let set = PathBuf::from(sets).join(&name);
     let place = tempfile::tempdir().expect("a place for the index");
-    let path = place.path().join("index");
+    let kept = std::env::var_os("LATEEN_INDEX").map(PathBuf::from);
+    let place = kept.as_deref().unwrap_or(place.path());
+    std::fs::create_dir_all(place).expect("a place for the index");
+    let times = std::env::var_os("LATEEN_TIMES").is_some();
 
-    let mut schema = Schema::builder();
-    schema.keys(KeyKind::U64);
-    let field: SparseField = schema.sparse("sparse");
-    let place_of = schema.u64("place");
-    let random = schema.u64("random");
     let docs = vectors(&set, "docs");
-    let start = Instant::now();
-    let mut writer =
-        IndexWriter::create(&path, schema.build().expect("a schema")).expect("a writer");
-    for (at, vector) in (0u64..).zip(&docs) {
-        let document = Document::new(at)
-            .sparse(&field, &vector[..])
-            .and_then(|document| document.u64(&place_of, at))
-            .and_then(|document| {
-                document.u64(&random, at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)
-            });
-        writer.add(&document.expect("a document")).expect("room for it");
-    }
-    writer.commit().expect("a commit");
-    let built = start.elapsed();
-
-    let count = docs.len() as u64;
-    let all = 1u64 << 24;
-    let filters: [(&str, Option<Filter>); 7] = [
-        ("", None),
-        (", 10 % at random", Some(random.range(..all / 10))),
-        (", 1 % at random", Some(random.range(..all / 100))),
-        (", 0.1 % at random", Some(random.range(..all / 1000))),
-        (", 10 % in one place", Some(place_of.range(count / 2..count / 2 + count / 10))),
-        (", 1 % in one place", Some(place_of.range(count / 2..count / 2 + count / 100))),
-        (", one document", Some(place_of.eq(count / 3))),
-    ];
     let vectors = vectors(&set, "queries");
-    println!("CPU: {}; set {name}: {count} documents, built in {built:.1?}", cpu());
-    for level in KernelLevel::available() {
-        let index = Index::options().kernel(level).open(&path).expect("the index");
-        let mut group = c.benchmark_group(format!("{name}/{level}"));
-        group.throughput(Throughput::Elements(vectors.len() as u64));
-        group.sample_size(10);
-        group.warm_up_time(Duration::from_millis(200));
-        group.measurement_time(Duration::from_secs(1));
-        for (said, filter) in &filters {
-            for top in [10, 100, 1000] {
-                if filter.is_some() && top != 10 {
+    println!("CPU: {}; set {name}: {} documents, {} queries", cpu(), docs.len(), vectors.len());
+    for (forward, rows) in [(Forward::Auto, true), (Forward::None, false)] {
+        let path = place.join(format!("{name}-{rows}"));
+        let built = build(&docs, path, forward);
+        for level in KernelLevel::available().into_iter().rev() {
+            let index = Index::options().kernel(level).open(&built.path).expect("the index");
+            let mut group = c.benchmark_group(format!("{name}/{level}"));
+            group.throughput(Throughput::Elements(vectors.len() as u64));
+            group.sample_size(10);
+            group.warm_up_time(Duration::from_millis(200));
+            group.measurement_time(Duration::from_secs(1));
+            for asked in asked(&built, rows, level) {
+                let queries = queries(&index, &built, &vectors, &asked);
+                let said = &asked.said;
+                let measured = percentiles(&index, &queries);
+                let found = match asked.effort {
+                    Effort::Exact => String::new(),
+                    _ => format!(", recall {:.4}", recall(&index, &queries)),
+                };
+                println!("{level}, {said}: {measured}{found}");
+                if times {
                     continue;
                 }
-                let queries: Vec<Query> = vectors
-                    .iter()
-                    .map(|vector| {
-                        let query = Query::sparse(&field, &vector[..]).expect("a query");
-                        let query = query.exact().top(top);
-                        filter.iter().cloned().fold(query, Query::filter)
-                    })
-                    .collect();
-                let id = format!("exact top {top}{said}");
-                println!("{level}, {id}: {}", percentiles(&index, &queries));
-                group.bench_function(id, |b| {
+                group.bench_function(said, |b| {
                     b.iter(|| {
                         for query in &queries {
                             black_box(index.search(query).expect("a search"));
@@ -147,8 +248,8 @@ fn sparse(c: &mut Criterion) {
                     });
                 });
             }
+            group.finish();
         }
-        group.finish();
     }
 }
 

@@ -90,6 +90,8 @@ pub(super) struct Run<'a> {
     pub(super) locals: &'a [[u8; 2]],
     /// As many impacts.
     pub(super) impacts: &'a [u8],
+    /// What follows in the section: the term's run in the next window, if there is one.
+    pub(super) after: &'a [u8],
 }
 
 impl Directory {
@@ -219,9 +221,9 @@ impl<'a> DirectoryView<'a> {
             }
             let from = start.checked_add(from.checked_mul(LIST_POSTING)?)?;
             let to = from.checked_add(count * LIST_POSTING)?;
-            let bytes = self.list_postings.get(from..to)?;
+            let (bytes, after) = self.list_postings.get(from..)?.split_at_checked(to - from)?;
             let (locals, impacts) = bytes.split_at(count * 2);
-            Some(Run { locals: locals.as_chunks().0, impacts })
+            Some(Run { locals: locals.as_chunks().0, impacts, after })
         })();
         run.ok_or_else(|| self.bad_run(at))
     }

@@ -15,10 +15,15 @@ use super::bound::Bound;
 use super::candidates::Candidates;
 use super::directory::{DirectoryView, Run};
 use super::index::{Exactness, SparseIndex};
-use super::layout::{GROUP, KTH, WINDOW, WINDOW_BITS};
+use super::layout::{GROUP, KTH, LIST_POSTING, WINDOW, WINDOW_BITS};
 use super::plan::Plan;
 use super::query::{Membership, SparseQuery};
 use super::score::{QueryTerm, RowScorer, Scorer};
+
+/// How many bytes of a run are asked of the memory before its turn: most runs are shorter.
+const RUN_AHEAD: usize = 1024;
+/// How many groups before its turn the cells of a group are asked of the memory.
+const CELLS_AHEAD: usize = 4;
 
 /// Integer scores of a window.
 type Sums = [i32; WINDOW];
@@ -88,7 +93,9 @@ impl SparseIndex {
         let mut quads = Vec::with_capacity(plan.dense.len().div_ceil(4));
         for at in 0..plan.windows() {
             let Some((window, reach)) = plan.visit(at) else { break };
-            if let Some((next, _)) = plan.visit(at + 1) {
+            if let Some((next, _)) = plan.visit(at + 1)
+                && next != window + 1
+            {
                 fetch_lists(&postings, plan, next);
             }
             if reach < candidates.needed() {
@@ -123,7 +130,8 @@ fn seed(terms: &[QueryTerm], weights: &[i32], k: usize) -> Option<i32> {
 fn fetch_lists(postings: &DirectoryView<'_>, plan: &Plan, window: usize) {
     for list in &plan.lists {
         if let Ok(run) = postings.run(&list.term, list.slot, list.start, window) {
-            prefetch(run.locals, 128);
+            prefetch(run.locals, RUN_AHEAD);
+            prefetch(run.impacts, RUN_AHEAD);
         }
     }
 }
@@ -186,6 +194,8 @@ impl<'s, 'a> Window<'s, 'a> {
     fn scatter(&self, sums: &mut Sums) -> Result<()> {
         for list in &self.plan.lists {
             let run = self.postings.run(&list.term, list.slot, list.start, self.number)?;
+            // The next window is most often the one that comes next.
+            prefetch(run.after, (run.impacts.len() * LIST_POSTING + 64).min(RUN_AHEAD));
             add_run(&run, list.weight, sums);
             // Places ascend, so the last is the largest; where they do not, what is added beyond
             // the window's documents is never looked at (`word`).
@@ -235,11 +245,16 @@ impl<'s, 'a> Window<'s, 'a> {
         }
         self.plan.cells(self.postings, self.number, quads)?;
         let base = u32::try_from(self.number << WINDOW_BITS).unwrap_or(u32::MAX);
-        fetch_cells(quads, live);
+        let mut ahead = live;
+        for _ in 0..CELLS_AHEAD {
+            fetch_cells(quads, ahead);
+            ahead &= ahead.wrapping_sub(1);
+        }
         while live != 0 {
             let group = live.trailing_zeros() as usize;
             live &= live - 1;
-            fetch_cells(quads, live & live.wrapping_sub(1));
+            fetch_cells(quads, ahead);
+            ahead &= ahead.wrapping_sub(1);
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
             let mut found = (kernels.complete)(quads, group, of_group, needed) & self.word(group);
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
@@ -252,6 +267,7 @@ impl<'s, 'a> Window<'s, 'a> {
             if candidates.needed() > needed && live != 0 {
                 needed = candidates.needed();
                 live &= (kernels.live_groups)(sums, self.bounds, needed);
+                ahead &= live;
             }
         }
         Ok(())
@@ -274,19 +290,27 @@ fn fetch_cells(quads: &[Quad<'_>], groups: u64) {
 /// Sums wrap there, and only there ([`Bound`]).
 #[inline]
 fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
-    let mut add = |local: [u8; 2], impact: u8| {
-        let sum = &mut sums[usize::from(u16::from_le_bytes(local)) % WINDOW];
-        *sum = sum.wrapping_add(weight * i32::from(impact));
+    #[allow(clippy::cast_possible_truncation)] // only the low bits count
+    let mut add = |local: u64, impact: u64| {
+        let sum = &mut sums[local as usize % WINDOW];
+        *sum = sum.wrapping_add(weight.wrapping_mul((impact & 0xff) as i32));
     };
-    // Eight at a time, so that counting takes less than adding.
-    let (locals, locals_left) = run.locals.as_chunks::<8>();
-    let (impacts, impacts_left) = run.impacts.as_chunks::<8>();
-    for (locals, impacts) in locals.iter().zip(impacts) {
-        for at in 0..8 {
-            add(locals[at], impacts[at]);
+    // Eight at a time from three words: fewer loads than one for each place and impact.
+    let (eights, locals) = run.locals.as_chunks::<8>();
+    let (words, impacts) = run.impacts.as_chunks::<8>();
+    for (eight, word) in eights.iter().zip(words) {
+        let (low, high) = eight.as_flattened().split_at(8);
+        let word = u64::from_le_bytes(*word);
+        for (half, locals) in [low, high].into_iter().enumerate() {
+            let locals = locals.first_chunk().map_or(0, |locals| u64::from_le_bytes(*locals));
+            let word = word >> (32 * half);
+            add(locals, word);
+            add(locals >> 16, word >> 8);
+            add(locals >> 32, word >> 16);
+            add(locals >> 48, word >> 24);
         }
     }
-    for (&local, &impact) in locals_left.iter().zip(impacts_left) {
-        add(local, impact);
+    for (&local, &impact) in locals.iter().zip(impacts) {
+        add(u64::from(u16::from_le_bytes(local)), u64::from(impact));
     }
 }
