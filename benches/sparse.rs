@@ -8,7 +8,8 @@
 //! 99th percentile of all queries, each the best of a few, and how many of the true hits were found;
 //! `LATEEN_ONLY=words` takes only the lines whose name contains all of these words, `=name` only the
 //! one that is called so; each query is asked `LATEEN_ROUNDS` times, or five. `LATEEN_INDEX=folder`
-//! keeps the indexes there for the next run.
+//! keeps the indexes there for the next run. `LATEEN_SCALE=1000000` takes so many documents: after
+//! the set's own, mixtures of two of them with weights changed a little.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lateen::{
-    Document, Effort, Filter, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema,
-    SparseField, SparseOptions,
+    Document, Effort, Filter, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind, Query,
+    Schema, SparseField, SparseOptions,
 };
 
 /// A vector: terms and weights.
@@ -56,6 +57,35 @@ fn vectors(set: &Path, what: &str) -> Vec<Vector> {
             entries.map(|(&term, &weight)| (term as u32, weight as f32)).collect()
         })
         .collect()
+}
+
+/// Until there are `count`: entries of two documents of the set, each with a weight of four fifths
+/// to six fifths of its own. Three entries in four of the first are kept and one in four of the
+/// second, so a mixture is as long as a document.
+fn scaled(mut docs: Vec<Vector>, count: usize) -> Vec<Vector> {
+    let own = docs.len();
+    let mut state = 1u64;
+    let mut random = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    while docs.len() < count {
+        let first = random() % own;
+        let second = (first + 1 + random() % 64) % own;
+        let mut mixed = std::collections::BTreeMap::new();
+        for (doc, keep) in [(second, 1), (first, 3)] {
+            for &(term, weight) in &docs[doc] {
+                if random() % 4 < keep {
+                    let share = 0.8 + 0.4 * (random() % 1024) as f32 / 1024.0;
+                    mixed.insert(term, half::f16::from_f32(weight * share).to_f32());
+                }
+            }
+        }
+        mixed.retain(|_, weight| *weight > 0.0);
+        docs.push(mixed.into_iter().collect());
+    }
+    docs
 }
 
 fn cpu() -> String {
@@ -104,6 +134,9 @@ struct Asked {
     filter: Option<Filter>,
     /// Above what the exact answer's fifth hit scores.
     range: bool,
+    threads: usize,
+    /// A term that no document has, in place of the query: what is around a search.
+    nothing: bool,
 }
 
 /// An index of a set, and the fields in it.
@@ -149,8 +182,16 @@ fn build(docs: &[Vector], path: PathBuf, forward: Forward) -> Built {
     Built { path, sparse, filters }
 }
 
-fn asked(built: &Built, rows: bool, level: KernelLevel) -> Vec<Asked> {
-    let plain = |said: String, top, effort| Asked { said, top, effort, filter: None, range: false };
+fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<Asked> {
+    let plain = |said: String, top, effort| Asked {
+        said,
+        top,
+        effort,
+        filter: None,
+        range: false,
+        threads: 1,
+        nothing: false,
+    };
     let exact = if rows { "exact" } else { "exact on impacts" };
     let mut all: Vec<Asked> = [10, 100, 1000]
         .into_iter()
@@ -163,13 +204,18 @@ fn asked(built: &Built, rows: bool, level: KernelLevel) -> Vec<Asked> {
                 all.push(plain(said, top, Effort::Recall(share)));
             }
         }
-        for level in [0.0, 0.25, 0.5, 0.75] {
+        for level in [0.0, 0.2, 0.4, 0.5, 0.7, 0.9] {
             all.push(plain(format!("level {level} top 10"), 10, Effort::Level(level)));
         }
         for (said, filter) in &built.filters {
             let said = format!("exact top 10, {said}");
             let filter = Some(filter.clone());
-            all.push(Asked { filter, ..plain(said, 10, Effort::Exact) });
+            all.push(Asked { filter: filter.clone(), ..plain(said.clone(), 10, Effort::Exact) });
+            all.push(Asked { filter, nothing: true, ..plain(said + " alone", 10, Effort::Exact) });
+        }
+        if windows > 64 {
+            let said = "exact top 10 on two threads".to_owned();
+            all.push(Asked { threads: 2, ..plain(said, 10, Effort::Exact) });
         }
         let said = "exact above the fifth best".to_owned();
         all.push(Asked { range: true, ..plain(said, 10, Effort::Exact) });
@@ -189,8 +235,9 @@ fn queries(index: &Index, built: &Built, vectors: &[Vector], asked: &Asked) -> V
     vectors
         .iter()
         .map(|vector| {
-            let query = Query::sparse(&built.sparse, &vector[..]).expect("a query");
-            let query = query.effort(asked.effort).top(asked.top);
+            let vector = if asked.nothing { &[(u32::MAX, 1.0)] } else { &vector[..] };
+            let query = Query::sparse(&built.sparse, vector).expect("a query");
+            let query = query.effort(asked.effort).top(asked.top).threads(asked.threads);
             let query = asked.filter.iter().cloned().fold(query, Query::filter);
             if !asked.range {
                 return query;
@@ -215,10 +262,15 @@ fn sparse(c: &mut Criterion) {
     std::fs::create_dir_all(place).expect("a place for the index");
     let times = std::env::var_os("LATEEN_TIMES").is_some();
 
-    let docs = vectors(&set, "docs");
+    let scale = std::env::var("LATEEN_SCALE").map_or(0, |text| text.parse().unwrap_or(0));
+    let name = if scale > 0 { format!("{name}-{scale}") } else { name };
+    let docs = scaled(vectors(&set, "docs"), scale);
     let vectors = vectors(&set, "queries");
     println!("CPU: {}; set {name}: {} documents, {} queries", cpu(), docs.len(), vectors.len());
-    for (forward, rows) in [(Forward::Auto, true), (Forward::None, false)] {
+    let all = [(Forward::Auto, true), (Forward::None, false)];
+    // A large set once is enough.
+    let kinds = if scale > 0 { &all[..1] } else { &all[..] };
+    for &(forward, rows) in kinds {
         let path = place.join(format!("{name}-{rows}"));
         let built = build(&docs, path, forward);
         for level in KernelLevel::available().into_iter().rev() {
@@ -228,7 +280,7 @@ fn sparse(c: &mut Criterion) {
             group.sample_size(10);
             group.warm_up_time(Duration::from_millis(200));
             group.measurement_time(Duration::from_secs(1));
-            for asked in asked(&built, rows, level) {
+            for asked in asked(&built, docs.len() / 4096, rows, level) {
                 let queries = queries(&index, &built, &vectors, &asked);
                 let said = &asked.said;
                 let measured = percentiles(&index, &queries);

@@ -42,6 +42,11 @@ impl<'a> TopK<'a> {
         Self { k, keys, buffer: Vec::new(), floor }
     }
 
+    /// An empty one of the same kind, for a part of what this one is for.
+    pub(crate) fn part(&self) -> Self {
+        Self::new(self.k, self.floor, self.keys)
+    }
+
     /// How many are kept.
     pub(crate) fn k(&self) -> usize {
         self.k

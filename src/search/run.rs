@@ -11,7 +11,7 @@ use crate::schema::Schema;
 use crate::search::query::{Effort, Query, Rerank, Stage};
 use crate::search::{Certainty, Filter};
 use crate::segment::SegmentView;
-use crate::sparse::{Exactness, SparseScratch};
+use crate::sparse::{Exactness, SparseEffort, SparseScratch, Way};
 use crate::tokens::{TokenEffort, TokenScratch};
 use crate::topk::{Scored, TopK};
 
@@ -106,10 +106,12 @@ fn first_stage(
                 Some(index) => match index.search(
                     vector,
                     view.kernels,
+                    Way { effort: sparse_effort(query.effort), threads: query.threads },
                     alive,
                     &mut top,
                     &mut scratch.sparse,
                 )? {
+                    Exactness::Approximate => Certainty::Approximate,
                     Exactness::Certified => Certainty::Certified,
                     Exactness::OnQuantised => Certainty::ExactOnQuantised,
                 },
@@ -129,6 +131,15 @@ fn first_stage(
         merge.add(view, at, top.finish())?;
     }
     Ok(Answer { found: merge.finish(), certainty })
+}
+
+/// The effort as the inverted index understands it: a share of the true hits is promised by finding
+/// all of them.
+fn sparse_effort(effort: Effort) -> SparseEffort {
+    match effort {
+        Effort::Exact | Effort::Recall(_) => SparseEffort::Exact,
+        Effort::Level(level) => SparseEffort::Level(level),
+    }
 }
 
 /// The effort as the token store understands it.

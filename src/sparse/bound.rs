@@ -92,6 +92,12 @@ impl Bound {
         Some(Self { unit, high, low, gamma, alpha })
     }
 
+    /// Not a proof any more: the band where terms that add `dropped` at most are in no integer
+    /// score, believed to be `share` as wide as it can be.
+    pub(super) fn narrowed(self, dropped: f64, share: f64) -> Self {
+        Self { high: (self.high + dropped) * share, low: self.low * share, ..self }
+    }
+
     /// No document with this integer score scores more.
     #[cfg(test)]
     pub(super) fn most(&self, integer: i32) -> f64 {

@@ -7,6 +7,7 @@ mod exact;
 mod example;
 mod hostile;
 mod real;
+mod ways;
 
 use std::cmp::Ordering;
 
@@ -19,6 +20,9 @@ use crate::kernel::{self, Kernels};
 use crate::schema::{Forward, SparseOptions};
 use crate::storage::{MemStorage, Storage};
 use crate::topk::{KeyOrder, Scored, TopK};
+
+/// The plainest way to search.
+const EXACT: Way = Way { effort: SparseEffort::Exact, threads: 1 };
 
 /// One vector.
 type Vector = Vec<(u32, f32)>;
@@ -112,7 +116,7 @@ fn search(
 ) -> Vec<Scored> {
     let mut on = |kernels: &Kernels| {
         let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
-        index.search(&query(vector), kernels, alive, &mut top, scratch).unwrap();
+        index.search(&query(vector), kernels, EXACT, alive, &mut top, scratch).unwrap();
         top.finish()
     };
     let best = on(kernel::best());
