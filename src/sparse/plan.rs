@@ -69,10 +69,9 @@ impl Plan {
         self.lists.clear();
         self.tiny.clear();
         self.dense.clear();
-        for (&QueryTerm { term, .. }, &weight) in terms.iter().zip(weights) {
-            if weight == 0 {
-                continue;
-            }
+        // Terms that weigh below zero, or are left out, have 0: no integer score has a part of theirs.
+        let weighed = terms.iter().zip(weights).filter(|&(_, &weight)| weight > 0);
+        for (&QueryTerm { term, .. }, &weight) in weighed {
             match term.form {
                 Form::List { slot, start } => {
                     self.lists.push(ListTerm { term, slot, start, weight });

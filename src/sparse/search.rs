@@ -16,10 +16,10 @@ use crate::topk::TopK;
 
 use super::bound::Bound;
 use super::candidates::Candidates;
-use super::directory::{DirectoryView, Form, Run};
+use super::directory::{DirectoryView, Run};
 use super::effort::SparseEffort;
 use super::index::{Exactness, SparseIndex};
-use super::layout::{GROUP, KTH, LIST_POSTING, WINDOW, WINDOW_BITS};
+use super::layout::{GROUP, Impacts, KTH, WINDOW, WINDOW_BITS};
 use super::plan::Plan;
 use super::query::{Membership, SparseQuery};
 use super::score::{QueryTerm, RowScorer, Scorer};
@@ -39,15 +39,15 @@ type Sums = [i32; WINDOW];
 #[derive(Debug)]
 pub(crate) struct SparseScratch {
     sums: Box<Sums>,
-    terms: Vec<QueryTerm>,
-    members: Membership,
+    pub(super) terms: Vec<QueryTerm>,
+    pub(super) members: Membership,
     /// Integer weight of each term.
     weights: Vec<i32>,
     plan: Plan,
     /// Candidates.
     held: Vec<(i32, u32)>,
     /// Terms of one document.
-    hits: Vec<RowHit>,
+    pub(super) hits: Vec<RowHit>,
 }
 
 impl Default for SparseScratch {
@@ -100,22 +100,23 @@ impl SparseIndex {
         let exactness =
             if self.rows_view().is_some() { Exactness::Certified } else { Exactness::OnQuantised };
         weights.clear();
-        let products = terms
-            .iter()
-            .map(|term| (f64::from(term.weight) * term.term.scale.value(), term.term.max));
+        let product = |term: &QueryTerm| f64::from(term.weight) * term.term.scale.value();
+        let products = terms.iter().map(|term| (product(term), term.term.max));
+        // What the inverted index leaves out and what weighs below zero is in no integer score.
+        let left: f64 =
+            terms.iter().map(|term| product(term).max(0.0) * f64::from(term.term.left)).sum();
+        let below = terms.iter().map(|term| {
+            product(term).min(0.0).abs() * f64::from(term.term.max.max(term.term.left))
+        });
+        let below: f64 = below.sum();
         let Some(mut bound) = Bound::weigh(products, |weight| weights.push(weight)) else {
+            if below > 0.0 {
+                self.offer_unmet(terms, &mut rows, alive, top)?;
+            }
             return Ok(exactness);
         };
+        bound = bound.and_left_out(left).and_below(below);
         let seed = if alive.is_none() { seed(terms, weights, top.k()) } else { None };
-        if let Some(alive) = alive
-            && exactness == Exactness::Certified
-            && few(alive, terms)
-        {
-            let mut candidates = Candidates::new(top, bound, None, held);
-            alive.iter().for_each(|doc| candidates.push(i32::MAX, doc));
-            candidates.score(&mut rows, top)?;
-            return Ok(exactness);
-        }
         let shortcut = way.effort.shortcut();
         if let Some(shortcut) = shortcut {
             bound = shortcut.apply(terms, weights, bound);
@@ -135,17 +136,11 @@ impl SparseIndex {
         }
         candidates.cut();
         candidates.score(&mut rows, top)?;
+        if left + below > 0.0 && shortcut.is_none() && bound.may_reach(0, top.floor()) {
+            self.offer_unmet(terms, &mut rows, alive, top)?;
+        }
         Ok(if shortcut.is_some() { Exactness::Approximate } else { exactness })
     }
-}
-
-/// Whether scoring every document alive costs less than going through the postings of list terms:
-/// the one takes some 300 ns a document (it waits for memory), the other 0.7 ns a posting, and
-/// some 20 µs around it.
-fn few(alive: &DocSet, terms: &[QueryTerm]) -> bool {
-    let lists = terms.iter().filter(|term| matches!(term.term.form, Form::List { .. }));
-    let postings: u64 = lists.map(|term| u64::from(term.term.docs)).sum();
-    u64::from(alive.count()) * 300 <= postings * 7 / 10 + 20_000
 }
 
 /// A search on its way through the windows.
@@ -172,6 +167,9 @@ impl Walk<'_, '_> {
         let Self { postings, plan, kernels, alive, floor } = *self;
         let mut quads = Vec::with_capacity(plan.dense.len().div_ceil(4));
         for at in visits {
+            if top.stopped() {
+                break;
+            }
             let Some((window, reach)) = plan.visit(at) else { break };
             if let Some((next, _)) = plan.visit(at + 1)
                 && next != window + 1
@@ -237,6 +235,34 @@ impl Walk<'_, '_> {
                 top.push(hit.doc, hit.score);
             }
         }
+        Ok(())
+    }
+}
+
+impl SparseIndex {
+    /// Offers the documents whose integer score is 0 although they match the query: by what the
+    /// inverted index leaves out, or by weights below zero. Every forward row is read. It comes to
+    /// that where fewer documents than are asked for score more than such a document can.
+    fn offer_unmet(
+        &self,
+        terms: &[QueryTerm],
+        scorer: &mut RowScorer<'_>,
+        alive: Option<&DocSet>,
+        top: &mut TopK<'_>,
+    ) -> Result<()> {
+        let postings = self.postings_view();
+        let docs = self.directory().docs;
+        for doc in (0..docs).filter(|&doc| alive.is_none_or(|alive| alive.contains(doc))) {
+            let Some(score) = scorer.score(doc)? else { continue };
+            let mut met = false;
+            for term in terms.iter().filter(|term| term.weight > 0.0) {
+                met = met || postings.impact(&term.term, doc)?.is_some();
+            }
+            if !met {
+                top.push(doc, score);
+            }
+        }
+        top.shrink();
         Ok(())
     }
 }
@@ -331,15 +357,15 @@ impl<'s, 'a> Window<'s, 'a> {
         for list in &self.plan.lists {
             let run = self.postings.run(&list.term, list.slot, list.start, self.number)?;
             // The next window is most often the one that comes next.
-            prefetch(run.after, (run.impacts.len() * LIST_POSTING + 64).min(RUN_AHEAD));
-            add_run(&run, list.weight, sums);
+            let bytes = run.locals.len() * self.postings.impacts().list_posting();
+            prefetch(run.after, (bytes + 64).min(RUN_AHEAD));
+            match run.kept {
+                Impacts::U8 => add_run(&run, list.weight, sums),
+                Impacts::U4 => add_run_u4(&run, list.weight, sums),
+            }
             // Places ascend, so the last is the largest; where they do not, what is added beyond
             // the window's documents is never looked at (`word`).
-            if run
-                .locals
-                .last()
-                .is_some_and(|last| usize::from(u16::from_le_bytes(*last)) >= self.span)
-            {
+            if run.last().is_some_and(|last| usize::from(last) >= self.span) {
                 return Err(self.postings.bad_local(list.slot, self.number));
             }
         }
@@ -394,6 +420,10 @@ impl<'s, 'a> Window<'s, 'a> {
         top: &mut TopK<'_>,
     ) -> Result<()> {
         let kernels = &kernels.postings;
+        let complete = match self.postings.impacts() {
+            Impacts::U8 => kernels.complete,
+            Impacts::U4 => kernels.complete_u4,
+        };
         let mut needed = candidates.needed();
         let mut live = self.live(passing, sums, kernels, needed);
         if live == 0 {
@@ -412,7 +442,7 @@ impl<'s, 'a> Window<'s, 'a> {
             fetch_cells(quads, ahead);
             ahead &= ahead.wrapping_sub(1);
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
-            let mut found = (kernels.complete)(quads, group, of_group, needed) & self.word(group);
+            let mut found = complete(quads, group, of_group, needed) & self.word(group);
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
             while found != 0 {
                 let bit = found.trailing_zeros();
@@ -480,5 +510,24 @@ fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
     }
     for (&local, &impact) in locals.iter().zip(impacts) {
         add(u64::from(u16::from_le_bytes(local)), u64::from(impact));
+    }
+}
+
+/// The same with impacts of four bits. No place can lie beyond the window.
+#[inline]
+fn add_run_u4(run: &Run<'_>, weight: i32, sums: &mut Sums) {
+    let mut add = |word: [u8; 2]| {
+        let word = u16::from_le_bytes(word);
+        let sum = &mut sums[usize::from(word) % WINDOW];
+        *sum = sum.wrapping_add(weight * i32::from(word >> WINDOW_BITS));
+    };
+    let (words, left) = run.locals.as_chunks::<8>();
+    for words in words {
+        for &word in words {
+            add(word);
+        }
+    }
+    for &word in left {
+        add(word);
     }
 }

@@ -107,6 +107,29 @@ impl TokenColumn {
         }
     }
 
+    /// Takes in a document's rows as they are stored elsewhere, in the same codec; its slot is above
+    /// all before.
+    pub(crate) fn push_stored(&mut self, slot: u32, rows: &TokenRows<'_>) {
+        let start = self.rows();
+        let end = start + rows.coded.len();
+        match rows.coded {
+            Coded::F16(rows) => self.halves.extend_from_slice(rows.bits()),
+            Coded::Int8(rows) => {
+                self.codes.extend_from_slice(rows.codes());
+                self.scales.extend_from_slice(rows.scales());
+            }
+        }
+        let no_span = [NO_SPAN.0, NO_SPAN.1];
+        let spans: Vec<[u32; 2]> = (0..rows.coded.len())
+            .map(|row| rows.spans.get(row).map_or(no_span, |(start, end)| [start, end]))
+            .collect();
+        if !self.spans.is_empty() || spans.iter().any(|span| *span != no_span) {
+            self.spans.resize(start, no_span);
+            self.spans.extend(spans);
+        }
+        self.entries.push(Entry { slot, start, end, bounds: rows.bounds });
+    }
+
     /// Rows of all documents so far.
     fn rows(&self) -> usize {
         self.entries.last().map_or(0, |entry| entry.end)

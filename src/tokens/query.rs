@@ -52,6 +52,11 @@ impl TokenQuery {
         self.floats.dim()
     }
 
+    /// The rows as they were given, one after another.
+    pub(crate) fn flat(&self) -> Vec<f32> {
+        (0..self.rows()).flat_map(|at| self.floats.row(at).iter().copied()).collect()
+    }
+
     /// The rows for the float kernels.
     pub(super) fn floats(&self) -> &FloatQuery {
         &self.floats

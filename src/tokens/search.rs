@@ -15,6 +15,7 @@ use crate::error::{Fault, InputError, Result};
 use crate::id::DocId;
 use crate::kernel::tokens::{F32Rows, Int8Rows, KernelScratch, select_one};
 use crate::kernel::{Kernels, prefetch};
+use crate::stop::Stop;
 use crate::topk::TopK;
 
 use super::candidates::{CandidateScratch, MOST_ROWS, Plan};
@@ -28,6 +29,9 @@ const SHORTLIST: usize = 1024;
 /// Bytes of the next document that are asked for while one is being scored; from there on the
 /// memory's own prediction takes over.
 const PREFETCH_BYTES: usize = 2048;
+/// Products of components between two looks at the clock: a quarter of a millisecond where each
+/// takes a sixteenth of a nanosecond.
+const CHECK: usize = 1 << 22;
 
 /// Working memory of a token search, used again by the next.
 #[derive(Debug, Default)]
@@ -98,7 +102,7 @@ impl TokenStore {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
-        let run = self.run(query, kernels)?;
+        let run = self.run(query, kernels, top.stop())?;
         if let Some((view, curve)) = self.centroids()
             && query.rows() <= MOST_ROWS
             && let Some(plan) = plan(curve, effort, top.k())
@@ -106,7 +110,7 @@ impl TokenStore {
         {
             scratch.fit(query);
             let (kernel, candidates) = (&mut scratch.kernel, &mut scratch.candidates);
-            view.candidates(query, kernels, alive, plan, kernel, candidates)
+            view.candidates(query, kernels, alive, plan, kernel, candidates, top.stop())
                 .map_err(|lie| self.lie(lie))?;
             run.best_of_candidates(top, scratch)?;
             return Ok(Outcome { certified: false });
@@ -126,7 +130,7 @@ impl TokenStore {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
-        let run = self.run(query, kernels)?;
+        let run = self.run(query, kernels, top.stop())?;
         if docs.len() <= top.k() {
             scratch.fit(query);
             run.score_all(docs.iter().copied(), top, scratch)?;
@@ -136,7 +140,6 @@ impl TokenStore {
     }
 
     /// A document's score; `None` where it lacks the field.
-    #[allow(dead_code, reason = "for fusions, which score documents one at a time")]
     pub(crate) fn score(
         &self,
         query: &TokenQuery,
@@ -148,6 +151,22 @@ impl TokenStore {
         scratch.fit(query);
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
         Ok(Some(score(query, kernels, &rows.coded, scratch)))
+    }
+
+    /// For each query row the largest dot product with the document's rows; `None` where it lacks
+    /// the field.
+    pub(crate) fn largest<'a>(
+        &self,
+        query: &TokenQuery,
+        kernels: &Kernels,
+        doc: DocId,
+        scratch: &'a mut TokenScratch,
+    ) -> Result<Option<&'a [f32]>> {
+        self.check_dim(query)?;
+        scratch.fit(query);
+        let Some(rows) = self.stored(doc)? else { return Ok(None) };
+        largest_dots(query, kernels, &rows.coded, scratch);
+        Ok(scratch.largest.get(..query.rows()))
     }
 }
 
@@ -161,9 +180,14 @@ impl TokenStore {
         Err(InputError::new("query", Fault::Dimension { found, expected }).into())
     }
 
-    fn run<'a>(&'a self, query: &'a TokenQuery, kernels: &'a Kernels) -> Result<Run<'a>> {
+    fn run<'a>(
+        &'a self,
+        query: &'a TokenQuery,
+        kernels: &'a Kernels,
+        stop: Option<&'a Stop>,
+    ) -> Result<Run<'a>> {
         self.check_dim(query)?;
-        Ok(Run { view: self.view(), query, kernels })
+        Ok(Run { view: self.view(), query, kernels, stop })
     }
 }
 
@@ -265,6 +289,7 @@ struct Run<'a> {
     view: View<'a>,
     query: &'a TokenQuery,
     kernels: &'a Kernels,
+    stop: Option<&'a Stop>,
 }
 
 impl<'a> Run<'a> {
@@ -296,8 +321,18 @@ impl<'a> Run<'a> {
         mut each: impl FnMut(DocId, Option<TokenRows<'a>>),
     ) -> Result<()> {
         let mut pending = None;
+        // Products since the last look at the clock.
+        let mut work = 0usize;
+        let per_row = self.query.rows() * self.query.dim();
         for doc in docs {
             let rows = self.view.rows(doc)?;
+            work += 64 + rows.as_ref().map_or(0, |rows| rows.coded.len() * per_row);
+            if work > CHECK {
+                work = 0;
+                if self.stopped() {
+                    return Ok(());
+                }
+            }
             if let Some(rows) = &rows {
                 match rows.coded {
                     Coded::F16(rows) => prefetch(rows.bits(), PREFETCH_BYTES),
@@ -315,6 +350,11 @@ impl<'a> Run<'a> {
             each(doc, rows);
         }
         Ok(())
+    }
+
+    /// Whether the search has to end.
+    fn stopped(&self) -> bool {
+        self.stop.is_some_and(Stop::reached)
     }
 
     /// Scores everything.
@@ -397,6 +437,9 @@ impl<'a> Run<'a> {
         let every = (top.k() / 32).max(1);
         for i in 0..scratch.shortlist.len() {
             let Candidate { bound, place, doc } = scratch.shortlist[i];
+            if self.stopped() {
+                return Ok(true);
+            }
             if i % every == 0 {
                 top.shrink();
             }

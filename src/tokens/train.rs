@@ -255,7 +255,8 @@ fn one(
         let plan = Plan { probes: probes as usize, wanted: shortlist as usize + 1 };
         let kernel = &mut scratch.kernel;
         // The view is our own: it does not lie, and were it to, nothing would have been found.
-        let found = view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates);
+        let found =
+            view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates, None);
         let chosen = if found.is_ok() { &candidates.chosen[..] } else { &[] };
         let recall = |k: usize| {
             let best = &best[..k.min(best.len())];
