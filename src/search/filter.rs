@@ -243,8 +243,8 @@ fn numbers(segment: &Segment, at: usize, pass: impl Fn(u64) -> bool) -> DocSet {
     }
 }
 
-/// An end of a range, itself included; `None` where nothing lies beyond what is excluded. Testing
-/// for such an end takes no branch.
+/// An end of a range, itself included; `None` where nothing lies beyond what is excluded. What kind
+/// of end it was is then not asked again for every number.
 fn edge<T>(end: Bound<T>, last: T, inwards: impl Fn(T) -> Option<T>) -> Option<T> {
     match end {
         Bound::Included(value) => Some(value),
@@ -300,10 +300,7 @@ impl Node {
                 let high = edge(*high, i64::MAX, |value| value.checked_sub(1));
                 let range = low.zip(high).filter(|(low, high)| low <= high);
                 numbers(segment, schema.resolve(field)?, |bits| {
-                    range.is_some_and(|(low, high)| {
-                        let value = bits.cast_signed();
-                        (low <= value) & (value <= high)
-                    })
+                    range.is_some_and(|(low, high)| (low..=high).contains(&bits.cast_signed()))
                 })
             }
             Self::U64(field, low, high) => {
@@ -311,7 +308,7 @@ impl Node {
                 let high = edge(*high, u64::MAX, |value| value.checked_sub(1));
                 let range = low.zip(high).filter(|(low, high)| low <= high);
                 numbers(segment, schema.resolve(field)?, |bits| {
-                    range.is_some_and(|(low, high)| (low <= bits) & (bits <= high))
+                    range.is_some_and(|(low, high)| (low..=high).contains(&bits))
                 })
             }
             Self::F64(field, low, high) => numbers(segment, schema.resolve(field)?, |bits| {
