@@ -21,6 +21,8 @@ pub(crate) enum Exactness {
     Certified,
     /// The true top k by the quantised weights: there are no forward rows to know better.
     OnQuantised,
+    /// Something may have been missed.
+    Approximate,
 }
 
 /// A document's vector as stored.

@@ -54,7 +54,9 @@ fn use_all(container: &Container, docs: u32, options: &SparseOptions) -> (Result
     for k in [1, 50] {
         let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
         all = all.and(
-            index.search(&query(&vector), kernel::best(), None, &mut top, &mut scratch).map(drop),
+            index
+                .search(&query(&vector), kernel::best(), EXACT, None, &mut top, &mut scratch)
+                .map(drop),
         );
     }
     for doc in [0, docs / 2, docs - 1, docs] {
