@@ -105,7 +105,7 @@ pub use kernel::measure;
 pub use schema::{
     BoolField, Centroids, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint,
     Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
-    TokenField, TokenOptions, U64Field,
+    TokenField, TokenOptions, TokenTier, U64Field,
 };
 pub use search::{
     Certainty, Effort, Explanation, Filter, Query, Reranker, TermPart, TokenPart, maxsim,

@@ -74,7 +74,7 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
 /// Dimension and codec, as far as a field has them.
 fn settings(field: &lateen::FieldInfo) -> String {
     let dim = field.dim.map(|dim| format!("dimension {dim}"));
-    dim.into_iter().chain(field.codec.map(str::to_owned)).collect::<Vec<_>>().join(", ")
+    dim.into_iter().chain(field.codec.clone()).collect::<Vec<_>>().join(", ")
 }
 
 fn as_json(info: &IndexInfo) -> Value {
