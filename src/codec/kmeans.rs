@@ -3,9 +3,9 @@
 //! A row belongs to the centroid with the largest dot product of directions; a centroid is the
 //! sum of its rows, scaled to length 1. With few centroids that is repeated from evenly spread
 //! rows on. With many, rows are first split into about the square root of as many groups, each
-//! group then gets its share of centroids from its own rows, and one round over all centroids
-//! mends the seams: a row then meets about twice the square root of the centroids a round, and
-//! all of them but once.
+//! group then gets its share of centroids from its own rows, and a few rounds over all
+//! centroids mend the seams: a row then meets about twice the square root of the centroids in the
+//! other rounds.
 //!
 //! Nothing depends on the number of threads or on the instruction set: integer dot products are
 //! exact, each row's choice is its own, and each sum is added up by one thread in the order of
@@ -19,6 +19,8 @@ use crate::kernel::tokens::{Int8Rows, KernelScratch, LaneQuery};
 
 /// Rounds of assigning and summing on each level.
 const ROUNDS: usize = 6;
+/// Rounds over all centroids after they were trained group by group.
+const MENDING: usize = 3;
 /// Up to so many centroids are trained in one level.
 const FLAT: usize = 256;
 /// Rows that are looked at for each of the groups of the first level.
@@ -79,7 +81,7 @@ pub(crate) fn train(rows: &Int8Rows<'_>, count: usize, crew: Crew) -> CodeRows {
         all.codes.extend(part.codes);
         all.scales.extend(part.scales);
     }
-    lloyd(rows, all, 1, crew)
+    lloyd(rows, all, MENDING, crew)
 }
 
 /// For each row the centroid whose direction is nearest, the first of equals.

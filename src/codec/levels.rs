@@ -13,6 +13,8 @@ pub(crate) const MOST: i32 = 47;
 const RANGE: i32 = 127;
 /// Bins of the histogram.
 const BINS: usize = (2 * RANGE * FINE + 1) as usize;
+/// How often [`turn`] goes over a row.
+const TURNS: usize = 2;
 /// Candidates for a level.
 const PLACES: usize = (2 * MOST + 1) as usize;
 
@@ -151,6 +153,41 @@ impl Nearest {
     pub(crate) fn code(&self, number: f32) -> u8 {
         let bin = usize::try_from(fine(number) + RANGE * FINE).unwrap_or(0);
         self.0.get(bin).copied().unwrap_or(0)
+    }
+}
+
+/// Moves the codes of a row to neighbouring levels where that turns the sum of centroid and levels
+/// towards the row: its scale brings the sum to the right length, so only the direction counts. `rest`
+/// is what the row leaves of the centroid's bytes. Worth .001 to .003 of recall@10 with 2 bits.
+pub(crate) fn turn(rest: &[f32], centroid: &[u8], levels: &[i8], codes: &mut [u8]) {
+    let centre = |byte: u8| f32::from(i16::from(byte) - 128);
+    let (mut dot, mut squares) = (0.0f64, 0.0f64);
+    for ((&rest, &byte), &code) in rest.iter().zip(centroid).zip(&*codes) {
+        let c = centre(byte);
+        let y = c + f32::from(levels[usize::from(code)]);
+        dot += f64::from((rest + c) * y);
+        squares += f64::from(y * y);
+    }
+    for _ in 0..TURNS {
+        let mut moved = false;
+        for ((&rest, &byte), code) in rest.iter().zip(centroid).zip(&mut *codes) {
+            let c = centre(byte);
+            let (x, own) = (rest + c, c + f32::from(levels[usize::from(*code)]));
+            for other in [code.wrapping_sub(1), *code + 1] {
+                let Some(&level) = levels.get(usize::from(other)) else { continue };
+                let y = c + f32::from(level);
+                let new_dot = dot + f64::from(x * (y - own));
+                let new_squares = squares + f64::from(y * y - own * own);
+                if new_dot > 0.0 && new_dot * new_dot * squares > dot * dot * new_squares {
+                    (dot, squares, *code) = (new_dot, new_squares, other);
+                    moved = true;
+                    break;
+                }
+            }
+        }
+        if !moved {
+            break;
+        }
     }
 }
 
