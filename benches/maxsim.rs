@@ -1,5 +1,5 @@
 //! The token kernels, each on every level that this CPU has: one query against documents of 105
-//! rows, 200 of them, so that they stay in the cache. The throughput is document rows a second.
+//! rows, 100 of them, as a rerank has; they stay in the cache. The throughput is document rows a second.
 //!
 //! `cargo bench --bench maxsim`; a level or kernel alone: `cargo bench --bench maxsim -- avx512`.
 
@@ -12,7 +12,7 @@ use lateen::measure::{PackedDoc, TokenBench};
 
 const DIM: usize = 128;
 const ROWS: usize = 105;
-const DOCS: usize = 200;
+const DOCS: usize = 100;
 /// Centroids of packed rows: 1 MiB of them, as 0.5 million rows have.
 const CENTROIDS: usize = 8192;
 
@@ -65,10 +65,8 @@ fn maxsim(c: &mut Criterion) {
                 });
             });
             let centroids = bytes(4, CENTROIDS * DIM);
-            let ids: Vec<u16> = numbers(5)
-                .take(DOCS * ROWS)
-                .map(|n| (n % CENTROIDS as u64) as u16)
-                .collect();
+            let ids: Vec<u16> =
+                numbers(5).take(DOCS * ROWS).map(|n| (n % CENTROIDS as u64) as u16).collect();
             let entries: Vec<i8> =
                 bytes(6, 256 * DIM).iter().map(|&code| code.cast_signed() / 4).collect();
             let mut levels = [0; 16];

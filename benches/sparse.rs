@@ -11,44 +11,38 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lateen::readers::NpyArray;
 use lateen::{
     Document, Filter, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema, SparseField,
+    SparseVector,
 };
 
-/// A vector: terms and weights.
-type Vector = Vec<(u32, f32)>;
-
-/// The numbers of an .npy file of a type that such sets have.
-fn npy(path: &Path) -> Vec<f64> {
-    let bytes = std::fs::read(path).expect("a file of the set");
-    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
-    let kind = header.split("'descr': '").nth(1).and_then(|rest| rest.get(..3)).unwrap_or_default();
-    let values = &bytes[data..];
-    match kind {
-        "<u2" => values.as_chunks().0.iter().map(|&b| f64::from(u16::from_le_bytes(b))).collect(),
-        "<i4" => values.as_chunks().0.iter().map(|&b| f64::from(i32::from_le_bytes(b))).collect(),
-        "<u4" => values.as_chunks().0.iter().map(|&b| f64::from(u32::from_le_bytes(b))).collect(),
-        "<i8" => values.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f64).collect(),
-        "<f2" => {
-            values.as_chunks().0.iter().map(|&b| half::f16::from_le_bytes(b).to_f64()).collect()
-        }
-        "<f4" => values.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
-        other => panic!("{}: numbers of the type {other}", path.display()),
-    }
+/// The sparse vectors of a set, of its documents or its queries.
+struct Vectors {
+    ends: Vec<usize>,
+    terms: NpyArray,
+    weights: NpyArray,
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the numbers were integers and f32")]
-fn vectors(set: &Path, what: &str) -> Vec<Vector> {
-    let file = |part: &str| npy(&set.join(format!("sparse_{what}_{part}.npy")));
-    let (ends, terms, weights) = (file("indptr"), file("indices"), file("values"));
-    let range = |pair: &[f64]| pair[0] as usize..pair[1] as usize;
-    ends.windows(2)
-        .map(|pair| {
-            let entries = terms[range(pair)].iter().zip(&weights[range(pair)]);
-            entries.map(|(&term, &weight)| (term as u32, weight as f32)).collect()
+impl Vectors {
+    fn open(set: &Path, what: &str) -> Self {
+        let file = |part: &str| {
+            let path = set.join(format!("sparse_{what}_{part}.npy"));
+            NpyArray::open(path).expect("a file of the set")
+        };
+        let ends = file("indptr").usizes().expect("offsets");
+        Self { ends, terms: file("indices"), weights: file("values") }
+    }
+
+    fn iter(&self) -> impl ExactSizeIterator<Item = SparseVector<'_>> {
+        let terms = self.terms.ints().expect("terms");
+        let weights = self.weights.floats().expect("weights");
+        self.ends.windows(2).map(move |pair| {
+            let range = pair[0]..pair[1];
+            let terms = terms.slice(range.clone()).expect("offsets within the terms");
+            SparseVector::new(terms, weights.slice(range).expect("offsets within the weights"))
         })
-        .collect()
+    }
 }
 
 fn cpu() -> String {
@@ -88,13 +82,13 @@ fn sparse(c: &mut Criterion) {
     let field: SparseField = schema.sparse("sparse");
     let place_of = schema.u64("place");
     let random = schema.u64("random");
-    let docs = vectors(&set, "docs");
+    let docs = Vectors::open(&set, "docs");
     let start = Instant::now();
     let mut writer =
         IndexWriter::create(&path, schema.build().expect("a schema")).expect("a writer");
-    for (at, vector) in (0u64..).zip(&docs) {
+    for (at, vector) in (0u64..).zip(docs.iter()) {
         let document = Document::new(at)
-            .sparse(&field, &vector[..])
+            .sparse(&field, vector)
             .and_then(|document| document.u64(&place_of, at))
             .and_then(|document| {
                 document.u64(&random, at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)
@@ -104,7 +98,7 @@ fn sparse(c: &mut Criterion) {
     writer.commit().expect("a commit");
     let built = start.elapsed();
 
-    let count = docs.len() as u64;
+    let count = docs.iter().len() as u64;
     let all = 1u64 << 24;
     let filters: [(&str, Option<Filter>); 7] = [
         ("", None),
@@ -115,12 +109,12 @@ fn sparse(c: &mut Criterion) {
         (", 1 % in one place", Some(place_of.range(count / 2..count / 2 + count / 100))),
         (", one document", Some(place_of.eq(count / 3))),
     ];
-    let vectors = vectors(&set, "queries");
+    let vectors = Vectors::open(&set, "queries");
     println!("CPU: {}; set {name}: {count} documents, built in {built:.1?}", cpu());
     for level in KernelLevel::available() {
         let index = Index::options().kernel(level).open(&path).expect("the index");
         let mut group = c.benchmark_group(format!("{name}/{level}"));
-        group.throughput(Throughput::Elements(vectors.len() as u64));
+        group.throughput(Throughput::Elements(vectors.iter().len() as u64));
         group.sample_size(10);
         group.warm_up_time(Duration::from_millis(200));
         group.measurement_time(Duration::from_secs(1));
@@ -132,7 +126,7 @@ fn sparse(c: &mut Criterion) {
                 let queries: Vec<Query> = vectors
                     .iter()
                     .map(|vector| {
-                        let query = Query::sparse(&field, &vector[..]).expect("a query");
+                        let query = Query::sparse(&field, vector).expect("a query");
                         let query = query.exact().top(top);
                         filter.iter().cloned().fold(query, Query::filter)
                     })

@@ -23,6 +23,14 @@ impl DocSet {
         set
     }
 
+    /// The documents whose bits are set, of `len`; bits beyond are dropped, words that lack are 0.
+    pub(crate) fn from_words(mut words: Vec<u64>, len: u32) -> Self {
+        words.resize((len as usize).div_ceil(64), 0);
+        let mut set = Self { words, len };
+        set.clear_tail();
+        set
+    }
+
     fn clear_tail(&mut self) {
         let used = self.len % 64;
         if used != 0

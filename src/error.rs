@@ -174,6 +174,14 @@ pub enum Fault {
         /// The value.
         value: f64,
     },
+    /// A weight so large that sums of products with such weights might not be finite.
+    #[error("weight {value} is too large, the limit is {limit}")]
+    TooHeavy {
+        /// The value.
+        value: f32,
+        /// The largest that is taken.
+        limit: f32,
+    },
     /// The same term twice in one vector.
     #[error("term {term} appears twice")]
     DuplicateTerm {
@@ -308,6 +316,11 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
+    /// A schema that was to extend that of an index lacks one of its fields, or has it otherwise.
+    #[error(
+        "fields can only be added: every field of the index must be there, in its place and with its settings"
+    )]
+    Changed,
     /// A field name that is empty, too long or taken.
     #[error("field name {name:?}: {what}")]
     Name {

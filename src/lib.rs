@@ -81,34 +81,41 @@ mod id;
 mod index;
 mod kernel;
 pub mod limits;
+mod mix;
 mod schema;
 mod search;
 mod segment;
 mod sparse;
+mod stop;
 mod storage;
 mod tokens;
 mod topk;
 
 pub use embed::{
     Batch, Document, Floats, Ints, Rows, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
-    readers,
+    Update, readers,
 };
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
 pub use index::{
-    FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions, IndexWriter, SectionInfo, SegmentInfo,
-    Snapshot, StoredDocument, WriterOptions,
+    DetachedBuilder, DetachedSegment, FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions,
+    IndexWriter, MergeProgress, Merges, SectionInfo, SegmentInfo, Snapshot, StoredDocument,
+    Vocabulary, Watcher, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]
 pub use kernel::measure;
+/// The bitmaps that [`Filter::bitmap`] takes.
+pub use roaring::RoaringTreemap;
 pub use schema::{
     BoolField, Centroids, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint,
     Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
     TokenField, TokenOptions, TokenTier, U64Field,
 };
 pub use search::{
-    Certainty, Effort, Explanation, Filter, Query, Reranker, TermPart, TokenPart, maxsim,
+    AnchorScores, Certainty, Collapse, CurOptions, CurOutcome, Diversify, Effort, Expansion,
+    ExpansionRow, Explanation, Facet, Feedback, Filter, Fusion, FusionPart, Highlight, Query,
+    Reranker, Sort, TermPart, TokenPart, maxsim, outside,
 };
 pub use storage::OpenMode;
 

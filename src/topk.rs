@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::id::{DocId, better};
+use crate::stop::Stop;
 
 /// The order of a segment's documents by key, asked only where scores are equal.
 pub(crate) trait KeyOrder: Sync {
@@ -26,6 +27,7 @@ pub(crate) struct TopK<'a> {
     keys: &'a dyn KeyOrder,
     buffer: Vec<Scored>,
     floor: f32,
+    stop: Option<&'a Stop>,
 }
 
 impl std::fmt::Debug for TopK<'_> {
@@ -39,7 +41,23 @@ impl<'a> TopK<'a> {
     /// matter to the caller; `f32::NEG_INFINITY` where there is none.
     pub(crate) fn new(k: usize, floor: f32, keys: &'a dyn KeyOrder) -> Self {
         let k = k.max(1);
-        Self { k, keys, buffer: Vec::new(), floor }
+        Self { k, keys, buffer: Vec::new(), floor, stop: None }
+    }
+
+    /// The same for a search that may have to end early.
+    pub(crate) fn until(mut self, stop: &'a Stop) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// When the search has to end early.
+    pub(crate) fn stop(&self) -> Option<&'a Stop> {
+        self.stop
+    }
+
+    /// Whether to end now, with what there is.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.is_some_and(Stop::reached)
     }
 
     /// How many are kept.

@@ -147,6 +147,8 @@ fn a_reader_that_stays_behind() {
         let mut writer = IndexWriter::open(&path).unwrap();
         let terms = writer.schema().sparse("terms").unwrap();
         let before = index.search(&query(&terms)).unwrap().len();
+        let at = |when: &str| place.path().join(format!("{mode:?}-{when}"));
+        index.pack(at("early")).unwrap();
         // Each commit replaces everything, so that every file of the first is collected.
         for _ in 0..4 {
             for key in ["a", "b", "c"] {
@@ -157,6 +159,11 @@ fn a_reader_that_stays_behind() {
             assert_eq!(index.search(&query(&terms)).unwrap().len(), before);
             assert!(index.get("a").unwrap().is_some());
         }
+        index.pack(at("late")).unwrap();
+        assert!(fs::read(at("late")).unwrap() == fs::read(at("early")).unwrap());
+        let packed = Index::open(at("late")).unwrap();
+        packed.verify().unwrap();
+        assert_eq!(packed.search(&query(&terms)).unwrap().len(), before);
         assert!(index.refresh().unwrap());
         assert_eq!(index.search(&query(&terms)).unwrap().len(), 3);
         index.verify().unwrap();

@@ -241,7 +241,7 @@ fn candidates_bound_what_a_rerank_sees() {
 fn kernels_and_threads_change_nothing() {
     let place = Place::new();
     let mut levels = vec![None, Some("portable")];
-    for level in ["avx2", "avx512"] {
+    for level in ["avx2", "avx512", "amx"] {
         let mut probe = place.command("build probe --set SET --force");
         if probe.env("LATEEN_KERNEL", level).output().unwrap().status.success() {
             levels.push(Some(level));
@@ -606,6 +606,10 @@ fn flags_that_are_wrong_are_one_line_and_code_2() {
         "build wiki --set SET --codec f8".to_owned(),
         "build wiki --set SET --codec pq32".to_owned(),
         "build wiki --set SET --tier residual4".to_owned(),
+        "build wiki --set SET --sparse-codec u2".to_owned(),
+        "build wiki --set SET --sparse-codec pruned:1.0".to_owned(),
+        "build wiki --set SET --sparse-codec pruned:0.005".to_owned(),
+        "build wiki --set SET --sparse-codec pruned:0".to_owned(),
         "build wiki --set SET --memory 0".to_owned(),
         "build wiki --set SET --threads none".to_owned(),
         "build / --set SET".to_owned(),
@@ -655,4 +659,47 @@ fn a_reader_that_left_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn sparse_codecs_give_the_same_exact_answers() {
+    let place = Place::new();
+    let mut first = None;
+    for (codec, said) in
+        [("u8", "u8"), ("u4", "u4"), ("pruned:0.9", "pruned:0.90"), ("pruned:.45", "pruned:0.45")]
+    {
+        place.ok(&format!("build wiki --set SET --force --sparse-codec {codec}"));
+        let info = place.ok("info wiki");
+        let line = info.lines().find(|line| line.starts_with("sparse  ")).unwrap();
+        assert!(line.ends_with(said), "{line}");
+        place.ok("verify wiki");
+        let run = place.run("wiki", "--mode sparse --exact --top 20");
+        assert!(*first.get_or_insert(run.clone()) == run, "{codec}");
+    }
+}
+
+/// Sends a signal to a command that waits at a full pipe which nobody reads.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_command_says_so_and_leaves_nothing() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let pipe = place.path("pipe");
+    if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
+        println!("skipped: no mkfifo here");
+        return;
+    }
+    for signal in ["-INT", "-TERM"] {
+        let mut command = place.command("search wiki --set SET --mode sparse --top 400 --run pipe");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Opened as soon as the command has it open too; a pipe holds less than the run.
+        let reader = fs::File::open(&pipe).unwrap();
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        assert_eq!(one_line(&output), "lateen: interrupted\n");
+        drop(reader);
+    }
+    assert_eq!(place.names(), ["pipe", "wiki"]);
 }

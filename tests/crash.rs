@@ -5,12 +5,15 @@
 
 #![cfg(unix)]
 
+mod random;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lateen::{Document, Index, IndexWriter, KeyKind, Schema};
+use random::Draw;
 
 const CHILD: &str = "LATEEN_CRASH_CHILD";
 const CYCLES: u64 = 200;
@@ -76,7 +79,7 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
     let mut total = 0;
     // How long a commit takes here, as far as is known.
     let mut pace = Duration::from_millis(5);
-    let mut random = 0x9E37_79B9_7F4A_7C15u64;
+    let mut draw = Draw::new(1);
     for cycle in 0..CYCLES {
         // A segment per commit adds up: start anew now and then.
         if cycle > 0 && cycle.is_multiple_of(20) {
@@ -101,12 +104,9 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
                 break;
             }
         }
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
         // Anywhere in the time that the disk takes for a few commits, or in 25 ms if that is more.
         let within = u64::try_from(4 * pace.as_micros()).unwrap().max(25_000);
-        let moment = Duration::from_micros(random % within);
+        let moment = Duration::from_micros(draw.next() % within);
         let start = Instant::now();
         let before = total;
         let killer = std::thread::spawn(move || {

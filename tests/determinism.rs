@@ -16,7 +16,8 @@ use lateen::{
 };
 use naive::Fields;
 use naive::given::{Columns, Given};
-use naive::make::{Draw, ask, document, key};
+use naive::make::{ask, document, key};
+use naive::random::Draw;
 use set::{Set, SetFields};
 
 /// Every way to write: each kernel with one and with two threads.

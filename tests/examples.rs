@@ -5,6 +5,8 @@ mod filters;
 #[cfg(feature = "readers")]
 #[path = "../examples/from_files.rs"]
 mod from_files;
+#[path = "../examples/hybrid.rs"]
+mod hybrid;
 #[path = "../examples/packed.rs"]
 mod packed;
 #[path = "../examples/quickstart.rs"]
@@ -21,6 +23,11 @@ fn filters_runs() {
 #[test]
 fn from_files_runs() {
     from_files::main().unwrap();
+}
+
+#[test]
+fn hybrid_runs() {
+    hybrid::main().unwrap();
 }
 
 #[test]

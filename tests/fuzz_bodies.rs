@@ -1,13 +1,20 @@
 //! The bodies of the fuzz targets, over the committed corpus and over changed valid inputs,
 //! without a fuzzer.
 
-#[allow(unreachable_pub, reason = "public in the crate of the fuzzers")]
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/mend.rs"]
+mod mend;
+mod random;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/sample.rs"]
+mod sample;
 
 use std::path::Path;
 
-use lateen::{Document, IndexWriter, Schema, TokenMatrix};
+use random::Draw;
 
 /// Runs a body over the files of its corpus.
 fn corpus(target: &str, body: fn(&[u8])) {
@@ -23,13 +30,8 @@ fn corpus(target: &str, body: fn(&[u8])) {
 /// Runs a body over a valid input with up to four bytes changed, many times.
 fn changed(good: &[u8], times: u64, body: fn(&[u8])) {
     body(good);
-    let mut random = 0x2545_F491_4F6C_DD1Du64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random >> 16).unwrap()
-    };
+    let mut draw = Draw::new(1);
+    let mut next = || usize::try_from(draw.next() >> 1).unwrap();
     for _ in 0..times {
         let mut bad = good.to_vec();
         for _ in 0..=next() % 4 {
@@ -41,66 +43,90 @@ fn changed(good: &[u8], times: u64, body: fn(&[u8])) {
     }
 }
 
-/// A small packed index.
-fn packed() -> Vec<u8> {
-    let mut schema = Schema::builder();
-    let (sparse, tokens) = (schema.sparse("sparse"), schema.tokens("tokens", 8));
-    let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
-    for i in 1u8..=20 {
-        let terms = [(1u32, f32::from(i)), (2, 0.5), (69_990 + u32::from(i), 1.0)];
-        let row = [1.0f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let document = Document::new(format!("doc-{i}"))
-            .sparse(&sparse, &terms)
-            .and_then(|document| document.tokens(&tokens, TokenMatrix::new(&row, 8)))
-            .unwrap();
-        writer.add(&document.payload(vec![i; 40])).unwrap();
+/// Runs a body over random bytes, which is all it needs where bytes are choices.
+fn random_bytes(times: u64, longest: usize, body: fn(&[u8])) {
+    let mut draw = Draw::new(2);
+    for _ in 0..times {
+        let len = draw.below(longest);
+        let bytes: Vec<u8> = (0..len).map(|_| u8::try_from(draw.below(256)).unwrap()).collect();
+        body(&bytes);
     }
-    writer.commit().unwrap();
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("packed");
-    writer.reader().unwrap().pack(&file).unwrap();
-    std::fs::read(file).unwrap()
 }
 
+/// The targets, each with a seed or none, and how often `cargo test` runs them: a few seconds all
+/// together. The fuzzers run for longer.
 #[test]
-fn open_packed() {
-    corpus("open_packed", bodies::open_packed);
-    changed(&packed(), 3000, bodies::open_packed);
+fn every_target_over_its_corpus_and_on() {
+    for &(target, body) in bodies::TARGETS {
+        corpus(target, body);
+        let random = match target {
+            "open_packed" | "npy" | "safetensors" | "jsonl" | "eval" => 200,
+            "ingest" | "operations" | "codecs" => 300,
+            _ => 1500,
+        };
+        random_bytes(random, 200, body);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let seed = std::fs::read(entry.unwrap().path()).unwrap();
+            if !seed.is_empty() {
+                changed(&seed, 300, body);
+            }
+        }
+    }
 }
 
-#[test]
-fn npy() {
-    corpus("npy", bodies::npy);
+/// What every corpus begins with.
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wiki-mini");
-    changed(&std::fs::read(set.join("tok_doclens.npy")).unwrap(), 3000, bodies::npy);
-}
-
-#[test]
-fn ingest() {
-    corpus("ingest", bodies::ingest);
-    let floats: Vec<u8> = (0u16..512).flat_map(|i| (f32::from(i) / 7.0).to_le_bytes()).collect();
-    changed(&floats, 300, bodies::ingest);
+    let file = |name: &str| std::fs::read(set.join(name)).unwrap();
+    let floats: Vec<u8> = (0u16..64).flat_map(|i| (f32::from(i) / 7.0).to_le_bytes()).collect();
+    let packed = sample::packed();
+    let files = mend::files(&packed);
+    let (_, place) = files.iter().find(|(name, _)| name.starts_with("manifest-")).unwrap();
+    let manifest = packed[place.clone()].to_vec();
+    let tensors = br#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let mut safetensors = (tensors.len() as u64).to_le_bytes().to_vec();
+    safetensors.extend_from_slice(tensors);
+    safetensors.extend_from_slice(&floats[..8]);
+    let bytes = |seed: u64| {
+        let mut draw = Draw::new(seed);
+        (0..120).map(|_| u8::try_from(draw.below(256)).unwrap()).collect::<Vec<u8>>()
+    };
+    let mut jsonl = file("texts.jsonl");
+    jsonl.truncate(2000);
+    let mut all = vec![
+        ("open_packed", "small", packed),
+        ("open_packed", "empty", Vec::new()),
+        ("manifest", "small", manifest),
+        ("npy", "lengths", file("tok_doclens.npy")),
+        ("safetensors", "two", safetensors),
+        ("jsonl", "two", jsonl),
+        ("eval", "run", b"q2 Q0 a 1 2.5 t\nq1 Q0 b 7 1e-3 t\n".to_vec()),
+        ("eval", "qrels", b"q2 0 a 1\nq1 0 b 3\nq2 0 c 0\n".to_vec()),
+        ("ingest", "floats", floats.clone()),
+        ("ingest", "nan", [0xFF; 64].to_vec()),
+        ("codecs", "floats", floats),
+    ];
+    for target in
+        ["sections", "query_mutated", "codecs", "filters", "queries", "kernels", "operations"]
+    {
+        all.push((target, "random", bytes(1)));
+        all.push((target, "more", bytes(2)));
+    }
+    all
 }
 
 /// `UPDATE_CORPUS=1 cargo test --test fuzz_bodies` writes the seeds anew.
 #[test]
-fn seeds() {
-    if std::env::var_os("UPDATE_CORPUS").is_none() {
-        return;
-    }
+fn the_corpus_has_its_seeds() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wiki-mini");
-    let floats: Vec<u8> = (0u16..64).flat_map(|i| (f32::from(i) / 7.0).to_le_bytes()).collect();
-    let lengths = std::fs::read(set.join("tok_doclens.npy")).unwrap();
-    for (target, name, bytes) in [
-        ("open_packed", "small", packed()),
-        ("open_packed", "empty", Vec::new()),
-        ("npy", "lengths", lengths),
-        ("ingest", "floats", floats),
-        ("ingest", "nan", [0xFF; 64].to_vec()),
-    ] {
-        let folder = corpus.join(target);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(name), bytes).unwrap();
+    let update = std::env::var_os("UPDATE_CORPUS").is_some();
+    for (target, name, bytes) in seeds() {
+        let path = corpus.join(target).join(name);
+        if update {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+        }
+        assert!(path.is_file(), "{}", path.display());
     }
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use allocation_counter::measure;
 use lateen::readers::NpyArray;
 use lateen::{
-    Batch, Index, IndexWriter, Query, Schema, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
+    Batch, Document, Index, IndexWriter, KeyKind, Query, Schema, SparseBatch, SparseVector,
+    TokenBatch, TokenMatrix,
 };
 
 /// The folder of the larger sets, if there is one.
@@ -96,6 +97,47 @@ fn searches_of_the_committed_set_take_little() {
         asked.push(Query::tokens(&tokens, matrix).unwrap());
     }
     check_searches(&index, &asked);
+}
+
+/// A filter takes one bit per document for itself, and one more on each of its levels while it is
+/// applied: measured where those bits outweigh all else.
+#[test]
+fn a_filter_takes_one_bit_per_document_and_level() {
+    const DOCUMENTS: u64 = 1 << 20;
+    const BITS: u64 = DOCUMENTS / 8;
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let (sparse, place) = (schema.sparse("sparse"), schema.u64("place"));
+    let mut writer =
+        IndexWriter::options().memory(1 << 30).in_memory(schema.build().unwrap()).unwrap();
+    // Terms in few documents only: what searches keep for themselves stays small.
+    for at in 0..DOCUMENTS {
+        let term = [(u32::try_from(at % 4096).unwrap(), 1.0f32)];
+        let document = Document::new(at).u64(&place, at).unwrap();
+        writer.add(&document.sparse(&sparse, &term).unwrap()).unwrap();
+    }
+    writer.commit().unwrap();
+    let index = writer.reader().unwrap();
+    assert_eq!(index.info().segments.len(), 1);
+
+    let plain = Query::sparse(&sparse, &[(1u32, 1.0f32)]).unwrap();
+    let half = || place.range(..DOCUMENTS / 2);
+    let levels = |count: u32| {
+        (0..count).fold(half(), |filter, level| match level % 2 {
+            0 => half() & filter,
+            _ => place.range(DOCUMENTS / 2..) | filter,
+        })
+    };
+    let mut last = 0;
+    for depth in [0, 1, 8, 64] {
+        let query = plain.clone().filter(levels(depth));
+        drop(index.search(&query).unwrap());
+        let used = measure(|| drop(index.search(&query).unwrap())).bytes_max;
+        let most = BITS * (2 + u64::from(depth)) + SEARCH_BYTES;
+        assert!(used >= BITS && used <= most, "{depth} levels took {used} bytes");
+        assert!(used >= last);
+        last = used;
+    }
 }
 
 #[test]

@@ -6,9 +6,10 @@ mod naive;
 use lateen::{Forward, Index, IndexWriter, KernelLevel, Key, KeyKind, Normalization, TokenCodec};
 use naive::Fields;
 use naive::given::{Columns, Given};
-use naive::make::{Draw, ask, document, key, terms};
+use naive::make::{ask, document, key, terms};
 use naive::model::Model;
 use naive::play::{Op, play};
+use naive::random::Draw;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -22,6 +23,9 @@ fn op() -> impl Strategy<Value = Op> {
         3 => seed.prop_map(Op::Batch),
         1 => seed.prop_map(Op::Spill),
         2 => seed.prop_map(Op::Commit),
+        4 => seed.prop_map(Op::Update),
+        1 => seed.prop_map(Op::DeleteWhere),
+        1 => (0usize..2).prop_map(Op::Merge),
         1 => Just(Op::Rollback),
         1 => Just(Op::Reopen),
     ]
@@ -57,6 +61,24 @@ proptest! {
     }
 }
 
+/// Without the field whose impacts are all there is, merging may leave any number of segments.
+#[test]
+fn merging_into_any_number_of_segments() {
+    let exact = [Forward::Auto, Forward::F32, Forward::F16];
+    let fields = Fields::some(KeyKind::Str, &exact, &naive::TOKENS);
+    let mut draw = Draw::new(77);
+    let mut ops = Vec::new();
+    for most in [3, 2, 5, 0, 4] {
+        for _ in 0..5 {
+            ops.extend([Op::Batch(draw.next()), Op::Delete(draw.next()), Op::Update(draw.next())]);
+            ops.push(Op::Commit(draw.next()));
+        }
+        ops.extend([Op::Merge(most), Op::Upsert(draw.next()), Op::Update(draw.next())]);
+    }
+    let place = tempfile::tempdir().unwrap();
+    play(&fields, &place.path().join("index"), &ops, 40);
+}
+
 /// The same sequence on each run: a batch, and every change after it, over eight segments.
 #[test]
 fn a_long_game() {
@@ -71,6 +93,7 @@ fn a_long_game() {
             }
             match round {
                 2 => ops.extend([Op::Spill(draw.next()), Op::Upsert(draw.next()), Op::Commit(1)]),
+                4 => ops.extend([Op::Update(draw.next()), Op::Merge(1), Op::Update(draw.next())]),
                 3 => ops.push(Op::Rollback),
                 5 => ops.push(Op::Reopen),
                 _ => ops.push(Op::Commit(draw.next())),

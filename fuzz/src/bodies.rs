@@ -1,39 +1,329 @@
 //! What each fuzz target does with its bytes: plain functions, without a fuzzer.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use lateen::eval::{Qrels, Run};
 use lateen::readers::NpyArray;
 use lateen::{
-    Document, Index, IndexWriter, Normalization, Query, Schema, TokenMatrix, TokenOptions,
+    Certainty, Document, Effort, Filter, Forward, Index, IndexWriter, KernelLevel, Key, KeyKind,
+    Merges, Normalization, Query, Schema, SparseOptions, SparseVector, TokenCodec, TokenMatrix,
+    TokenOptions,
 };
+
+use super::{mend, sample};
+
+/// What a target does with an input.
+pub type Body = fn(&[u8]);
+
+/// The targets by name.
+pub const TARGETS: &[(&str, Body)] = &[
+    ("open_packed", open_packed),
+    ("manifest", manifest),
+    ("sections", sections),
+    ("query_mutated", query_mutated),
+    ("npy", npy),
+    #[cfg(feature = "readers")]
+    ("safetensors", safetensors),
+    #[cfg(feature = "readers")]
+    ("jsonl", jsonl),
+    ("eval", eval),
+    ("ingest", ingest),
+    ("codecs", codecs),
+    ("filters", filters),
+    ("queries", queries),
+    ("kernels", kernels),
+    ("operations", operations),
+];
+
+/// Bytes as a stream of choices; zeros once they are used up.
+struct Choices<'a>(&'a [u8]);
+
+impl Choices<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
+    }
+
+    fn f32(&mut self) -> f32 {
+        f32::from_bits(self.u32())
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (usize::from(self.byte()) | usize::from(self.byte()) << 8) % limit.max(1)
+    }
+
+    fn one_in(&mut self, n: u8) -> bool {
+        self.byte().is_multiple_of(n)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The sample as one file, made once.
+fn good() -> &'static [u8] {
+    static GOOD: OnceLock<Vec<u8>> = OnceLock::new();
+    GOOD.get_or_init(sample::packed)
+}
 
 /// Whatever the bytes are, opening, verifying and searching them gives an answer or an error.
 pub fn open_packed(data: &[u8]) {
     let Ok(index) = Index::options().from_bytes(data) else { return };
     let _ = index.verify();
-    let schema = index.schema();
-    let fields: Vec<(String, &str)> =
-        schema.field_names().map(|(name, kind)| (name.to_owned(), kind)).collect();
-    for (name, kind) in fields {
-        let query = match kind {
-            "sparse" => schema.sparse(&name).map_err(Into::into).and_then(|field| {
-                Query::sparse(&field, &[(1u32, 1.0f32), (2, 0.5), (70_000, 2.0)])
-            }),
-            "tokens" => schema.tokens(&name).map_err(Into::into).and_then(|field| {
-                let rows = vec![(1.0 / field.dim() as f32).sqrt(); 2 * field.dim()];
-                Query::tokens(&field, TokenMatrix::new(&rows, field.dim()))
-            }),
-            _ => continue,
+    sample::use_all(&index);
+}
+
+/// Whatever the bytes are, as a manifest they are read or refused, their checksums mended or not.
+pub fn manifest(data: &[u8]) {
+    let name = "manifest-0000000000000001";
+    let mut names = u16::try_from(name.len()).unwrap_or_default().to_le_bytes().to_vec();
+    names.extend_from_slice(name.as_bytes());
+    let part = |kind, field, data| mend::Part { kind, flags: 1, field, elem_size: 1, data };
+    let file = if data.first() == Some(&mend::MAGIC[0]) {
+        data.to_vec()
+    } else {
+        // The three sections of a manifest, cut out of the bytes.
+        let mut rest = Choices(data);
+        let mut cut = |kind, elem_size: u32| {
+            let most = rest.0.len();
+            let (now, after) = rest.0.split_at(rest.below(most + 1).min(rest.0.len()));
+            rest.0 = after;
+            let whole = now.len() - now.len() % elem_size as usize;
+            mend::Part { kind, flags: 1, field: u32::MAX, elem_size, data: now[..whole].to_vec() }
         };
-        let Ok(query) = query else { continue };
-        if let Ok(hits) = index.search(&query.top(5)) {
-            for hit in &hits {
-                assert!(hit.score().is_finite());
-                let _ = hit.payload();
+        let parts = [cut(1, 56), cut(2, 1), cut(3, 88)];
+        mend::container(&header(2), &parts)
+    };
+    let packed = [part(251, u32::MAX, names), part(252, 0, file)];
+    let mut bytes = mend::container(&header(4), &packed);
+    open_packed(&bytes);
+    mend::reseal_index(&mut bytes);
+    open_packed(&bytes);
+}
+
+/// The header of a container of a kind, as far as it is given.
+fn header(kind: u32) -> [u8; 48] {
+    let mut header = [0; 48];
+    header[..8].copy_from_slice(&mend::MAGIC);
+    header[8] = 1;
+    header[12..16].copy_from_slice(&kind.to_le_bytes());
+    header
+}
+
+/// The sample with changes that the bytes name, all checksums mended: at most eight, each in a
+/// section chosen first, so that short sections are met as often as long ones.
+fn mutated(choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut bytes = good().to_vec();
+    let files = mend::files(&bytes);
+    for _ in 0..=choices.below(8) {
+        let (_, place) = &files[choices.below(files.len())];
+        let entries = mend::entries(&bytes[place.clone()]);
+        let Some(entry) = entries.get(choices.below(entries.len())) else { continue };
+        let start = place.start + entry.offset;
+        let at = start + choices.below(entry.length);
+        match choices.byte() % 4 {
+            0 => bytes[at] = choices.byte(),
+            1 => bytes[at] ^= 1 << (choices.byte() % 8),
+            2 => {
+                let word = choices.u32().to_le_bytes();
+                let at = start + (at - start) / 4 * 4;
+                for (byte, word) in bytes[at..].iter_mut().zip(word) {
+                    *byte = word;
+                }
+            }
+            _ => {
+                // A run of the same section over another place of it.
+                let len = choices.below(32).min(start + entry.length - at);
+                let from = start + choices.below(entry.length - len + 1);
+                bytes.copy_within(from..from + len, at);
             }
         }
+        if choices.is_empty() {
+            break;
+        }
     }
-    for document in index.snapshot().documents().take(16).flatten() {
-        let _ = document.payload();
+    mend::reseal_index(&mut bytes);
+    bytes
+}
+
+/// Sections that lie behind right checksums.
+pub fn sections(data: &[u8]) {
+    open_packed(&mutated(&mut Choices(data)));
+}
+
+/// Any query of an index that lies behind right checksums, without a verification before.
+pub fn query_mutated(data: &[u8]) {
+    let mut choices = Choices(data);
+    let bytes = mutated(&mut choices);
+    let Ok(index) = Index::options().from_bytes(&bytes) else { return };
+    let query = any_query(&index.schema(), &mut choices);
+    if let Ok(query) = query
+        && let Ok(hits) = index.search(&query)
+    {
+        for hit in &hits {
+            let _ = hit.payload();
+            let _ = index.explain(&query, hit);
+        }
     }
+}
+
+/// A query of the sample's fields, or the error of what it was to be made of.
+fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query> {
+    let tokens = ["half", "bytes"];
+    let rows = |choices: &mut Choices<'_>| {
+        let count = choices.below(4) * sample::DIM;
+        let wild = choices.one_in(4);
+        let value = |choices: &mut Choices<'_>| {
+            if wild { choices.f32() } else { f32::from(choices.byte()) / 256.0 - 0.5 }
+        };
+        (0..count).map(|_| value(choices)).collect::<Vec<f32>>()
+    };
+    let mut query = if choices.one_in(2) {
+        let field = schema.sparse(sample::SPARSE[choices.below(5)])?;
+        let wild = choices.one_in(4);
+        let vector: Vec<(u32, f32)> = (0..choices.below(6))
+            .map(|_| {
+                if wild {
+                    return (choices.u32(), choices.f32());
+                }
+                let term = [7, 100, 101, 102, 70_000][choices.below(5)];
+                (term + u32::from(choices.byte() % 2), 0.5 + f32::from(choices.byte()))
+            })
+            .collect();
+        Query::sparse(&field, &vector)?
+    } else {
+        let rows = rows(choices);
+        Query::tokens(
+            &schema.tokens(tokens[choices.below(2)])?,
+            TokenMatrix::new(&rows, sample::DIM),
+        )?
+    };
+    if choices.one_in(2) {
+        query = query.filter(any_filter(schema, choices)?);
+    }
+    if choices.one_in(3) {
+        let rows = rows(choices);
+        let field = schema.tokens(tokens[choices.below(2)])?;
+        query = query.rerank(&field, TokenMatrix::new(&rows, sample::DIM))?;
+        query = query.candidates(choices.below(20));
+    }
+    if choices.one_in(4) {
+        query = query.at_least(choices.f32());
+    }
+    query = match choices.byte() % 4 {
+        0 => query.exact(),
+        1 => query.effort(Effort::Level(choices.f32())),
+        2 => query.effort(Effort::Recall(f32::from(choices.byte()) / 255.0)),
+        _ => query,
+    };
+    Ok(query.top(choices.below(30)))
+}
+
+/// A filter of the sample's fields, of any shape.
+fn any_filter(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Filter> {
+    let mut held: Vec<Filter> = Vec::new();
+    for _ in 0..choices.below(200) {
+        let next = match choices.byte() % 12 {
+            0 => schema.keyword("lang")?.eq(["en", "fr", "ké", ""][choices.below(4)]),
+            1 => schema.keyword("lang")?.exists(),
+            2 => schema.i64("year")?.range(1980 - i64::from(choices.byte())..),
+            3 => schema.u64("size")?.range(..u64::from(choices.byte()) << 40),
+            4 => schema.f64("price")?.range(f64::from(choices.f32())..=f64::from(choices.f32())),
+            5 => schema.bool("open")?.eq(choices.one_in(2)),
+            6 => Filter::keys((0..choices.below(5)).map(|i| format!("doc-{i:02}"))),
+            7 => !held.pop().unwrap_or_else(|| Filter::all([])),
+            8 | 9 => {
+                let more = held.pop().unwrap_or_else(|| Filter::any([]));
+                held.pop().unwrap_or_else(|| Filter::all([])) & more
+            }
+            10 => {
+                let more = held.pop().unwrap_or_else(|| Filter::all([]));
+                held.pop().unwrap_or_else(|| Filter::any([])) | more
+            }
+            _ => Filter::any(held.drain(..)),
+        };
+        held.push(next);
+        if choices.is_empty() {
+            break;
+        }
+    }
+    Ok(Filter::all(held))
+}
+
+fn keys(index: &Index, query: &Query) -> Option<Vec<Key>> {
+    let hits = index.search(&query.clone().exact().top(1000)).ok()?;
+    Some(hits.iter().map(|hit| hit.key().clone()).collect())
+}
+
+fn sample_index() -> &'static Index {
+    static INDEX: OnceLock<Index> = OnceLock::new();
+    INDEX.get_or_init(|| Index::options().from_bytes(good()).expect("the sample opens"))
+}
+
+/// A filter and its negation part the documents between them.
+pub fn filters(data: &[u8]) {
+    let index = sample_index();
+    let schema = index.schema();
+    let Ok(filter) = any_filter(&schema, &mut Choices(data)) else { return };
+    let field = schema.sparse("sparse").expect("the sample has it");
+    let all = Query::sparse(&field, &[(7u32, 1.0f32)]).expect("a query");
+    let Some(mut passed) = keys(index, &all.clone().filter(filter.clone())) else { return };
+    let refused = keys(index, &all.clone().filter(!filter.clone())).expect("the same depth");
+    assert!(refused.iter().all(|key| !passed.contains(key)));
+    let both = keys(index, &all.clone().filter(filter.clone()).filter(filter));
+    assert!(both.is_none_or(|both| both == passed));
+    passed.extend(refused);
+    passed.sort_unstable();
+    let mut everything = keys(index, &all).expect("no filter");
+    everything.sort_unstable();
+    assert_eq!(passed, everything);
+}
+
+/// Whatever a query is made of, it is refused or answered, and the answer is in order.
+pub fn queries(data: &[u8]) {
+    let index = sample_index();
+    let Ok(query) = any_query(&index.schema(), &mut Choices(data)) else { return };
+    let Ok(hits) = index.search(&query) else { return };
+    let scores: Vec<f32> = hits.iter().map(lateen::Hit::score).collect();
+    assert!(scores.iter().all(|score| !score.is_nan() && *score < f32::INFINITY));
+    assert!(scores.windows(2).all(|pair| pair[0] >= pair[1]));
+    // Exact search is the reference of what claims to be exact.
+    if hits.certainty() == Certainty::Certified {
+        let exact = index.search(&query.clone().exact()).expect("the same query");
+        let same = |a: &lateen::Hit, b: &lateen::Hit| a.key() == b.key() && a.score() == b.score();
+        assert!(
+            hits.len() == exact.len() && hits.iter().zip(exact.iter()).all(|(a, b)| same(a, b))
+        );
+    }
+    let batch = index.search_batch(&[query.clone(), query], 1).expect("the same queries");
+    assert!(
+        batch.iter().all(|hits| hits.iter().map(lateen::Hit::score).eq(scores.iter().copied()))
+    );
+}
+
+/// The same query on the kernels of every level that the machine has.
+pub fn kernels(data: &[u8]) {
+    static LEVELS: OnceLock<Vec<Index>> = OnceLock::new();
+    let levels = LEVELS.get_or_init(|| {
+        let open = |level| Index::options().kernel(level).from_bytes(good()).expect("it opens");
+        KernelLevel::available().into_iter().map(open).collect()
+    });
+    let Some(first) = levels.first() else { return };
+    let Ok(query) = any_query(&first.schema(), &mut Choices(data)) else { return };
+    let answer = |index: &Index| {
+        let hits = index.search(&query).ok()?;
+        let bits = |hit: &lateen::Hit| (hit.key().clone(), hit.score().to_bits());
+        Some((hits.certainty(), hits.iter().map(bits).collect::<Vec<_>>()))
+    };
+    let expected = answer(first);
+    assert!(levels.iter().all(|index| answer(index) == expected));
 }
 
 /// Whatever the bytes are, reading them as an array gives an array or an error.
@@ -46,6 +336,44 @@ pub fn npy(data: &[u8]) {
     if let Ok(floats) = array.floats() {
         assert_eq!(floats.len(), values);
     }
+}
+
+/// Whatever the bytes are, reading them as tensors gives tensors or an error.
+#[cfg(feature = "readers")]
+pub fn safetensors(data: &[u8]) {
+    let Ok(file) = lateen::readers::SafeTensorsFile::from_bytes("fuzz", data) else { return };
+    for name in file.names() {
+        let Ok(tensor) = file.tensor(&name) else { continue };
+        let values: usize = tensor.shape().iter().product();
+        if let Ok(ints) = tensor.ints() {
+            assert_eq!(ints.len(), values);
+        }
+        if let Ok(floats) = tensor.floats() {
+            assert_eq!(floats.len(), values);
+        }
+    }
+}
+
+/// Whatever the bytes are, reading them as JSON lines gives records or an error.
+#[cfg(feature = "readers")]
+pub fn jsonl(data: &[u8]) {
+    let lines = lateen::readers::JsonLines::new("fuzz", std::io::Cursor::new(data.to_vec()));
+    for record in lines {
+        if record.is_err() {
+            break;
+        }
+    }
+}
+
+/// Whatever the bytes are, as a run and as judgements they are read or refused; what was read as
+/// a run is written and read again as the same.
+pub fn eval(data: &[u8]) {
+    let _ = Qrels::parse("fuzz", std::io::Cursor::new(data.to_vec()));
+    let Ok(run) = Run::parse("fuzz", std::io::Cursor::new(data.to_vec())) else { return };
+    let mut written = Vec::new();
+    run.write(&mut written, "fuzz").expect("memory does not fail");
+    let again = Run::parse("again", std::io::Cursor::new(written)).expect("what was written");
+    assert!(again == run);
 }
 
 /// Whatever the vectors are, a document is refused, or stored exactly and found again.
@@ -81,5 +409,124 @@ pub fn ingest(data: &[u8]) {
             let hits = index.search(&query.top(100)).expect("a search");
             assert!(hits.iter().any(|hit| hit.key() == document.key()) || hits.len() == 100);
         }
+    }
+}
+
+/// Whatever the vectors are that a codec takes in, they come back as near as it promises, and come
+/// back the same when they are stored again.
+pub fn codecs(data: &[u8]) {
+    let mut schema = Schema::builder();
+    let as_is = |codec| TokenOptions::new(8).codec(codec).normalization(Normalization::AsIs);
+    let half = schema.tokens("half", as_is(TokenCodec::F16));
+    let bytes = schema.tokens("bytes", as_is(TokenCodec::Int8));
+    let forwards = [Forward::Auto, Forward::F32, Forward::F16, Forward::None];
+    let sparse = forwards.map(|forward| {
+        schema.sparse_with(&format!("{forward:?}"), SparseOptions::default().forward(forward))
+    });
+    let schema = schema.build().expect("a valid schema");
+    let mut choices = Choices(data);
+    let rows: Vec<f32> = (0..8 * (1 + choices.below(3))).map(|_| choices.f32()).collect();
+    let pairs: Vec<(u32, f32)> =
+        (0..choices.below(9)).map(|_| (choices.u32() % 100, choices.f32())).collect();
+    let make = |rows: &[f32], pairs: &[Vec<(u32, f32)>; 4]| -> lateen::Result<_> {
+        let mut writer = IndexWriter::in_memory(schema.clone())?;
+        let matrix = TokenMatrix::new(rows, 8);
+        let mut document = Document::new("a").tokens(&half, matrix)?.tokens(&bytes, matrix)?;
+        for (field, pairs) in sparse.iter().zip(pairs) {
+            document = document.sparse(field, SparseVector::pairs(pairs))?;
+        }
+        writer.add(&document)?;
+        writer.commit()?;
+        let index = writer.reader()?;
+        index.verify().expect("what was written is sound");
+        let stored = index.get("a")?.expect("it was added");
+        let mut vectors = Vec::new();
+        for field in &sparse {
+            vectors.push(stored.sparse(field)?.unwrap_or_default());
+        }
+        let tokens = |field| stored.tokens(field).map(Option::unwrap_or_default);
+        Ok((tokens(&half)?, tokens(&bytes)?, vectors))
+    };
+    let pairs = [(); 4].map(|()| pairs.clone());
+    let Ok((half, bytes, vectors)) = make(&rows, &pairs) else { return };
+    for ((row, half), bytes) in rows.chunks(8).zip(half.chunks(8)).zip(bytes.chunks(8)) {
+        let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        for ((x, half), byte) in row.iter().zip(half).zip(bytes) {
+            // A half has 11 bits and steps of 2⁻²⁴ at its smallest; a byte half a step of 127.
+            assert!((x - half).abs() <= x.abs() / 2048.0 + 3e-8, "{x} {half}");
+            assert!((x - byte).abs() <= largest / 127.0 * 0.51 + 4e-6, "{x} {byte} {largest}");
+        }
+    }
+    let mut expected: Vec<(u32, f32)> = pairs[0].clone();
+    expected.retain(|(_, weight)| *weight != 0.0);
+    expected.sort_unstable_by_key(|(term, _)| *term);
+    assert!(vectors[0] == expected && vectors[1] == expected);
+    assert!(vectors.iter().all(|v| v.iter().map(|p| p.0).eq(expected.iter().map(|p| p.0))));
+    // What was rounded once is not rounded again.
+    let again: [Vec<(u32, f32)>; 4] = std::array::from_fn(|i| vectors[i].clone());
+    if let Ok((_, _, twice)) = make(&rows, &again) {
+        assert!(twice == vectors);
+    }
+}
+
+/// Any sequence of changes, beside a map that does the same.
+pub fn operations(data: &[u8]) {
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let sparse = schema.sparse("sparse");
+    let schema = schema.build().expect("a valid schema");
+    let options = IndexWriter::options().merges(Merges::AtCommit);
+    let mut writer = options.in_memory(schema).expect("a new index");
+    let (mut model, mut committed) = (BTreeMap::new(), BTreeMap::new());
+    let mut choices = Choices(data);
+    let mut commits = 0;
+    while !choices.is_empty() && commits < 12 {
+        let op = choices.byte();
+        let key = u64::from(choices.byte() % 16);
+        let weight = f32::from(1 + choices.byte() % 8);
+        let terms = [(1u32, weight)];
+        let document = Document::new(key).sparse(&sparse, &terms).expect("valid");
+        match op % 8 {
+            0 | 1 => {
+                let added = writer.add(&document).is_ok();
+                assert_eq!(added, !model.contains_key(&key));
+                if added {
+                    model.insert(key, weight);
+                }
+            }
+            2 | 3 => {
+                writer.upsert(&document).expect("valid");
+                model.insert(key, weight);
+            }
+            4 | 5 => {
+                let deleted = writer.delete(key).expect("a key of the kind");
+                assert_eq!(deleted, model.remove(&key).is_some());
+            }
+            6 => {
+                if weight > 6.0 {
+                    writer.force_merge(1, |_| {}).expect("memory does not fail");
+                } else {
+                    writer.commit().expect("memory does not fail");
+                }
+                committed = model.clone();
+                commits += 1;
+                let index = writer.reader().expect("what was written opens");
+                index.verify().expect("what was written is sound");
+                assert_eq!(index.len(), model.len() as u64);
+                let query = Query::sparse(&sparse, &[(1u32, 2.0f32)]).expect("valid");
+                let hits = index.search(&query.exact().top(100)).expect("a search");
+                let mut expected: Vec<(u64, f32)> =
+                    model.iter().map(|(key, weight)| (*key, 2.0 * weight)).collect();
+                expected.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                let found = hits.iter().map(|hit| (hit.key().as_u64(), hit.score()));
+                assert!(found.eq(expected.into_iter().map(|(key, score)| (Some(key), score))));
+            }
+            _ => {
+                writer.rollback().expect("memory does not fail");
+                model.clone_from(&committed);
+            }
+        }
+        assert_eq!(writer.len(), model.len() as u64);
+        assert_eq!(writer.contains(key).expect("of the kind"), model.contains_key(&key));
     }
 }

@@ -1,3 +1,5 @@
-//! The bodies of the fuzz targets; `cargo test` of the library runs them too.
+//! What the fuzz targets do, for the targets and for `cargo test` of the library.
 
 pub mod bodies;
+pub mod mend;
+pub mod sample;

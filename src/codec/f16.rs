@@ -1,4 +1,10 @@
 //! Token rows as 16-bit floats, and bounds as 16-bit floats that are never too small.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -34,10 +40,16 @@ pub(crate) fn norm(bits: &[u16]) -> f64 {
 pub(crate) fn at_least(value: f64) -> u16 {
     let value = value * (1.0 + 1e-9);
     let nearest = f16::from_f64(value);
-    if nearest.to_f64() < value { nearest.to_bits() + 1 } else { nearest.to_bits() }
+    if nearest.to_f64() < value { nearest.to_bits().saturating_add(1) } else { nearest.to_bits() }
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 mod tests {
     use super::*;
 

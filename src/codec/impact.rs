@@ -1,4 +1,4 @@
-//! Impacts: a term's weights as 1..=255 on a scale of its own.
+//! Impacts: a term's weights as 1..=255, or 1..=15, on a scale of its own.
 //!
 //! Scales lie on a grid of eight steps to the octave, so that the same term usually has the same
 //! scale in every segment and postings can be merged without being decoded. Weights are rounded
@@ -11,6 +11,12 @@
 //! so a posting never becomes 0, the smallest impact needs no special case, and a sum of impacts
 //! bounds the true sum from above with nothing added. Both comparisons are exact: a grid scale has
 //! 24 significant bits and an impact 8, so their product is exact in f64.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 
 /// The eight steps of an octave, 2^(j/8) rounded to 24 significant bits: part of the file format.
 const STEPS: [f32; 8] = [
@@ -31,8 +37,8 @@ pub(crate) struct Scale(i16);
 impl Scale {
     /// The finest scale, 2^−124: the middle of its smallest impact, 2^−125, is still a normal f32.
     pub(crate) const MIN: Self = Self(-124 * 8);
-    /// The coarsest, 2^121: 255 impacts of it reach past the largest f32.
-    pub(crate) const MAX: Self = Self(121 * 8);
+    /// The coarsest, 2^125: 15 impacts of it reach past the largest f32.
+    pub(crate) const MAX: Self = Self(125 * 8);
 
     /// The scale of `steps` eighths of an octave, if it is on the grid.
     pub(crate) fn from_steps(steps: i16) -> Option<Self> {
@@ -45,33 +51,71 @@ impl Scale {
     }
 
     /// Its value: exact, normal, with 24 significant bits.
+    #[allow(clippy::indexing_slicing, reason = "a remainder of 8 is a place of eight")]
     pub(crate) fn value(self) -> f64 {
-        let exponent = i64::from(self.0.div_euclid(8)) + 1023;
+        let exponent = i64::from(self.0.div_euclid(8)).saturating_add(1023); // 899..=1144
         let octave = f64::from_bits(exponent.unsigned_abs() << 52);
         let step = usize::from(self.0.rem_euclid(8).unsigned_abs());
         f64::from(STEPS[step % 8]) * octave
     }
 
-    /// The finest scale on which `largest` (finite, above zero) is at most 255.
-    pub(crate) fn for_largest(largest: f32) -> Self {
+    /// The finest scale on which `largest` (finite, above zero) is at most `top`, 15 or more.
+    pub(crate) fn for_largest(largest: f32, top: u8) -> Self {
         let (mut low, mut high) = (Self::MIN.0, Self::MAX.0);
         while low < high {
-            let middle = low + (high - low) / 2;
-            if 255.0 * Self(middle).value() >= f64::from(largest) {
+            let middle = low.saturating_add(high.saturating_sub(low) / 2); // far from the ends
+            if f64::from(top) * Self(middle).value() >= f64::from(largest) {
                 high = middle;
             } else {
-                low = middle + 1;
+                low = middle.saturating_add(1);
             }
         }
         Self(low)
     }
 
     /// The impact of a weight (finite, above zero) that is at most 255 on this scale: see (1).
-    #[allow(clippy::cast_possible_truncation)] // clamped to 1..=255 before the cast
     pub(crate) fn impact(self, weight: f32) -> u8 {
-        let (scale, weight) = (self.value(), f64::from(weight));
-        // The division may be off by one rounding; the comparisons below are exact.
-        let mut impact = (weight / scale).ceil().clamp(1.0, 255.0);
+        Quantizer::new(self).impact(weight)
+    }
+
+    /// The weight that stands for an impact where nothing better is stored: the middle of its
+    /// range, as f32. Finite, above zero, and within (1).
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "rounding to f32 is what is wanted, and only a cast does it"
+    )]
+    pub(crate) fn weight(self, impact: u8) -> f32 {
+        let middle = (f64::from(impact.max(1)) - 0.5) * self.value();
+        middle.min(f64::from(f32::MAX)) as f32
+    }
+}
+
+/// A scale made ready for many weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quantizer {
+    scale: f64,
+    inverse: f64,
+}
+
+impl Quantizer {
+    /// For a scale.
+    pub(crate) fn new(scale: Scale) -> Self {
+        let scale = scale.value();
+        Self { scale, inverse: 1.0 / scale }
+    }
+
+    /// As [`Scale::impact`].
+    #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::as_conversions,
+        reason = "clamped to 1..=255 before the cast; no other conversion from a float to a byte"
+    )]
+    pub(crate) fn impact(&self, weight: f32) -> u8 {
+        let (scale, weight) = (self.scale, f64::from(weight));
+        // The product may be off by a rounding or two; the comparisons below are exact.
+        let mut impact = (weight * self.inverse).ceil().clamp(1.0, 255.0);
         if (impact - 1.0) * scale >= weight && impact > 1.0 {
             impact -= 1.0;
         } else if impact * scale < weight && impact < 255.0 {
@@ -79,24 +123,22 @@ impl Scale {
         }
         impact as u8
     }
-
-    /// The weight that stands for an impact where nothing better is stored: the middle of its
-    /// range, as f32. Finite, above zero, and within (1).
-    #[allow(clippy::cast_possible_truncation)] // rounding to f32 is what is wanted
-    pub(crate) fn weight(self, impact: u8) -> f32 {
-        let middle = (f64::from(impact.max(1)) - 0.5) * self.value();
-        middle.min(f64::from(f32::MAX)) as f32
-    }
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation)] // exactness is what the casts are asked for
+#[allow(
+    clippy::cast_possible_truncation, // exactness is what the casts are asked for
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn check(largest: f32, weight: f32) {
-        let scale = Scale::for_largest(largest);
+        let scale = Scale::for_largest(largest, 255);
         let impact = f64::from(scale.impact(weight));
         let value = scale.value();
         assert!((impact - 1.0) * value < f64::from(weight), "{largest} {weight} {impact}");
@@ -124,7 +166,7 @@ mod tests {
     #[test]
     fn the_finest_scale_is_taken() {
         for largest in [0.1f32, 1.0, 2.54, 2.55, 255.0, 256.0, 1e30] {
-            let scale = Scale::for_largest(largest);
+            let scale = Scale::for_largest(largest, 255);
             assert!(scale.impact(largest) >= 233, "an eighth of an octave is lost at most");
             let finer = Scale::from_steps(scale.steps() - 1).unwrap();
             assert!(255.0 * finer.value() < f64::from(largest));

@@ -6,6 +6,12 @@
 //! `s × (byte − 128)`, exactly: that is what scores are made of and what a row's error is
 //! measured against. f16 scales reach to 65,504, so components reach to ±8.3 million; what is
 //! beyond is cut to that.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 
 use half::f16;
 
@@ -41,13 +47,17 @@ pub(crate) fn encode(row: &[f32], codes: &mut [u8]) -> (u16, RowFit) {
     let mut squares = 0u32; // at most 4,096 × 128², which fits
     for (codes, row) in codes.chunks(8).zip(row.chunks(8)) {
         for ((error, &code), &x) in errors.iter_mut().zip(codes).zip(row) {
-            let number = i32::from(code) - i32::from(ZERO);
-            squares += number.unsigned_abs().pow(2);
-            *error += (f64::from(x) - wide * f64::from(number)).powi(2);
+            squares = squares.wrapping_add(square(code));
+            *error += (f64::from(x) - wide * (f64::from(code) - f64::from(ZERO))).powi(2);
         }
     }
     let norm = wide * f64::from(squares).sqrt();
     (bits, RowFit { norm, error: errors.iter().sum::<f64>().sqrt() })
+}
+
+/// The square of a code's number.
+fn square(code: u8) -> u32 {
+    u32::from(code.abs_diff(ZERO)).pow(2)
 }
 
 /// The low byte of the nearest integer, ties to even, of a number cut to ±127.
@@ -56,13 +66,11 @@ pub(crate) fn encode(row: &[f32], codes: &mut [u8]) -> (u16, RowFit) {
 /// rounds, and the low byte of the sum's bits is that of the integer. Unlike a call of the
 /// rounding function this is plain arithmetic, which every instruction set has for whole
 /// registers.
-#[allow(clippy::cast_possible_truncation, reason = "the low byte is what is wanted")]
 fn nearest(x: f32) -> u8 {
-    (x.clamp(-LARGEST, LARGEST) + 12_582_912.0).to_bits() as u8
+    (x.clamp(-LARGEST, LARGEST) + 12_582_912.0).to_bits().to_le_bytes()[0]
 }
 
 /// Quantises a row for the integer kernel: codes in −127..=127, and the scale, an f32.
-#[allow(clippy::cast_possible_wrap, reason = "the byte is a two's complement number")]
 pub(crate) fn quantise_query(row: &[f32], codes: &mut [i8]) -> f32 {
     let scale = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / LARGEST;
     if scale == 0.0 {
@@ -70,7 +78,7 @@ pub(crate) fn quantise_query(row: &[f32], codes: &mut [i8]) -> f32 {
         return 0.0;
     }
     for (code, &x) in codes.iter_mut().zip(row) {
-        *code = nearest(x / scale) as i8;
+        *code = nearest(x / scale).cast_signed();
     }
     scale
 }
@@ -79,7 +87,7 @@ pub(crate) fn quantise_query(row: &[f32], codes: &mut [i8]) -> f32 {
 fn scale_for(largest: f32) -> u16 {
     let mut bits = f16::from_f32(largest / LARGEST).min(f16::MAX).to_bits();
     while f16::from_bits(bits).to_f32() * LARGEST < largest && bits < f16::MAX.to_bits() {
-        bits += 1;
+        bits = bits.saturating_add(1);
     }
     bits
 }
@@ -88,17 +96,23 @@ fn scale_for(largest: f32) -> u16 {
 pub(crate) fn decode(codes: &[u8], scale: u16, row: &mut [f32]) {
     let scale = f16::from_bits(scale).to_f32();
     for (x, &code) in row.iter_mut().zip(codes) {
-        *x = f32::from(i16::from(code) - i16::from(ZERO)) * scale;
+        *x = (f32::from(code) - f32::from(ZERO)) * scale;
     }
 }
 
 /// The Euclidean length of a stored row.
 pub(crate) fn norm(codes: &[u8], scale: u16) -> f64 {
-    let squares: u32 = codes.iter().map(|&code| u32::from(code.abs_diff(ZERO)).pow(2)).sum();
+    let squares: u32 = codes.iter().map(|&code| square(code)).sum();
     f16::from_bits(scale).to_f64() * f64::from(squares).sqrt()
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

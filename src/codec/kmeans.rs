@@ -3,34 +3,39 @@
 //! A row belongs to the centroid with the largest dot product of directions; a centroid is the
 //! sum of its rows, scaled to length 1. With few centroids that is repeated from evenly spread
 //! rows on. With many, rows are first split into about the square root of as many groups, each
-//! group then gets its share of centroids from its own rows, and a few rounds over all
-//! centroids mend the seams: a row then meets about twice the square root of the centroids in the
-//! other rounds.
+//! group then gets its share of centroids from its own rows, and one round over all centroids
+//! mends the seams: a row then meets about twice the square root of the centroids a round, and
+//! all of them but once.
 //!
 //! Nothing depends on the number of threads or on the instruction set: integer dot products are
 //! exact, each row's choice is its own, and each sum is added up by one thread in the order of
 //! the rows.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 
 use half::f16;
 
 use super::int8;
 use crate::kernel::Kernels;
 use crate::kernel::tokens::{Int8Rows, KernelScratch, LaneQuery};
+use crate::mix::mix;
 
 /// Rounds of assigning and summing on each level.
 const ROUNDS: usize = 6;
-/// Rounds over all centroids after they were trained group by group.
-const MENDING: usize = 3;
 /// Up to so many centroids are trained in one level.
 const FLAT: usize = 256;
 /// Rows that are looked at for each of the groups of the first level.
 const ROWS_PER_GROUP: usize = 128;
 /// Rows that are assigned together: the lanes of the integer kernel.
 const LANES: usize = 32;
-/// CodeRows that they meet at a time: their codes and the dot products stay in the first cache.
+/// Centroids that they meet at a time: their codes and the dot products stay in the first cache.
 const BLOCK: usize = 64;
 
-/// CodeRows as int8 rows of length 1, one after another.
+/// Int8 rows, one after another; centroids have length 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CodeRows {
     /// `count` × `dim` codes.
@@ -64,7 +69,7 @@ pub(crate) fn train(rows: &Int8Rows<'_>, count: usize, crew: Crew) -> CodeRows {
         return lloyd(rows, spread(rows, count), ROUNDS, crew);
     }
     let groups = count.isqrt();
-    let few = pick(rows, evenly(rows.len(), groups * ROWS_PER_GROUP));
+    let few = pick(rows, evenly(rows.len(), groups.saturating_mul(ROWS_PER_GROUP)));
     let Some(few) = few.rows() else { return CodeRows::default() };
     let coarse = lloyd(&few, spread(&few, groups), ROUNDS, crew);
     let members = Members::of(&assign_to(&coarse, rows, crew), coarse.scales.len());
@@ -72,7 +77,7 @@ pub(crate) fn train(rows: &Int8Rows<'_>, count: usize, crew: Crew) -> CodeRows {
     let work: Vec<(usize, usize)> = shares.iter().copied().enumerate().collect();
     let own = Crew { threads: 1, ..crew };
     let parts = in_parallel(&work, crew.threads, |&(group, share)| {
-        let part = pick(rows, members.get(group).iter().map(|&row| row as usize));
+        let part = pick(rows, members.get(group).iter().map(|&row| place(row)));
         part.rows()
             .map_or_else(CodeRows::default, |part| lloyd(&part, spread(&part, share), ROUNDS, own))
     });
@@ -81,7 +86,7 @@ pub(crate) fn train(rows: &Int8Rows<'_>, count: usize, crew: Crew) -> CodeRows {
         all.codes.extend(part.codes);
         all.scales.extend(part.scales);
     }
-    lloyd(rows, all, MENDING, crew)
+    lloyd(rows, all, 1, crew)
 }
 
 /// For each row the centroid whose direction is nearest, the first of equals.
@@ -93,9 +98,8 @@ pub(crate) fn assign(centroids: &Int8Rows<'_>, rows: &Int8Rows<'_>, crew: Crew) 
         return out;
     }
     std::thread::scope(|scope| {
-        for (part, out) in out.chunks_mut(share).enumerate() {
-            let from = part * share;
-            let run = rows.range(from..from + out.len());
+        for (from, out) in (0..).step_by(share).zip(out.chunks_mut(share)) {
+            let run = rows.range(from..from.saturating_add(out.len()));
             scope.spawn(move || {
                 if let Some(run) = run {
                     assign_run(centroids, &run, crew.kernels, out);
@@ -114,25 +118,29 @@ fn assign_to(centroids: &CodeRows, rows: &Int8Rows<'_>, crew: Crew) -> Vec<u16> 
 fn assign_run(centroids: &Int8Rows<'_>, rows: &Int8Rows<'_>, kernels: &Kernels, out: &mut [u16]) {
     let dim = rows.dim();
     let mut scratch = KernelScratch::default();
-    let mut signed = vec![0i8; LANES * dim];
-    let mut dots = vec![0.0; LANES * BLOCK];
-    for (codes, out) in rows.codes().chunks(LANES * dim).zip(out.chunks_mut(LANES)) {
+    let group = dim.saturating_mul(LANES);
+    let mut signed = vec![0i8; group];
+    let mut dots = [0.0; LANES * BLOCK];
+    for (codes, out) in rows.codes().chunks(group).zip(out.chunks_mut(LANES)) {
         for (to, &code) in signed.iter_mut().zip(codes) {
             *to = (code ^ int8::ZERO).cast_signed();
         }
         // A row's own scale is left out: it changes no comparison between centroids.
-        let lanes = LaneQuery::new(&signed[..codes.len()], dim);
+        let lanes = LaneQuery::new(signed.get(..codes.len()).unwrap_or_default(), dim);
         scratch.fit_lanes(&lanes);
         let width = lanes.out_len();
         let mut best = [f32::NEG_INFINITY; LANES];
         let mut at = [0u32; LANES];
         for first in (0..centroids.len()).step_by(BLOCK) {
-            let end = (first + BLOCK).min(centroids.len());
+            let end = first.saturating_add(BLOCK).min(centroids.len());
             let Some(block) = centroids.range(first..end) else { break };
-            let dots = &mut dots[..width * block.len()];
+            let Some(dots) = dots.get_mut(..width.saturating_mul(block.len())) else { break };
+            let (Some(best), Some(at)) = (best.get_mut(..width), at.get_mut(..width)) else {
+                break;
+            };
             (kernels.tokens.dots_int8)(&lanes, &block, &mut scratch, dots);
             let first = u32::try_from(first).unwrap_or(u32::MAX);
-            (kernels.tokens.raise)(dots, first, &mut best[..width], &mut at[..width]);
+            (kernels.tokens.raise)(dots, first, best, at);
         }
         for (out, at) in out.iter_mut().zip(at) {
             *out = u16::try_from(at).unwrap_or(u16::MAX);
@@ -156,24 +164,22 @@ fn means(rows: &Int8Rows<'_>, members: &Members, old: &CodeRows, crew: Crew) -> 
     let mut by_size: Vec<usize> = (0..count).collect();
     by_size.sort_by_key(|&c| std::cmp::Reverse(members.get(c).len())); // stable: ties by number
     let mut largest = by_size.into_iter();
-    let mut work: Vec<(usize, &[u32])> = Vec::with_capacity(count);
-    for c in 0..count {
+    // What a centroid was, and the rows that say what it becomes.
+    let mut work: Vec<(&[u8], u16, &[u32])> = Vec::with_capacity(count);
+    let before = old.codes.chunks_exact(rows.dim()).zip(&old.scales);
+    for (c, (codes, &scale)) in before.enumerate() {
         let own = members.get(c);
         let taken = if own.is_empty() {
             let many = largest.next().map_or(&[][..], |c| members.get(c));
-            many.get(many.len() / 2..many.len() / 2 + 1).unwrap_or_default()
+            many.get(many.len() / 2..).and_then(|half| half.get(..1)).unwrap_or_default()
         } else {
             own
         };
-        work.push((c, taken));
+        work.push((codes, scale, taken));
     }
-    let dim = rows.dim();
-    let means = in_parallel(&work, crew.threads, |&(c, members)| {
-        let mut codes = vec![0; dim];
-        let scale = direction(rows, members, &mut codes).unwrap_or_else(|| {
-            codes.copy_from_slice(&old.codes[c * dim..(c + 1) * dim]);
-            old.scales[c]
-        });
+    let means = in_parallel(&work, crew.threads, |&(before, scale, members)| {
+        let mut codes = before.to_vec();
+        let scale = direction(rows, members, &mut codes).unwrap_or(scale);
         (codes, scale)
     });
     let mut centroids = CodeRows::default();
@@ -189,10 +195,11 @@ fn means(rows: &Int8Rows<'_>, members: &Members, old: &CodeRows, crew: Crew) -> 
 fn direction(rows: &Int8Rows<'_>, members: &[u32], codes: &mut [u8]) -> Option<u16> {
     let mut sum = vec![0.0f32; rows.dim()];
     for &member in members {
-        let Some(row) = rows.row(member as usize) else { continue };
-        let scale = f16::from_bits(row.scales()[0]).to_f32();
+        let Some(row) = rows.row(place(member)) else { continue };
+        let Some(&scale) = row.scales().first() else { continue };
+        let scale = f16::from_bits(scale).to_f32();
         for (sum, &code) in sum.iter_mut().zip(row.codes()) {
-            *sum += scale * f32::from(i16::from(code) - i16::from(int8::ZERO));
+            *sum += scale * (f32::from(code) - f32::from(int8::ZERO));
         }
     }
     let length = sum.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
@@ -200,7 +207,11 @@ fn direction(rows: &Int8Rows<'_>, members: &[u32], codes: &mut [u8]) -> Option<u
         return None;
     }
     for x in &mut sum {
-        #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::as_conversions,
+            reason = "rounded on purpose, and only a cast does it"
+        )]
         let unit = (f64::from(*x) / length) as f32;
         *x = unit;
     }
@@ -210,38 +221,35 @@ fn direction(rows: &Int8Rows<'_>, members: &[u32], codes: &mut [u8]) -> Option<u
 /// Evenly spread rows as first centroids: one out of each of `count` runs of equal length, where
 /// in the run is decided by the run's number alone.
 fn spread(rows: &Int8Rows<'_>, count: usize) -> CodeRows {
-    let count = count.min(rows.len());
-    let bounds = |i: usize| i * rows.len() / count;
-    let places = (0..count).map(|i| {
-        let (from, to) = (bounds(i), bounds(i + 1));
-        let place = mix(i as u64) % (to - from).max(1) as u64;
-        from + usize::try_from(place).unwrap_or(0) // below `to`, which is a usize
+    let starts = || evenly(rows.len(), count);
+    let ends = starts().skip(1).chain([rows.len()]);
+    let places = (0u64..).zip(starts().zip(ends)).map(|(run, (from, to))| {
+        let length = to.saturating_sub(from).max(1);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        let place = mix(run).checked_rem(length).unwrap_or(0);
+        from.saturating_add(usize::try_from(place).unwrap_or(0)) // below `to`, which is a usize
     });
     let picked = pick(rows, places);
     // Their directions: a centroid has length 1.
     let mut out = picked.clone();
     if let Some(picked) = picked.rows() {
-        for (i, codes) in (0u32..).zip(out.codes.chunks_exact_mut(rows.dim())) {
-            if let Some(scale) = direction(&picked, &[i], codes) {
-                out.scales[i as usize] = scale;
-            }
+        let codes = out.codes.chunks_exact_mut(rows.dim());
+        for ((i, codes), scale) in (0u32..).zip(codes).zip(&mut out.scales) {
+            *scale = direction(&picked, &[i], codes).unwrap_or(*scale);
         }
     }
     out
 }
 
-/// A number that looks random for each number (the finish of splitmix64).
-fn mix(i: u64) -> u64 {
-    let mut z = i.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+/// A row's number as a place.
+fn place(row: u32) -> usize {
+    usize::try_from(row).unwrap_or(usize::MAX)
 }
 
 /// At most `count` places out of `rows`, evenly spread.
 pub(crate) fn evenly(rows: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(rows);
-    (0..count).map(move |i| i * rows / count)
+    (0..count).map(move |i| i.saturating_mul(rows).checked_div(count).unwrap_or(0))
 }
 
 /// A copy of some rows.
@@ -256,11 +264,16 @@ pub(crate) fn pick(rows: &Int8Rows<'_>, places: impl Iterator<Item = usize>) -> 
 
 /// How many centroids each group gets: in proportion to its rows, at least one and at most as
 /// many as it has rows.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "`order` holds the places of `sizes`, and counts are compared before they change"
+)]
 fn shares(members: &Members, count: usize) -> Vec<usize> {
     let sizes: Vec<usize> = (0..members.groups()).map(|group| members.get(group).len()).collect();
     let rows = sizes.iter().sum::<usize>().max(1);
     let mut shares: Vec<usize> =
-        sizes.iter().map(|&size| (count * size / rows).max(1).min(size)).collect();
+        sizes.iter().map(|&size| (count.saturating_mul(size) / rows).max(1).min(size)).collect();
     // What rounding left over, or took too much of, is settled with the largest groups first.
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&group| std::cmp::Reverse(sizes[group]));
@@ -291,6 +304,11 @@ struct Members {
 }
 
 impl Members {
+    #[allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a counting sort: every assignment is below `groups`, every sum at most the rows"
+    )]
     fn of(assigned: &[u16], groups: usize) -> Self {
         let mut ends = vec![0usize; groups];
         for &group in assigned {
@@ -314,8 +332,9 @@ impl Members {
     }
 
     fn get(&self, group: usize) -> &[u32] {
-        let start = group.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.rows[start..self.ends[group]]
+        let end = |group: usize| self.ends.get(group).copied();
+        let start = group.checked_sub(1).and_then(end).unwrap_or(0);
+        end(group).and_then(|end| self.rows.get(start..end)).unwrap_or_default()
     }
 }
 
@@ -344,10 +363,25 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
             .collect()
     });
     let mut dealt: Vec<_> = dealt.into_iter().map(Vec::into_iter).collect();
-    (0..work.len()).filter_map(|i| dealt[i % threads].next()).collect()
+    // One from each hand in turn, as they were dealt; the first that is empty was the last turn's.
+    let mut done = Vec::with_capacity(work.len());
+    while done.len() < work.len() {
+        let before = done.len();
+        done.extend(dealt.iter_mut().filter_map(Iterator::next));
+        if done.len() == before {
+            break; // cannot happen: every piece is in some hand
+        }
+    }
+    done
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 mod tests {
     use super::*;
     use crate::kernel::{available, best};

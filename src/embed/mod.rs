@@ -8,6 +8,7 @@ pub mod readers;
 mod sparse;
 mod sparse_batch;
 mod tokens;
+mod update;
 
 pub use batch::Batch;
 pub use document::Document;
@@ -18,3 +19,5 @@ pub use sparse::SparseVector;
 pub use sparse_batch::SparseBatch;
 pub(crate) use tokens::CleanTokens;
 pub use tokens::{Rows, TokenBatch, TokenMatrix};
+pub(crate) use update::Change;
+pub use update::Update;

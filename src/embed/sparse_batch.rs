@@ -197,8 +197,8 @@ impl Owned {
         count: usize,
         entry: impl Fn(usize) -> Result<(TermId, f32), InputError>,
     ) -> Result<(), InputError> {
-        let zeros =
-            canonical(field, count, entry, &mut self.entries).map_err(|error| error.row(row))?;
+        let zeros = canonical(field, count, entry, &mut self.entries, false)
+            .map_err(|error| error.row(row))?;
         self.zeros += u64::from(zeros);
         self.terms.extend(self.entries.iter().map(|&(term, _, _)| term));
         self.weights.extend(self.entries.iter().map(|&(_, weight, _)| weight));

@@ -17,6 +17,7 @@
 //! # Ok::<(), lateen::Error>(())
 //! ```
 
+mod by_query;
 mod columns;
 mod measure;
 mod qrels;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::Path;
 
+use super::by_query::ByQuery;
 use super::columns::Columns;
 use super::run::Run;
 use crate::embed::readers::Lines;
@@ -13,9 +14,7 @@ use crate::error::Result;
 /// grade, are not.
 #[derive(Clone, Debug, Default)]
 pub struct Qrels {
-    judged: Vec<(String, HashMap<String, i32>)>,
-    /// From a query to its place in `judged`.
-    places: HashMap<String, usize>,
+    judged: ByQuery<HashMap<String, i32>>,
 }
 
 impl Qrels {
@@ -78,7 +77,7 @@ impl Qrels {
     pub fn from_run(run: &Run, k: usize) -> Self {
         let mut qrels = Self::default();
         for (query, ranking) in run.rankings() {
-            qrels.place(query);
+            qrels.judged.entry(query);
             for hit in ranking.iter().take(k) {
                 qrels.insert(query, &hit.document, 1);
             }
@@ -86,19 +85,9 @@ impl Qrels {
         qrels
     }
 
-    fn place(&mut self, query: &str) -> usize {
-        if let Some(&place) = self.places.get(query) {
-            return place;
-        }
-        self.places.insert(query.to_owned(), self.judged.len());
-        self.judged.push((query.to_owned(), HashMap::new()));
-        self.judged.len() - 1
-    }
-
     /// Whether the document was not there yet.
     fn insert(&mut self, query: &str, document: &str, grade: i32) -> bool {
-        let place = self.place(query);
-        self.judged[place].1.insert(document.to_owned(), grade).is_none()
+        self.judged.entry(query).insert(document.to_owned(), grade).is_none()
     }
 
     /// How many queries.
@@ -108,23 +97,24 @@ impl Qrels {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.judged.is_empty()
+        self.judged.len() == 0
     }
 
     /// The queries, in the order of the file.
     pub fn queries(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.judged.iter().map(|(query, _)| query.as_str())
+        self.judged.iter().map(|(query, _)| query)
     }
 
     /// The grade of a document for a query, where it was judged.
     pub fn grade(&self, query: &str, document: &str) -> Option<i32> {
-        self.judged[*self.places.get(query)?].1.get(document).copied()
+        self.judged.get(query)?.get(document).copied()
     }
 
     /// The grades above 0 of a query, largest first: what a perfect ranking would show.
     pub fn ideal(&self, query: &str) -> Vec<u32> {
-        let grades = self.places.get(query).map(|&place| &self.judged[place].1);
-        let mut ideal: Vec<u32> = grades
+        let mut ideal: Vec<u32> = self
+            .judged
+            .get(query)
             .into_iter()
             .flat_map(HashMap::values)
             .filter_map(|&grade| u32::try_from(grade).ok().filter(|&grade| grade > 0))

@@ -1,9 +1,10 @@
 //! Runs: what a search ranked, query by query, in TREC's format.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 
+use super::by_query::ByQuery;
 use super::columns::Columns;
 use crate::embed::readers::Lines;
 use crate::error::{Fault, InputError, Result};
@@ -35,18 +36,11 @@ pub struct Ranked {
 /// assert_eq!(Run::parse("run", text.as_bytes())?, run);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+///
+/// Runs are equal where they have equal rankings in equal order.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
-    rankings: Vec<(String, Vec<Ranked>)>,
-    /// From a query to its place in `rankings`.
-    places: HashMap<String, usize>,
-}
-
-/// Equal rankings in equal order.
-impl PartialEq for Run {
-    fn eq(&self, other: &Self) -> bool {
-        self.rankings == other.rankings
-    }
+    rankings: ByQuery<Vec<Ranked>>,
 }
 
 impl Run {
@@ -67,7 +61,7 @@ impl Run {
         ranking: impl IntoIterator<Item = (D, f32)>,
     ) -> Result<()> {
         check_id("query", query)?;
-        if self.places.contains_key(query) {
+        if self.rankings.get(query).is_some() {
             return Err(InputError::new(query, Fault::Twice).into());
         }
         let mut ranked = Vec::new();
@@ -84,8 +78,7 @@ impl Run {
         if let Some(row) = ranked.iter().position(|hit| !seen.insert(hit.document.as_str())) {
             return Err(InputError::new(&ranked[row].document, Fault::Twice).row(row).into());
         }
-        self.places.insert(query.to_owned(), self.rankings.len());
-        self.rankings.push((query.to_owned(), ranked));
+        *self.rankings.entry(query) = ranked;
         Ok(())
     }
 
@@ -110,7 +103,7 @@ impl Run {
     fn from_lines(mut lines: Lines) -> Result<Self> {
         let name = lines.name().to_owned();
         let mut run = Self::new();
-        let mut seen: Vec<HashSet<String>> = Vec::new();
+        let mut seen: ByQuery<HashSet<String>> = ByQuery::default();
         while let Some((number, line)) = lines.next_line()? {
             let columns = Columns::new(&name, number, line);
             let &[query, _, document, _, score, _] = columns.all() else {
@@ -122,19 +115,11 @@ impl Run {
                 score.parse().ok().filter(|score: &f32| score.is_finite()).ok_or_else(|| {
                     columns.wrong(4, format!("the score {score:?} is not a finite number"))
                 })?;
-            let place = if let Some(&place) = run.places.get(query) {
-                place
-            } else {
-                run.places.insert(query.to_owned(), run.rankings.len());
-                run.rankings.push((query.to_owned(), Vec::new()));
-                seen.push(HashSet::new());
-                seen.len() - 1
-            };
-            if !seen[place].insert(document.to_owned()) {
+            if !seen.entry(query).insert(document.to_owned()) {
                 let what = format!("document {document} twice for query {query}");
                 return Err(columns.wrong(2, what).into());
             }
-            run.rankings[place].1.push(Ranked { document: document.to_owned(), score });
+            run.rankings.entry(query).push(Ranked { document: document.to_owned(), score });
         }
         Ok(run)
     }
@@ -145,7 +130,7 @@ impl Run {
     /// # Errors
     /// What the writer fails with.
     pub fn write(&self, out: &mut impl Write, tag: &str) -> io::Result<()> {
-        for (query, ranking) in &self.rankings {
+        for (query, ranking) in self.rankings.iter() {
             for (i, Ranked { document, score }) in ranking.iter().enumerate() {
                 writeln!(out, "{query} Q0 {document} {} {} {tag}", i + 1, digits(*score))?;
             }
@@ -160,17 +145,17 @@ impl Run {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rankings.is_empty()
+        self.rankings.len() == 0
     }
 
     /// Every query with its documents, in the order in which they were given.
     pub fn rankings(&self) -> impl ExactSizeIterator<Item = (&str, &[Ranked])> {
-        self.rankings.iter().map(|(query, ranking)| (query.as_str(), ranking.as_slice()))
+        self.rankings.iter().map(|(query, ranking)| (query, ranking.as_slice()))
     }
 
     /// The documents of a query, in the order in which they were given.
     pub fn ranking(&self, query: &str) -> Option<&[Ranked]> {
-        Some(&self.rankings[*self.places.get(query)?].1)
+        self.rankings.get(query).map(Vec::as_slice)
     }
 }
 

@@ -83,9 +83,13 @@ impl Container {
     }
 
     /// What another file has to remember of this one.
-    #[cfg(test)]
     pub(crate) fn pin(&self) -> Pin {
         self.pin
+    }
+
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// The file's name, for errors.

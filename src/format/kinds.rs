@@ -26,6 +26,7 @@ section_kinds! {
     MANIFEST_HEAD = 1, required, "One `ManifestHead`.";
     SCHEMA = 2, required, "The encoded schema.";
     SEGMENTS = 3, required, "One `SegmentRecord` per segment.";
+    VOCABULARY = 4, required, "The words of a sparse field.";
     // 16–63: segment
     SEGMENT_HEAD = 16, required, "What the segment holds, in numbers.";
     KEYS = 17, required, "Document keys: numbers, or string bytes end to end.";

@@ -10,19 +10,18 @@ use crate::storage::{Bytes, Lock, Storage, StorageFile, is_plain_name, not_found
 /// Most bytes copied at once.
 const STEP: usize = 1 << 20;
 
-/// Writes the named files of a directory into one file, in the order given.
+/// Writes files, each with its name, into one file, in the order given.
 ///
 /// # Errors
 /// `Io`
 pub(crate) fn write_pack(
-    storage: &dyn Storage,
-    names: &[String],
+    files: &[(String, Bytes)],
     generation: u64,
     file: Box<dyn StorageFile>,
     place: String,
 ) -> Result<Pin> {
     let mut listing = Vec::new();
-    for name in names {
+    for (name, _) in files {
         let len = u16::try_from(name.len()).map_err(|_| io::ErrorKind::InvalidFilename.into());
         let len = len.map_err(|error| Error::io("pack", name.as_str(), error))?;
         listing.extend_from_slice(&len.to_le_bytes());
@@ -30,8 +29,7 @@ pub(crate) fn write_pack(
     }
     let mut writer = ContainerWriter::create(file, place, ContainerKind::Packed)?;
     writer.section(SectionKind::PACK_NAMES, NO_FIELD, &listing)?;
-    for (field, name) in (0u32..).zip(names) {
-        let bytes = storage.open(name).map_err(|error| Error::io("open", name.as_str(), error))?;
+    for (field, (_, bytes)) in (0u32..).zip(files) {
         writer.begin(SectionKind::PACK_FILE, field, 1)?;
         for step in bytes.as_slice().chunks(STEP) {
             writer.write(step)?;

@@ -31,9 +31,11 @@ pub(crate) fn encode_schema(schema: &Schema) -> Vec<u8> {
         match &field.kind {
             FieldKind::Sparse(options) => {
                 out.push(1);
-                out.push(match options.codec {
-                    SparseCodec::U8 => 1,
-                });
+                match options.codec {
+                    SparseCodec::U8 => out.push(1),
+                    SparseCodec::U4 => out.push(2),
+                    SparseCodec::Pruned(percent) => out.extend_from_slice(&[3, percent]),
+                }
                 out.push(match options.forward {
                     Forward::Auto => 1,
                     Forward::F32 => 2,
@@ -165,6 +167,8 @@ fn model(from: &mut Cursor<'_>) -> Result<Option<ModelFingerprint>> {
 fn sparse_options(from: &mut Cursor<'_>) -> Result<SparseOptions> {
     let codec = match from.u8()? {
         1 => SparseCodec::U8,
+        2 => SparseCodec::U4,
+        3 => SparseCodec::Pruned(from.u8()?),
         other => return Err(from.corrupt(format!("sparse codec {other}"))),
     };
     let forward = match from.u8()? {

@@ -10,8 +10,8 @@ use std::io;
 
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::format::{FileName, Pin, manifest_temporary, write_pack};
-use crate::storage::{Storage, StorageFile};
+use crate::format::{FileName, manifest_temporary};
+use crate::storage::Storage;
 
 /// Publishes a generation whose files are written and synced. When this returns, the generation
 /// survives any crash.
@@ -100,9 +100,10 @@ pub(crate) fn free_ordinal(storage: &dyn Storage, manifest: &Manifest) -> Result
 }
 
 /// Removes the files of ours that none of the generations in `keep` names: the newest two, of
-/// which the newest is published. The caller holds the lock. Files that are not ours are left
+/// which the newest is published, and `in_flight`, a file that is being written for a later one.
+/// The caller holds the lock. Files that are not ours are left
 /// alone; what cannot be listed or removed now (an open file on Windows) is tried again next time.
-pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest]) {
+pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest], in_flight: Option<&str>) {
     let kept: BTreeSet<String> = keep.iter().flat_map(Manifest::files).collect();
     let newest = keep.iter().map(|manifest| manifest.generation).max();
     let Ok(names) = storage.list() else { return };
@@ -113,7 +114,8 @@ pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest]) {
     if parsed().any(|(_, file)| unknown(file)) {
         return;
     }
-    for (name, _) in parsed().filter(|(name, _)| !kept.contains(*name)) {
+    let spared = |name: &str| kept.contains(name) || in_flight == Some(name);
+    for (name, _) in parsed().filter(|(name, _)| !spared(name)) {
         let _ = storage.remove(name);
     }
 }
@@ -123,19 +125,6 @@ pub(crate) fn collect_garbage(storage: &dyn Storage, keep: &[Manifest]) {
 pub(crate) fn kept(storage: &dyn Storage, newest: &Manifest) -> Vec<Manifest> {
     let parent = Manifest::read(storage, newest.parent).ok();
     std::iter::once(newest.clone()).chain(parent).collect()
-}
-
-/// Writes a generation into one packed file, durably but for its name.
-///
-/// # Errors
-/// `Io`
-pub(crate) fn pack(
-    storage: &dyn Storage,
-    manifest: &Manifest,
-    file: Box<dyn StorageFile>,
-    place: String,
-) -> Result<Pin> {
-    write_pack(storage, &manifest.files(), manifest.generation, file, place)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::index::snapshot::Snapshot;
 use crate::schema::{
     BoolField, F64Field, I64Field, KeywordField, SparseField, TokenField, U64Field,
 };
-use crate::search::{Answer, Certainty};
+use crate::search::{Answer, Certainty, Found};
 use crate::segment::{AttributeTable, Segment};
 
 /// A document of a snapshot. It keeps the snapshot, and reads from the map when asked.
@@ -128,9 +128,23 @@ impl StoredDocument {
 pub struct Hit {
     document: StoredDocument,
     score: f32,
+    inside: Vec<Hit>,
 }
 
 impl Hit {
+    fn new(snapshot: &Snapshot, found: Found) -> Self {
+        let Found { segment, doc, key, score, inside } = found;
+        let document = StoredDocument::new(snapshot.clone(), segment, doc, key);
+        let inside = inside.into_iter().map(|found| Self::new(snapshot, found)).collect();
+        Self { document, score, inside }
+    }
+
+    /// The best documents of its parent, best first and itself among them, where hits are
+    /// collapsed and this many were asked for ([`Collapse::inside`](crate::Collapse::inside)).
+    pub fn inside(&self) -> &[Hit] {
+        &self.inside
+    }
+
     /// The score, in the units of the vectors; how it is defined stands with [`Query`](crate::Query).
     pub fn score(&self) -> f32 {
         self.score
@@ -154,25 +168,49 @@ pub struct Hits {
 
 impl Hits {
     pub(crate) fn new(snapshot: &Snapshot, answer: Answer) -> Self {
-        let hits = answer
-            .found
-            .into_iter()
-            .map(|found| Hit {
-                document: StoredDocument::new(
-                    snapshot.clone(),
-                    found.segment,
-                    found.doc,
-                    found.key,
-                ),
-                score: found.score,
-            })
-            .collect();
+        let found = answer.found.into_iter();
+        let hits = found.map(|found| Hit::new(snapshot, found)).collect();
         Self { hits, certainty: answer.certainty }
+    }
+
+    /// The best `top` of several answers to one query, from indexes or subsets that have no key in
+    /// common: score descending, then key ascending. Scores depend on nothing but the document, so
+    /// this is the answer that one index of all the documents would have given; what is guaranteed
+    /// is the least of what each part guarantees.
+    #[must_use]
+    pub fn merge(parts: impl IntoIterator<Item = Self>, top: usize) -> Self {
+        let mut merged = Self { hits: Vec::new(), certainty: Certainty::Certified };
+        for part in parts {
+            merged.certainty = merged.certainty.min(part.certainty);
+            merged.hits.extend(part.hits);
+        }
+        let order =
+            |a: &Hit, b: &Hit| b.score.total_cmp(&a.score).then_with(|| a.key().cmp(b.key()));
+        merged.hits.sort_by(order);
+        merged.hits.truncate(top);
+        merged
     }
 
     /// What is guaranteed.
     pub fn certainty(&self) -> Certainty {
         self.certainty
+    }
+
+    /// Whether everything was looked at that the query asked for: not so where its deadline or
+    /// flag ended the search.
+    pub fn complete(&self) -> bool {
+        self.certainty != Certainty::Incomplete
+    }
+
+    /// The hits in another order, such as one of a [`reranker from outside`](crate::outside). A
+    /// place that is named twice counts once; hits that are not named follow as they were.
+    #[must_use]
+    pub fn reordered(&self, order: &[usize]) -> Self {
+        let mut left: Vec<Option<&Hit>> = self.hits.iter().map(Some).collect();
+        let named = order.iter().filter_map(|&place| left.get_mut(place)?.take().cloned());
+        let mut hits: Vec<Hit> = named.collect();
+        hits.extend(left.into_iter().flatten().cloned());
+        Self { hits, certainty: self.certainty }
     }
 
     /// Whether this is proven to be the true top. After a rerank: that the candidates are the true

@@ -38,6 +38,9 @@ pub struct FieldInfo {
     pub dim: Option<usize>,
     /// The codec in words, of a vector field.
     pub codec: Option<String>,
+    /// Percent of each document's weight that the inverted index of a sparse field keeps, where
+    /// that is not all.
+    pub percent: Option<u8>,
 }
 
 /// A segment of a commit.
@@ -107,8 +110,12 @@ impl FieldInfo {
     fn of(field: &FieldDef) -> Self {
         let (dim, codec) = match &field.kind {
             FieldKind::Sparse(options) => {
-                let SparseCodec::U8 = options.codec;
-                (None, Some("u8".to_owned()))
+                let codec = match options.codec {
+                    SparseCodec::U8 => "u8",
+                    SparseCodec::U4 => "u4",
+                    SparseCodec::Pruned(_) => "pruned",
+                };
+                (None, Some(codec.to_owned()))
             }
             FieldKind::Tokens(options) => {
                 let codec = options.codec.to_string();
@@ -121,7 +128,11 @@ impl FieldInfo {
             }
             _ => (None, None),
         };
-        Self { name: field.name.clone(), kind: field.kind.name(), dim, codec }
+        let percent = match &field.kind {
+            FieldKind::Sparse(options) => options.codec.percent(),
+            _ => None,
+        };
+        Self { name: field.name.clone(), kind: field.kind.name(), dim, codec, percent }
     }
 }
 
@@ -147,8 +158,11 @@ mod tests {
 
         let info = writer.reader().unwrap().info();
         assert_eq!((info.documents, info.deleted, info.commit), (2, 1, 3));
-        let fields: Vec<_> =
-            info.fields.iter().map(|f| (f.name.as_str(), f.kind, f.dim, f.codec.as_deref())).collect();
+        let fields: Vec<_> = info
+            .fields
+            .iter()
+            .map(|f| (f.name.as_str(), f.kind, f.dim, f.codec.as_deref()))
+            .collect();
         let expected = [
             ("lang", "keyword", None, None),
             ("sparse", "sparse", None, Some("u8")),

@@ -1,5 +1,6 @@
 //! The manifest: what a generation of an index consists of, each file pinned.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use bytemuck::{Pod, Zeroable};
@@ -11,8 +12,9 @@ use crate::format::{
     decode_schema, encode_schema, manifest_name, read_tombstones, schema_hash, segment_name,
     tombstones_name,
 };
+use crate::index::vocabulary::Vocabulary;
 use crate::limits::MAX_SEGMENT_DOCS;
-use crate::schema::Schema;
+use crate::schema::{FieldKind, Schema};
 use crate::storage::{Bytes, Storage};
 
 /// Most segments of an index.
@@ -25,12 +27,16 @@ pub(crate) struct Manifest {
     pub(crate) generation: u64,
     /// The generation it was made from; 0 for none.
     pub(crate) parent: u64,
-    /// The schema, the same in every generation.
+    /// The sequence number of the last change that it holds.
+    pub(crate) sequence: u64,
+    /// The schema: that of the parent, with fields added to it at most.
     pub(crate) schema: Schema,
     /// The first file ordinal not used yet; counted from 1.
     pub(crate) next_ordinal: u64,
     /// The segments, in the order in which they are searched.
     pub(crate) segments: Vec<SegmentEntry>,
+    /// The vocabularies of sparse fields, by the fields' ordinals.
+    pub(crate) vocabularies: BTreeMap<u32, Vocabulary>,
 }
 
 /// A segment of a generation.
@@ -115,6 +121,8 @@ pub(crate) struct ManifestHead {
     pub(crate) live_docs: u64,
     /// Documents, over all segments.
     pub(crate) total_docs: u64,
+    /// The sequence number of the last change that it holds.
+    pub(crate) sequence: u64,
 }
 
 /// One element of the section `SEGMENTS`.
@@ -144,7 +152,7 @@ pub(crate) struct SegmentRecord {
 }
 
 const _: () = {
-    assert!(size_of::<ManifestHead>() == 48);
+    assert!(size_of::<ManifestHead>() == 56);
     assert!(size_of::<SegmentRecord>() == 88);
 };
 
@@ -172,7 +180,15 @@ impl From<&SegmentEntry> for SegmentRecord {
 impl Manifest {
     /// The first generation of a new index.
     pub(crate) fn first(schema: Schema) -> Self {
-        Self { generation: 1, parent: 0, schema, next_ordinal: 1, segments: Vec::new() }
+        Self {
+            generation: 1,
+            parent: 0,
+            sequence: 0,
+            schema,
+            next_ordinal: 1,
+            segments: Vec::new(),
+            vocabularies: BTreeMap::new(),
+        }
     }
 
     /// The manifest's own file.
@@ -215,11 +231,15 @@ impl Manifest {
             next_ordinal: self.next_ordinal,
             live_docs: self.live_docs(),
             total_docs: self.total_docs(),
+            sequence: self.sequence,
         };
         writer.section(SectionKind::MANIFEST_HEAD, NO_FIELD, &[head])?;
         writer.section(SectionKind::SCHEMA, NO_FIELD, &encode_schema(&self.schema))?;
         let records: Vec<SegmentRecord> = self.segments.iter().map(Into::into).collect();
         writer.section(SectionKind::SEGMENTS, NO_FIELD, &records)?;
+        for (&field, vocabulary) in &self.vocabularies {
+            writer.section(SectionKind::VOCABULARY, field, vocabulary.bytes())?;
+        }
         writer.finish(self.generation, 0)
     }
 
@@ -257,13 +277,29 @@ impl Manifest {
             return Err(head_section.corrupt(16, "hash of another schema"));
         }
         let segments = segments(&container, &head)?;
+        let vocabularies = vocabularies(&container, &schema)?;
         let (generation, parent, next_ordinal) = (head.generation, head.parent, head.next_ordinal);
-        let manifest = Self { generation, parent, schema, next_ordinal, segments };
+        let sequence = head.sequence;
+        let manifest =
+            Self { generation, parent, sequence, schema, next_ordinal, segments, vocabularies };
         if (head.live_docs, head.total_docs) != (manifest.live_docs(), manifest.total_docs()) {
             return Err(head_section.corrupt(32, "its documents are not those of its segments"));
         }
         Ok(manifest)
     }
+}
+
+/// The vocabularies that there are, each of a sparse field.
+fn vocabularies(container: &Container, schema: &Schema) -> Result<BTreeMap<u32, Vocabulary>> {
+    let mut vocabularies = BTreeMap::new();
+    for (field, def) in (0u32..).zip(schema.fields()) {
+        let Some(section) = container.find(SectionKind::VOCABULARY, field) else { continue };
+        if !matches!(def.kind, FieldKind::Sparse(_)) {
+            return Err(section.corrupt(0, "of a field that is not sparse"));
+        }
+        vocabularies.insert(field, Vocabulary::open(&section)?);
+    }
+    Ok(vocabularies)
 }
 
 fn segments(container: &Container, head: &ManifestHead) -> Result<Vec<SegmentEntry>> {

@@ -1,36 +1,66 @@
 //! The life of an index: a directory of immutable files and a manifest, one writer, any number of
 //! readers.
 
+mod backup;
 pub(crate) mod commit;
+mod detached;
 mod document;
 mod info;
 pub(crate) mod manifest;
+mod policy;
 mod snapshot;
+mod vocabulary;
+mod watch;
 mod writer;
 
+pub use detached::{DetachedBuilder, DetachedSegment};
 pub use document::{Hit, Hits, StoredDocument};
 pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo};
 pub use snapshot::Snapshot;
-pub use writer::{IndexWriter, WriterOptions};
+pub use vocabulary::Vocabulary;
+pub use watch::Watcher;
+pub use writer::{IndexWriter, MergeProgress, Merges, WriterOptions};
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::PackedStorage;
+use crate::format::{PackedStorage, write_pack};
 use crate::id::Key;
-use crate::index::commit::{generations, newest_generation, pack};
+use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
-use crate::schema::Schema;
-use crate::search::{Explanation, Query};
-use crate::storage::{Bytes, FsStorage, OpenMode, Storage, open_path, publish_path};
+use crate::schema::{KeywordField, Schema, SparseField};
+use crate::search::{Expansion, Explanation, Facet, Filter, Query};
+use crate::storage::{
+    Bytes, FsStorage, OpenMode, Storage, open_path, open_untrusted, publish_path,
+};
 
 /// How an index is opened for reading.
 #[derive(Clone, Debug, Default)]
 pub struct IndexOptions {
     mode: OpenMode,
+    how: How,
+}
+
+/// How the commits of an open index are loaded, the first and every newer one.
+#[derive(Clone, Debug, Default)]
+struct How {
     kernel: Option<KernelLevel>,
+    /// Bytes that an index which is not trusted may have.
+    untrusted: Option<u64>,
+    subset: Option<Subset>,
+}
+
+/// Which segments are taken.
+#[derive(Clone)]
+struct Subset(Arc<dyn Fn(&SegmentInfo) -> bool + Send + Sync>);
+
+impl fmt::Debug for Subset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subset")
+    }
 }
 
 impl IndexOptions {
@@ -44,7 +74,26 @@ impl IndexOptions {
     /// The kernels to use, instead of the best that the CPU has. Answers are the same with all.
     #[must_use]
     pub fn kernel(mut self, level: KernelLevel) -> Self {
-        self.kernel = Some(level);
+        self.how.kernel = Some(level);
+        self
+    }
+
+    /// For files from a source that is not trusted: they are read into the heap, where nobody can
+    /// change them any more, `bytes` in all at most, counting newer commits too; links and anything
+    /// but plain files are refused; and every byte is checked, by sum and by meaning, before the
+    /// index is there. Any bytes are safe in the other ways of opening as well: this one tells
+    /// damage at once, and cannot be made to stop by a file that is cut short under its map.
+    #[must_use]
+    pub fn untrusted(mut self, bytes: u64) -> Self {
+        self.how.untrusted = Some(bytes);
+        self
+    }
+
+    /// Opens only those segments of each commit that `choose` picks, by name, number of documents
+    /// or size: what one server of several takes of an index. See [`Hits::merge`].
+    #[must_use]
+    pub fn subset(mut self, choose: impl Fn(&SegmentInfo) -> bool + Send + Sync + 'static) -> Self {
+        self.how.subset = Some(Subset(Arc::new(choose)));
         self
     }
 
@@ -55,10 +104,17 @@ impl IndexOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Index> {
         let path = path.as_ref();
         let storage: Arc<dyn Storage> = if path.is_dir() {
-            Arc::new(FsStorage::new(path, self.mode))
+            Arc::new(match self.how.untrusted {
+                Some(bytes) => FsStorage::untrusted(path, bytes),
+                None => FsStorage::new(path, self.mode),
+            })
         } else {
             let place = path.display().to_string();
-            let bytes = open_path(path, self.mode).map_err(|error| match error.kind() {
+            let opened = match self.how.untrusted {
+                Some(bytes) => open_untrusted(path, &bytes.into()),
+                None => open_path(path, self.mode),
+            };
+            let bytes = opened.map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => {
                     let what = "no such file or directory".to_owned();
                     Error::NotAnIndex { place: place.clone(), what }
@@ -67,7 +123,7 @@ impl IndexOptions {
             })?;
             Arc::new(PackedStorage::open(bytes, &place)?)
         };
-        Index::start(storage, self.kernel)
+        Index::open_storage(storage, self.how)
     }
 
     /// Opens a packed index from a copy of its bytes.
@@ -88,7 +144,7 @@ impl IndexOptions {
     }
 
     fn packed(self, bytes: Bytes) -> Result<Index> {
-        Index::start(Arc::new(PackedStorage::open(bytes, "bytes in memory")?), self.kernel)
+        Index::open_storage(Arc::new(PackedStorage::open(bytes, "bytes in memory")?), self.how)
     }
 }
 
@@ -101,6 +157,7 @@ impl IndexOptions {
 pub struct Index {
     storage: Arc<dyn Storage>,
     kernels: &'static Kernels,
+    how: How,
     current: RwLock<Snapshot>,
 }
 
@@ -123,9 +180,26 @@ impl Index {
     }
 
     pub(crate) fn start(storage: Arc<dyn Storage>, level: Option<KernelLevel>) -> Result<Self> {
-        let kernels = kernel::select(level)?;
-        let current = load(storage.as_ref(), kernels, None)?;
-        Ok(Self { storage, kernels, current: RwLock::new(current) })
+        Self::open_storage(storage, How { kernel: level, ..How::default() })
+    }
+
+    fn open_storage(storage: Arc<dyn Storage>, how: How) -> Result<Self> {
+        let kernels = kernel::select(how.kernel)?;
+        let current = load(storage.as_ref(), kernels, &how, None)?;
+        let index = Self { storage, kernels, how, current: RwLock::new(current) };
+        if index.how.untrusted.is_some() {
+            index.verify()?;
+        }
+        Ok(index)
+    }
+
+    /// Opens an index from a source that is not trusted, of at most 4 GiB; see
+    /// [`IndexOptions::untrusted`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::Corrupt`] for the first damage.
+    pub fn open_untrusted(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().untrusted(4 << 30).open(path)
     }
 
     /// The snapshot that searches go to.
@@ -140,7 +214,7 @@ impl Index {
     /// As [`open`](Self::open); the index then stays where it was.
     pub fn refresh(&self) -> Result<bool> {
         let before = self.snapshot();
-        let newest = load(self.storage.as_ref(), self.kernels, Some(&before))?;
+        let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;
         if newest.commit() == before.commit() {
             return Ok(false);
         }
@@ -187,6 +261,35 @@ impl Index {
         self.snapshot().explain(query, hit)
     }
 
+    /// The vocabulary of a sparse field, where one was set.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn vocabulary(&self, field: &SparseField) -> Result<Option<Vocabulary>> {
+        self.snapshot().vocabulary(field)
+    }
+
+    /// What feedback adds to a query.
+    ///
+    /// # Errors
+    /// As [`Snapshot::expansion`].
+    pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
+        self.snapshot().expansion(query)
+    }
+
+    /// The most frequent values of a keyword attribute among the documents that pass a filter.
+    ///
+    /// # Errors
+    /// As [`Snapshot::facets`].
+    pub fn facets(
+        &self,
+        filter: Option<&Filter>,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        self.snapshot().facets(filter, field, most)
+    }
+
     /// The live document of a key.
     ///
     /// # Errors
@@ -228,11 +331,14 @@ impl Index {
                 return Err(error);
             }
         }
+        let manifest = snapshot.manifest();
+        manifest.vocabularies.values().try_for_each(|words| words.verify(&manifest.file()))?;
         snapshot.segments().iter().try_for_each(|view| view.segment.verify())
     }
 
     /// Writes the current snapshot as one file, which opens like the directory. The file appears
-    /// complete or not at all.
+    /// complete or not at all. What is written are the bytes that the snapshot sees, whatever
+    /// later commits have taken away in the directory.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
@@ -242,8 +348,13 @@ impl Index {
             return Err(Error::AlreadyExists { path: path.to_owned() });
         }
         let snapshot = self.snapshot();
+        if snapshot.is_partial() {
+            let cause = "a subset of an index is not packed; back it up, and pack the copy";
+            let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, cause);
+            return Err(Error::io("pack", path.display().to_string(), cause));
+        }
         publish_path(path, |file, place| {
-            pack(self.storage.as_ref(), snapshot.manifest(), file, place).map(drop)
+            write_pack(&snapshot.files(), snapshot.commit(), file, place).map(drop)
         })
     }
 }
@@ -256,6 +367,7 @@ const TRIES: usize = 10;
 fn load(
     storage: &dyn Storage,
     kernels: &'static Kernels,
+    how: &How,
     known: Option<&Snapshot>,
 ) -> Result<Snapshot> {
     let mut tries = 0;
@@ -267,7 +379,18 @@ fn load(
             return Ok(known.clone());
         }
         let opened = Manifest::read(storage, generation)
-            .and_then(|manifest| Snapshot::open(storage, manifest, kernels, known));
+            .and_then(|manifest| Snapshot::open(storage, manifest, kernels, known))
+            .map(|snapshot| match &how.subset {
+                Some(Subset(choose)) => snapshot.subset(choose.as_ref()),
+                None => snapshot,
+            })
+            .and_then(|snapshot| {
+                // The first one is checked with all that surrounds it when the index is there.
+                if how.untrusted.is_some() && known.is_some() {
+                    snapshot.segments().iter().try_for_each(|view| view.segment.verify())?;
+                }
+                Ok(snapshot)
+            });
         tries += 1;
         if opened.is_ok() || tries >= TRIES || newest_generation(storage)? == generation {
             return opened;
@@ -286,3 +409,6 @@ const _: fn() = || {
     shared::<crate::Filter>();
     shared::<Error>();
 };
+
+#[cfg(test)]
+mod tests;

@@ -1,25 +1,24 @@
 //! A fixed view of an index: what every search sees from first to last.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use crossbeam::queue::ArrayQueue;
 
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
-use crate::error::Result;
-use crate::format::corrupt;
+use crate::error::{Error, Result};
+use crate::format::{corrupt, tombstones_name};
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
+use crate::index::info::SegmentInfo;
 use crate::index::manifest::Manifest;
+use crate::index::vocabulary::Vocabulary;
 use crate::kernel::Kernels;
-use crate::schema::Schema;
-use crate::search::{self, Explanation, Query, Scratch, View};
+use crate::schema::{KeywordField, Schema, SparseField};
+use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, ScratchPool, View};
 use crate::segment::{Segment, SegmentView};
-use crate::storage::Storage;
-
-/// Scratch memory kept for the next search; more threads than this make their own.
-const POOLED: usize = 16;
+use crate::storage::{Bytes, Storage};
 
 /// One committed state of an index. It stays as it is, whatever is committed, merged or removed
 /// afterwards; clones share it. `Send + Sync`: search it from as many threads as you like.
@@ -31,8 +30,15 @@ pub struct Snapshot {
 struct Inner {
     manifest: Manifest,
     segments: Vec<SegmentView>,
+    /// The files that are read once, at opening: the manifest and the tombstones, by name. Later
+    /// commits take their names away, but not these bytes.
+    read: BTreeMap<String, Bytes>,
+    /// The directory of its files, where they are in one.
+    origin: Option<PathBuf>,
+    /// Whether segments of the commit were left out.
+    partial: bool,
     kernels: &'static Kernels,
-    scratch: ArrayQueue<Scratch>,
+    scratch: ScratchPool,
 }
 
 impl fmt::Debug for Snapshot {
@@ -53,6 +59,13 @@ impl Snapshot {
         kernels: &'static Kernels,
         known: Option<&Self>,
     ) -> Result<Self> {
+        let mut read = BTreeMap::new();
+        let mut keep = |name: String| {
+            let bytes = storage.open(&name).map_err(|error| Error::io("open", &*name, error))?;
+            read.insert(name, bytes);
+            Ok::<_, Error>(())
+        };
+        keep(manifest.file())?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let shared = known.and_then(|known| {
@@ -71,16 +84,42 @@ impl Snapshot {
                 return Err(corrupt(&entry.file(), "SEGMENT_HEAD", 0, what));
             }
             let mut alive = None;
-            if entry.tombstones.is_some() {
+            if let Some(tombstones) = &entry.tombstones {
                 let mut set = DocSet::full(docs);
                 entry.deleted(storage)?.iter().for_each(|doc| set.remove(doc));
+                keep(tombstones_name(tombstones.ordinal))?;
                 alive = Some(Arc::new(set));
             }
             let live = entry.live();
             segments.push(SegmentView { segment, alive, live });
         }
-        let scratch = ArrayQueue::new(POOLED);
-        Ok(Self { inner: Arc::new(Inner { manifest, segments, kernels, scratch }) })
+        let origin = storage.directory().map(Path::to_owned);
+        let (partial, scratch) = (false, ScratchPool::default());
+        let inner = Inner { manifest, segments, read, origin, partial, kernels, scratch };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same commit with those segments only that are chosen.
+    pub(crate) fn subset(self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
+        let mut chosen = self.info().segments.iter().map(choose).collect::<Vec<_>>().into_iter();
+        let mut manifest = self.inner.manifest.clone();
+        let mut segments = self.inner.segments.clone();
+        let mut also = chosen.clone();
+        manifest.segments.retain(|_| chosen.next().unwrap_or(false));
+        segments.retain(|_| also.next().unwrap_or(false));
+        let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
+        let (read, scratch) = (self.inner.read.clone(), ScratchPool::default());
+        let inner = Inner { manifest, segments, read, origin, partial: true, kernels, scratch };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Whether segments of the commit were left out.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.inner.partial
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Path> {
+        self.inner.origin.as_deref()
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -91,19 +130,21 @@ impl Snapshot {
         &self.inner.segments
     }
 
+    /// Every file that it consists of: the manifest, then each segment and its tombstones.
+    pub(crate) fn files(&self) -> Vec<(String, Bytes)> {
+        let mut held = self.inner.read.clone();
+        let entries = self.inner.manifest.segments.iter().zip(&self.inner.segments);
+        held.extend(entries.map(|(entry, view)| (entry.file(), view.segment.bytes().clone())));
+        let names = self.inner.manifest.files().into_iter();
+        names.filter_map(|name| held.remove_entry(&name)).collect()
+    }
+
     fn view(&self) -> View<'_> {
         View {
             schema: &self.inner.manifest.schema,
             segments: &self.inner.segments,
             kernels: self.inner.kernels,
         }
-    }
-
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let mut scratch = self.inner.scratch.pop().unwrap_or_default();
-        let out = work(&mut scratch);
-        drop(self.inner.scratch.push(scratch)); // full: let it go
-        out
     }
 
     /// The schema.
@@ -114,6 +155,11 @@ impl Snapshot {
     /// The commit it shows; each commit has a higher number than the one before.
     pub fn commit(&self) -> u64 {
         self.inner.manifest.generation
+    }
+
+    /// The [sequence number](crate::IndexWriter::sequence) of the last change that it holds.
+    pub fn sequence(&self) -> u64 {
+        self.inner.manifest.sequence
     }
 
     /// Live documents.
@@ -132,7 +178,8 @@ impl Snapshot {
     /// A number out of range or a handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt)
     /// where the search comes upon damaged bytes.
     pub fn search(&self, query: &Query) -> Result<Hits> {
-        let answer = self.with_scratch(|scratch| search::search(self.view(), query, scratch))?;
+        let pool = &self.inner.scratch;
+        let answer = pool.with(|scratch| search::search(self.view(), query, scratch))?;
         Ok(Hits::new(self, answer))
     }
 
@@ -142,7 +189,7 @@ impl Snapshot {
     /// # Errors
     /// The first error in the order of the queries.
     pub fn search_batch(&self, queries: &[Query], threads: usize) -> Result<Vec<Hits>> {
-        let answers = search::search_batch(self.view(), queries, threads)?;
+        let answers = search::search_batch(self.view(), queries, threads, &self.inner.scratch)?;
         Ok(answers.into_iter().map(|answer| Hits::new(self, answer)).collect())
     }
 
@@ -152,9 +199,42 @@ impl Snapshot {
     /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn explain(&self, query: &Query, hit: &Hit) -> Result<Explanation> {
         let Some((segment, doc)) = self.place(hit.key())? else {
-            return Ok(Explanation { terms: Vec::new(), tokens: Vec::new() });
+            return Ok(Explanation::default());
         };
-        self.with_scratch(|scratch| search::explain(self.view(), query, segment, doc, scratch))
+        let pool = &self.inner.scratch;
+        pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch))
+    }
+
+    /// The vocabulary of a sparse field, where one was set.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn vocabulary(&self, field: &SparseField) -> Result<Option<Vocabulary>> {
+        let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
+        Ok(self.inner.manifest.vocabularies.get(&at).cloned())
+    }
+
+    /// What [`Query::feedback`] adds to a query; `None` where it asks for none or finds nothing.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
+        self.inner.scratch.with(|scratch| search::expansion_of(self.view(), query, scratch))
+    }
+
+    /// The `most` most frequent values of a keyword attribute among the live documents that pass a
+    /// filter (all, where there is none), with their counts; of equally frequent values the first
+    /// in byte order.
+    ///
+    /// # Errors
+    /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn facets(
+        &self,
+        filter: Option<&Filter>,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        search::facets(self.view(), filter, field, most)
     }
 
     /// Segment and document of a live key, which must be of the schema's kind.
@@ -198,5 +278,32 @@ impl Snapshot {
                 Ok(StoredDocument::new(self.clone(), at, doc, key))
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Document, IndexWriter, Query, Schema};
+
+    #[test]
+    fn searches_alone_and_in_batches_share_their_scratch() {
+        let mut schema = Schema::builder();
+        let sparse = schema.sparse("sparse");
+        let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+        let document = Document::new("a").sparse(&sparse, &[(1u32, 1.0f32)]).unwrap();
+        writer.add(&document).unwrap();
+        writer.commit().unwrap();
+        let index = writer.reader().unwrap();
+        let snapshot = index.snapshot();
+        let waiting = || snapshot.inner.scratch.waiting();
+        let queries = vec![Query::sparse(&sparse, &[(1u32, 1.0f32)]).unwrap(); 50];
+        assert_eq!(waiting(), 0);
+        snapshot.search_batch(&queries, 1).unwrap();
+        snapshot.search(&queries[0]).unwrap();
+        assert_eq!(waiting(), 1);
+        for _ in 0..3 {
+            assert_eq!(snapshot.search_batch(&queries, 4).unwrap().len(), 50);
+            assert!((1..=4).contains(&waiting()));
+        }
     }
 }

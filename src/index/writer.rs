@@ -1,6 +1,6 @@
 //! The one writer of an index: add, replace, delete, commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,117 +8,28 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::embed::{Batch, Document, check_key_kind};
-use crate::error::{Error, Result};
-use crate::format::{FileName, segment_name, write_tombstones};
+use crate::error::{Error, Result, SchemaError};
+use crate::format::{Pin, segment_name, write_tombstones};
 use crate::id::{DocId, Key};
 use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
 use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
-use crate::kernel::{self, KernelLevel, Kernels};
+use crate::index::vocabulary::Vocabulary;
+use crate::kernel::{self, Kernels};
 use crate::limits::MAX_SEGMENT_DOCS;
-use crate::schema::Schema;
+use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
-use crate::storage::{FsStorage, LOCK, Lock, MemStorage, OpenMode, Storage};
+use crate::storage::{Lock, Storage};
 
-/// Memory for documents that are not in a segment yet, unless said otherwise.
-const DEFAULT_MEMORY: usize = 256 << 20;
+mod change;
+mod merges;
+mod options;
 
-/// How a writer works. What is written depends on `memory` alone, never on `threads` or the
-/// kernels.
-#[derive(Clone, Debug)]
-pub struct WriterOptions {
-    memory: usize,
-    threads: usize,
-    kernel: Option<KernelLevel>,
-}
+pub use merges::{MergeProgress, Merges};
+pub use options::WriterOptions;
 
-impl Default for WriterOptions {
-    /// 256 MiB, one thread, the best kernels of this CPU.
-    fn default() -> Self {
-        Self { memory: DEFAULT_MEMORY, threads: 1, kernel: None }
-    }
-}
-
-impl WriterOptions {
-    /// Bytes of input to gather, by account, before a segment is written without being asked:
-    /// vectors as they are stored, keys, attributes and payloads. At least 1 MiB is used.
-    #[must_use]
-    pub fn memory(mut self, bytes: usize) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// Threads that encode vectors and build segments; at least 1.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// The kernels to use, instead of the best that the CPU has.
-    #[must_use]
-    pub fn kernel(mut self, level: KernelLevel) -> Self {
-        self.kernel = Some(level);
-        self
-    }
-
-    /// Makes a new index in a directory that is not there yet, or is empty but for what an attempt
-    /// left that was cut off.
-    ///
-    /// # Errors
-    /// As [`IndexWriter::create`].
-    pub fn create(self, path: impl AsRef<Path>, schema: Schema) -> Result<IndexWriter> {
-        let path = path.as_ref();
-        let occupied = match std::fs::read_dir(path) {
-            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_left_over(&entry))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(_) if path.exists() => true, // a file, or a directory that cannot be read
-            Err(error) => return Err(Error::io("read", path.display().to_string(), error)),
-        };
-        if occupied {
-            return Err(Error::AlreadyExists { path: path.to_owned() });
-        }
-        let storage = FsStorage::new(path, OpenMode::Map);
-        storage.create_dir().map_err(|e| Error::io("create", storage.place(), e))?;
-        IndexWriter::start(Arc::new(storage), path, Some(schema), self)
-    }
-
-    /// Makes a new index in memory.
-    ///
-    /// # Errors
-    /// A kernel level that this CPU lacks.
-    pub fn in_memory(self, schema: Schema) -> Result<IndexWriter> {
-        let storage = Arc::new(MemStorage::new());
-        IndexWriter::start(storage, Path::new("memory"), Some(schema), self)
-    }
-
-    /// Opens an index for writing.
-    ///
-    /// # Errors
-    /// As [`IndexWriter::open`].
-    pub fn open(self, path: impl AsRef<Path>) -> Result<IndexWriter> {
-        let path = path.as_ref();
-        if path.is_file() {
-            return Err(Error::ReadOnly { what: "open for writing a packed index" });
-        }
-        if !path.is_dir() {
-            let what = "no such directory".to_owned();
-            return Err(Error::NotAnIndex { place: path.display().to_string(), what });
-        }
-        let storage = Arc::new(FsStorage::new(path, OpenMode::Map));
-        newest(storage.as_ref())?; // before the lock file is made in a directory that is not ours
-        IndexWriter::start(storage, path, None, self)
-    }
-}
-
-/// Whether an entry of a directory is what the making of an index leaves behind that was cut off
-/// before there was one.
-fn is_left_over(entry: &std::fs::DirEntry) -> bool {
-    entry.file_name().to_str().is_some_and(|name| {
-        name == LOCK || matches!(FileName::parse(name), Some(FileName::ManifestTemporary(_)))
-    })
-}
+use merges::Running;
 
 /// The writer of an index: there is one at a time, held by a lock that ends with it. What is added
 /// is durable and visible once [`commit`](Self::commit) returns; what is not committed is gone
@@ -143,10 +54,16 @@ fn is_left_over(entry: &std::fs::DirEntry) -> bool {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct IndexWriter {
+    /// The merge in the background; before the lock, which is let go only when it has ended.
+    running: Option<Running>,
+    /// Merges that failed, one after another.
+    merge_failures: u32,
     storage: Arc<dyn Storage>,
     _lock: Lock,
     options: WriterOptions,
     kernels: &'static Kernels,
+    /// The schema as the next commit will have it.
+    schema: Schema,
     /// The last commit.
     committed: Snapshot,
     /// Segments of the commit and those spilled since, with their dead.
@@ -154,6 +71,8 @@ pub struct IndexWriter {
     arena: Arena,
     /// Slots of the arena by key.
     pending: HashMap<Key, u32>,
+    /// As the next commit will have them.
+    vocabularies: BTreeMap<u32, Vocabulary>,
     next_ordinal: u64,
     sequence: u64,
     changed: bool,
@@ -172,12 +91,12 @@ enum At {
 }
 
 /// A segment as the next commit will have it.
-struct Held {
-    entry: SegmentEntry,
-    segment: Arc<Segment>,
-    dead: RoaringBitmap,
+pub(super) struct Held {
+    pub(super) entry: SegmentEntry,
+    pub(super) segment: Arc<Segment>,
+    pub(super) dead: RoaringBitmap,
     /// Whether `dead` is not what `entry.tombstones` says.
-    dirty: bool,
+    pub(super) dirty: bool,
 }
 
 impl fmt::Debug for IndexWriter {
@@ -230,6 +149,43 @@ impl IndexWriter {
         WriterOptions::default()
     }
 
+    /// Adds fields: the schema must be the writer's with more of them, made by
+    /// [`Schema::extend`]. Documents that are there lack the new fields. It is committed like any
+    /// other change; a reader knows the new fields once it has refreshed.
+    ///
+    /// ```
+    /// # use lateen::{Document, IndexWriter, Schema};
+    /// # let mut schema = Schema::builder();
+    /// # let splade = schema.sparse("splade");
+    /// # let mut writer = IndexWriter::in_memory(schema.build()?)?;
+    /// let mut schema = writer.schema().extend();
+    /// let year = schema.i64("year");
+    /// writer.set_schema(schema.build()?)?;
+    /// writer.add(&Document::new("a").sparse(&splade, &[(1u32, 0.5f32)])?.i64(&year, 1823)?)?;
+    /// writer.commit()?;
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Schema`] where a field of the writer's schema is missing or has changed;
+    /// [`Error::Io`] where the documents gathered so far could not be written.
+    pub fn set_schema(&mut self, schema: Schema) -> Result<()> {
+        self.healthy()?;
+        if schema.prefix(self.schema.fields().len()).as_ref() != Some(&self.schema) {
+            return Err(SchemaError::Changed.into());
+        }
+        if schema == self.schema {
+            return Ok(());
+        }
+        // A merge that runs writes with the schema it knows, which stays readable.
+        let result = self.spill();
+        self.guard(result)?;
+        self.arena = Arena::new(&schema);
+        self.schema = schema;
+        self.changed = true;
+        Ok(())
+    }
+
     /// Locks, then makes the first commit where a schema is given, or reads the newest.
     pub(crate) fn start(
         storage: Arc<dyn Storage>,
@@ -255,10 +211,13 @@ impl IndexWriter {
             }
         };
         let committed = Snapshot::open(storage.as_ref(), manifest, kernels, None)?;
-        collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()));
+        collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()), None);
         let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
         let mut writer = Self {
+            running: None,
+            merge_failures: 0,
             arena: Arena::new(committed.schema()),
+            schema: committed.schema().clone(),
             next_ordinal,
             storage,
             _lock: lock,
@@ -267,6 +226,7 @@ impl IndexWriter {
             committed,
             segments: Vec::new(),
             pending: HashMap::new(),
+            vocabularies: BTreeMap::new(),
             sequence: 0,
             changed: false,
             zeros: 0,
@@ -286,15 +246,18 @@ impl IndexWriter {
             segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
         }
         self.segments = segments;
-        self.arena = Arena::new(self.committed.schema());
+        self.sequence = manifest.sequence;
+        self.vocabularies.clone_from(&manifest.vocabularies);
+        self.schema = self.committed.schema().clone();
+        self.arena = Arena::new(&self.schema);
         self.pending.clear();
         self.changed = false;
         Ok(())
     }
 
-    /// The schema.
+    /// The schema, with the fields that were [added](Self::set_schema) and not committed yet.
     pub fn schema(&self) -> &Schema {
-        self.committed.schema()
+        &self.schema
     }
 
     /// The last commit, for reading.
@@ -305,6 +268,30 @@ impl IndexWriter {
     /// Weights of zero that were dropped from sparse vectors since this writer was made.
     pub fn zeros_dropped(&self) -> u64 {
         self.zeros
+    }
+
+    /// The sequence number of the last change: it counts up by one with every document that is
+    /// added, replaced, changed or deleted, goes on where the writer is opened again, and is stored
+    /// with each commit ([`Snapshot::sequence`]), so that a log of changes can be taken up after
+    /// the last one that was made durable.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub(super) fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
+    /// Whether a segment of the next commit is this file.
+    pub(super) fn holds(&self, pin: &Pin) -> bool {
+        self.segments.iter().any(|held| held.entry.pin == *pin)
+    }
+
+    /// Takes a written segment into the next commit.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.sequence += u64::from(held.entry.docs);
+        self.changed = true;
+        self.segments.push(held);
     }
 
     /// Live documents, those not yet committed included.
@@ -319,7 +306,7 @@ impl IndexWriter {
         self.len() == 0
     }
 
-    fn healthy(&self) -> Result<()> {
+    pub(super) fn healthy(&self) -> Result<()> {
         match &self.poison {
             Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
             None => Ok(()),
@@ -327,7 +314,7 @@ impl IndexWriter {
     }
 
     /// After a failure of storage what is on disk is unknown: nothing more is written.
-    fn guard<T>(&mut self, result: Result<T>) -> Result<T> {
+    pub(super) fn guard<T>(&mut self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.poison = Some(error.to_string());
         }
@@ -429,6 +416,18 @@ impl IndexWriter {
         Ok(was)
     }
 
+    /// Gives a sparse field a vocabulary, in place of the one it has. It comes into force with the
+    /// next commit.
+    ///
+    /// # Errors
+    /// A handle of another schema.
+    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<u64> {
+        self.healthy()?;
+        let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
+        self.vocabularies.insert(at, words.clone());
+        Ok(self.step())
+    }
+
     /// Whether a live document has this key, those not yet committed included.
     ///
     /// # Errors
@@ -464,24 +463,24 @@ impl IndexWriter {
         Ok(At::Nowhere)
     }
 
-    /// Marks the document at a place dead.
-    fn bury(&mut self, key: &Key, at: At) {
+    /// Marks the document at a place dead; whether one lived there.
+    fn bury(&mut self, key: &Key, at: At) -> bool {
         match at {
-            At::Nowhere => {}
+            At::Nowhere => false,
             At::Slot(slot) => {
-                self.pending.remove(key);
                 self.arena.kill(slot);
+                self.pending.remove(key).is_some()
             }
-            At::Segment(segment, doc) => {
-                if let Some(held) = self.segments.get_mut(segment) {
-                    held.dead.insert(doc);
-                    held.dirty = true;
-                }
-            }
+            At::Segment(segment, doc) => self.segments.get_mut(segment).is_some_and(|held| {
+                held.dirty = true;
+                held.dead.insert(doc)
+            }),
         }
     }
 
     fn spill_if_full(&mut self) -> Result<()> {
+        let aside = self.arena.set_aside(self.storage.as_ref());
+        self.guard(aside)?;
         let full = self.arena.bytes() >= self.options.memory.max(1 << 20);
         if full || self.arena.slots() >= MAX_SEGMENT_DOCS {
             let result = self.spill();
@@ -501,15 +500,15 @@ impl IndexWriter {
             let pin =
                 self.arena.write(storage, &name, generation, ordinal, self.options.threads)?;
             let entry = SegmentEntry { ordinal, pin, docs, tombstones: None };
-            let segment = Arc::new(Segment::open(entry.open(storage)?, self.schema())?);
+            let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
             self.segments.push(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false });
         }
-        self.arena = Arena::new(self.committed.schema());
+        self.arena = Arena::new(&self.schema);
         self.pending.clear();
         Ok(())
     }
 
-    fn take_ordinal(&mut self) -> u64 {
+    pub(super) fn take_ordinal(&mut self) -> u64 {
         let ordinal = self.next_ordinal;
         self.next_ordinal += 1;
         ordinal
@@ -523,14 +522,23 @@ impl IndexWriter {
     /// failed sync left behind cannot be known. Open it again.
     pub fn commit(&mut self) -> Result<u64> {
         self.healthy()?;
-        if !self.changed {
-            return Ok(self.committed.commit());
-        }
-        let result = self.write_commit();
+        let result = self.try_commit();
         self.guard(result)
     }
 
-    fn write_commit(&mut self) -> Result<u64> {
+    fn try_commit(&mut self) -> Result<u64> {
+        if self.changed && self.options.merges == Merges::AtCommit {
+            self.spill()?;
+        }
+        self.merge_before_commit()?;
+        if self.changed {
+            self.write_commit()?;
+            self.merge_after_commit();
+        }
+        Ok(self.committed.commit())
+    }
+
+    fn write_commit(&mut self) -> Result<()> {
         self.spill()?;
         let generation = self.committed.commit() + 1;
         self.segments.retain(|held| held.dead.len() < u64::from(held.entry.docs));
@@ -548,17 +556,24 @@ impl IndexWriter {
         let manifest = Manifest {
             generation,
             parent: self.committed.commit(),
-            schema: self.schema().clone(),
+            sequence: self.sequence,
+            schema: self.schema.clone(),
             next_ordinal: self.next_ordinal,
             segments: self.segments.iter().map(|held| held.entry.clone()).collect(),
+            vocabularies: self.vocabularies.clone(),
         };
         publish(self.storage.as_ref(), &manifest)?;
         let before = self.committed.manifest().clone();
         let storage = self.storage.as_ref();
         self.committed = Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;
         self.changed = false;
-        collect_garbage(storage, &[self.committed.manifest().clone(), before]);
-        Ok(generation)
+        collect_garbage(storage, &[self.committed.manifest().clone(), before], self.in_flight());
+        Ok(())
+    }
+
+    /// The file that is being written in the background.
+    fn in_flight(&self) -> Option<&str> {
+        self.running.as_ref().map(Running::name)
     }
 
     /// Forgets everything since the last commit.
@@ -569,7 +584,7 @@ impl IndexWriter {
         self.healthy()?;
         self.reset()?;
         let storage = self.storage.as_ref();
-        collect_garbage(storage, &kept(storage, self.committed.manifest()));
+        collect_garbage(storage, &kept(storage, self.committed.manifest()), self.in_flight());
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use tokens::TokenKernels;
 /// The environment variable that forces a level: a switch for tests and measurements.
 const SWITCH: &str = "LATEEN_KERNEL";
 /// The names that [`KernelLevel`] parses from.
-const NAMES: &str = "portable, avx2, avx512";
+const NAMES: &str = "portable, avx2, avx512, amx";
 
 /// An instruction set that this crate has kernels for, from the least to the most.
 ///
@@ -36,6 +36,9 @@ pub enum KernelLevel {
     /// x86-64 with AVX-512 F, BW, DQ, VL, VNNI, VBMI and VBMI2 (Ice Lake, Zen 4 and later), and
     /// what [`Avx2`](Self::Avx2) needs.
     Avx512,
+    /// x86-64 with AMX-TILE and AMX-INT8 (Sapphire Rapids and later) under Linux, and what
+    /// [`Avx512`](Self::Avx512) needs: whole tiles of token rows are multiplied at once.
+    Amx,
 }
 
 impl KernelLevel {
@@ -56,6 +59,7 @@ impl fmt::Display for KernelLevel {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         })
     }
 }
@@ -68,6 +72,7 @@ impl FromStr for KernelLevel {
             "portable" => Ok(Self::Portable),
             "avx2" => Ok(Self::Avx2),
             "avx512" => Ok(Self::Avx512),
+            "amx" => Ok(Self::Amx),
             _ => Err(refused("kernel level", name, NAMES.to_owned())),
         }
     }
@@ -104,18 +109,26 @@ static AVX512: Kernels = Kernels {
     tokens: tokens::avx512::KERNELS,
 };
 
+#[cfg(target_arch = "x86_64")]
+static AMX: Kernels = Kernels {
+    level: KernelLevel::Amx,
+    postings: postings::avx512::KERNELS,
+    tokens: tokens::amx::KERNELS,
+};
+
+/// Every level, the least first.
+const LEVELS: [KernelLevel; 4] =
+    [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512, KernelLevel::Amx];
+
 /// The tables that this CPU can run, the least first. The detection behind it is cached by the
 /// standard library.
 pub(crate) fn available() -> Vec<&'static Kernels> {
-    [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512]
-        .into_iter()
-        .filter_map(table)
-        .collect()
+    LEVELS.into_iter().filter_map(table).collect()
 }
 
 /// The best table that this CPU can run; the switch of the environment is not asked.
 pub(crate) fn best() -> &'static Kernels {
-    table(KernelLevel::Avx512).or_else(|| table(KernelLevel::Avx2)).unwrap_or(&PORTABLE)
+    LEVELS.into_iter().rev().find_map(table).unwrap_or(&PORTABLE)
 }
 
 /// The table of the level asked for; without one, that of the environment variable
@@ -171,6 +184,7 @@ fn table(level: KernelLevel) -> Option<&'static Kernels> {
         KernelLevel::Portable => Some(&PORTABLE),
         KernelLevel::Avx2 => avx2().then_some(&AVX2),
         KernelLevel::Avx512 => (avx2() && avx512()).then_some(&AVX512),
+        KernelLevel::Amx => (avx2() && avx512() && tokens::amx::permitted()).then_some(&AMX),
     }
 }
 
@@ -207,7 +221,7 @@ mod tests {
 
     #[test]
     fn names_parse_back() {
-        for level in [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512] {
+        for level in LEVELS {
             assert_eq!(level.to_string().parse::<KernelLevel>().unwrap(), level);
         }
         let refused = "sse9".parse::<KernelLevel>().unwrap_err();
@@ -216,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_level_is_given_or_refused_never_replaced() {
-        for level in [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512] {
+        for level in LEVELS {
             match select(Some(level)) {
                 Ok(kernels) => assert_eq!(kernels.level, level),
                 Err(error) => assert!(error.to_string().contains("what this CPU has: portable")),

@@ -19,6 +19,11 @@ pub struct SchemaBuilder {
 }
 
 impl SchemaBuilder {
+    /// Goes on from these fields.
+    pub(super) fn of(keys: KeyKind, fields: Vec<Arc<FieldDef>>) -> Self {
+        Self { keys, fields }
+    }
+
     /// The kind of the keys; strings unless said otherwise.
     pub fn keys(&mut self, kind: KeyKind) -> &mut Self {
         self.keys = kind;
@@ -118,6 +123,17 @@ pub(super) fn check(fields: &[Arc<FieldDef>]) -> Result<(), SchemaError> {
                     range: "at most 255 bytes each",
                 });
             }
+        }
+        if let FieldKind::Sparse(options) = &field.kind
+            && let Some(percent) = options.codec.percent()
+            && !(1..=99).contains(&percent)
+        {
+            return Err(SchemaError::Setting {
+                name: field.name.clone(),
+                what: "percent of a document's weight to keep",
+                value: percent.into(),
+                range: "1..=99",
+            });
         }
         if let FieldKind::Tokens(options) = &field.kind
             && !options.dim_is_valid()

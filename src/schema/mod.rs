@@ -80,6 +80,22 @@ impl Schema {
         &self.inner.fields
     }
 
+    /// The schema as it was when it had that many fields; `None` where it has not so many, or
+    /// that was no schema.
+    pub(crate) fn prefix(&self, fields: usize) -> Option<Self> {
+        let fields = self.inner.fields.get(..fields)?;
+        if fields.len() == self.inner.fields.len() {
+            return Some(self.clone());
+        }
+        Self::from_parts(self.inner.keys, fields.to_vec()).ok()
+    }
+
+    /// Starts from this schema, for fields to be added to it: see
+    /// [`IndexWriter::set_schema`](crate::IndexWriter::set_schema).
+    pub fn extend(&self) -> SchemaBuilder {
+        SchemaBuilder::of(self.inner.keys, self.inner.fields.clone())
+    }
+
     /// The names of all fields, with their kinds in words, in the order of their declaration.
     pub fn field_names(&self) -> impl Iterator<Item = (&str, &'static str)> + '_ {
         self.inner.fields.iter().map(|field| (field.name.as_str(), field.kind.name()))

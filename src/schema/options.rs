@@ -9,6 +9,33 @@ pub enum SparseCodec {
     /// 8-bit impacts with a scale per term.
     #[default]
     U8,
+    /// 4-bit impacts with a scale per term: two thirds of the bytes. Exact answers stay exact, since
+    /// the forward rows decide, but take longer: more documents are close enough to be scored.
+    U4,
+    /// 8-bit impacts of the strongest terms of each document: as few as hold so many percent, 1 to
+    /// 99, of the sum of its weights. The forward rows keep all terms, and exact answers stay
+    /// exact; without forward rows a document *is* what was kept of it.
+    Pruned(u8),
+}
+
+impl SparseCodec {
+    /// Percent of each document's weight that the inverted index keeps, where it does not keep all.
+    pub(crate) fn percent(self) -> Option<u8> {
+        match self {
+            Self::Pruned(percent) => Some(percent),
+            Self::U8 | Self::U4 => None,
+        }
+    }
+}
+
+impl std::fmt::Display for SparseCodec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::U8 => f.write_str("u8"),
+            Self::U4 => f.write_str("u4"),
+            Self::Pruned(percent) => write!(f, "pruned:0.{percent:02}"),
+        }
+    }
 }
 
 /// The second tier of a sparse field: each document's own vector, which makes scores exact.

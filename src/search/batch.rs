@@ -3,8 +3,9 @@
 use crossbeam::channel;
 
 use crate::error::Result;
+use crate::search::pool::ScratchPool;
 use crate::search::query::Query;
-use crate::search::run::{Answer, Scratch, View, search};
+use crate::search::run::{Answer, View, search};
 
 /// Answers queries with `threads` threads, each taking the next one that waits; answers come in
 /// the order of the queries, and are what each query alone would get.
@@ -12,11 +13,12 @@ pub(crate) fn search_batch(
     view: View<'_>,
     queries: &[Query],
     threads: usize,
+    pool: &ScratchPool,
 ) -> Result<Vec<Answer>> {
     let threads = threads.clamp(1, queries.len().max(1));
     if threads == 1 {
-        let mut scratch = Scratch::default();
-        return queries.iter().map(|query| search(view, query, &mut scratch)).collect();
+        return pool
+            .with(|scratch| queries.iter().map(|query| search(view, query, scratch)).collect());
     }
     let (ask, asked) = channel::unbounded();
     for question in queries.iter().enumerate() {
@@ -30,12 +32,13 @@ pub(crate) fn search_batch(
         for _ in 0..threads {
             let (asked, tell) = (asked.clone(), tell.clone());
             scope.spawn(move || {
-                let mut scratch = Scratch::default();
-                for (at, query) in asked {
-                    if tell.send((at, search(view, query, &mut scratch))).is_err() {
-                        break;
+                pool.with(|scratch| {
+                    for (at, query) in asked {
+                        if tell.send((at, search(view, query, scratch))).is_err() {
+                            break;
+                        }
                     }
-                }
+                });
             });
         }
     });

@@ -1,13 +1,20 @@
 //! Where a score comes from.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::id::{DocId, TermId};
+use crate::search::feedback::{Expansion, expansion};
+use crate::search::fusion::Fused;
+use crate::search::plan::{Allowed, Plan};
 use crate::search::query::{Query, Stage};
-use crate::search::run::{Scratch, View};
+use crate::search::run::{Scratch, View, check_filters};
+use crate::stop::Stop;
 use crate::tokens::TokenQuery;
 
 /// The parts of a document's score, taken from the same stored values as the score.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Terms that query and document share, where a sparse vector decides or chose the
     /// candidates; in ascending term id. The sum of [`TermPart::contribution`] is the score of the
@@ -16,6 +23,12 @@ pub struct Explanation {
     /// What each query row met, where MaxSim decides; in row order. The sum of
     /// [`TokenPart::score`] is the score.
     pub tokens: Vec<TokenPart>,
+    /// What each query of a fusion or union says, in their order. Of a fusion, the sum of
+    /// [`FusionPart::contribution`] is the score.
+    pub parts: Vec<FusionPart>,
+    /// What feedback added to the query, where it was asked for: what is explained is the score of
+    /// the widened query.
+    pub feedback: Option<Expansion>,
 }
 
 /// What a shared term gives.
@@ -49,6 +62,68 @@ pub struct TokenPart {
     pub span: Option<(u32, u32)>,
 }
 
+/// What one query of a fusion says of a document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FusionPart {
+    /// The document's rank among the query's candidates, from 1; none where it is not among them.
+    pub rank: Option<usize>,
+    /// Its score by the query, where that is known.
+    pub score: Option<f32>,
+    /// What it adds to the fused score; 0 in a union.
+    pub contribution: f64,
+    /// Where the query's score comes from.
+    pub explanation: Explanation,
+}
+
+/// A piece of the stored text that met the query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Highlight {
+    /// Its bytes.
+    pub bytes: Range<u32>,
+    /// The sum of what query rows met there.
+    pub score: f32,
+}
+
+impl Explanation {
+    /// The sum of the parts that decide: of a fusion its contributions, otherwise what the query
+    /// rows met, otherwise the terms. It is the score, but for the rounding of a sum.
+    pub fn sum(&self) -> f32 {
+        if !self.tokens.is_empty() {
+            return self.tokens.iter().fold(0.0, |sum, part| sum + part.score);
+        }
+        if !self.parts.is_empty() {
+            #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+            return self.parts.iter().map(|part| part.contribution).sum::<f64>() as f32;
+        }
+        self.terms.iter().fold(0.0, |sum, part| sum + part.contribution())
+    }
+
+    /// The pieces of the text that query rows met with a dot product above 0, from the first to
+    /// the last; what overlaps is one piece. Empty where no spans were given.
+    pub fn highlights(&self) -> Vec<Highlight> {
+        let mut met: Vec<Highlight> = Vec::new();
+        let mut spans: Vec<(u32, u32, f32)> = self
+            .tokens
+            .iter()
+            .chain(self.parts.iter().flat_map(|part| &part.explanation.tokens))
+            .filter(|part| part.score > 0.0)
+            .filter_map(|part| part.span.map(|(start, end)| (start, end, part.score)))
+            .filter(|(start, end, _)| start < end)
+            .collect();
+        spans.sort_by_key(|&(start, end, _)| (start, end));
+        for (start, end, score) in spans {
+            match met.last_mut() {
+                Some(last) if start < last.bytes.end => {
+                    last.bytes.end = last.bytes.end.max(end);
+                    last.score += score;
+                }
+                _ => met.push(Highlight { bytes: start..end, score }),
+            }
+        }
+        met
+    }
+}
+
 /// Explains a document's score for a query.
 pub(crate) fn explain(
     view: View<'_>,
@@ -57,9 +132,32 @@ pub(crate) fn explain(
     doc: DocId,
     scratch: &mut Scratch,
 ) -> Result<Explanation> {
-    let mut explanation = Explanation { terms: Vec::new(), tokens: Vec::new() };
+    query.check()?;
+    check_filters(view.schema, query)?;
+    let stop = Stop::default();
+    let plan = Plan { view, stop: &stop };
+    let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
+    let widened = expansion(&plan, query, &among, scratch)?;
+    let Some((query, added)) = widened else {
+        return parts(&plan, query, &among, segment, doc, scratch);
+    };
+    let mut explanation = parts(&plan, &query, &among, segment, doc, scratch)?;
+    explanation.feedback = Some(added);
+    Ok(explanation)
+}
+
+fn parts(
+    plan: &Plan<'_>,
+    query: &Query,
+    among: &Allowed<'_>,
+    segment: usize,
+    doc: DocId,
+    scratch: &mut Scratch,
+) -> Result<Explanation> {
+    let mut explanation = Explanation::default();
+    let view = plan.view;
     let part = &view.segments[segment].segment;
-    let mut align = |at: usize, rows: &TokenQuery| -> Result<Vec<TokenPart>> {
+    let align = |at: usize, rows: &TokenQuery, scratch: &mut Scratch| -> Result<Vec<TokenPart>> {
         let Some(store) = part.tokens(at) else { return Ok(Vec::new()) };
         let matches = store.align(rows, view.kernels, doc, &mut scratch.tokens)?;
         Ok(matches
@@ -88,11 +186,43 @@ pub(crate) fn explain(
             }
         }
         Stage::Tokens(field, rows) => {
-            explanation.tokens = align(view.schema.resolve(field)?, rows)?;
+            explanation.tokens = align(view.schema.resolve(field)?, rows, scratch)?;
+        }
+        Stage::Fused(fused) => {
+            explanation.parts = fused_parts(plan, fused, query.top, among, segment, doc, scratch)?;
         }
     }
     if let Some(second) = &query.rerank {
-        explanation.tokens = align(view.schema.resolve(&second.field)?, &second.query)?;
+        explanation.tokens = align(view.schema.resolve(&second.field)?, &second.query, scratch)?;
     }
     Ok(explanation)
+}
+
+/// What the parts of a fusion say: their lists are made again.
+fn fused_parts(
+    plan: &Plan<'_>,
+    fused: &Fused,
+    top: usize,
+    among: &Allowed<'_>,
+    segment: usize,
+    doc: DocId,
+    scratch: &mut Scratch,
+) -> Result<Vec<FusionPart>> {
+    let (united, _) = plan.united(fused, top, among, scratch)?;
+    let place = united.found.iter().position(|one| one.segment == segment && one.doc == doc);
+    let says = place.and_then(|place| united.says.get(place));
+    let mut told = Vec::with_capacity(fused.parts.len());
+    for (at, part) in fused.parts.iter().enumerate() {
+        let say = says.and_then(|says| says.get(at)).copied().unwrap_or_default();
+        let explanation = match &part.filter {
+            Some(filter) => {
+                let narrowed = among.narrow(plan.view, filter, plan.stop)?;
+                parts(plan, part, &narrowed, segment, doc, scratch)?
+            }
+            None => parts(plan, part, among, segment, doc, scratch)?,
+        };
+        let (rank, score, contribution) = (say.rank, say.score, say.contribution);
+        told.push(FusionPart { rank, score, contribution, explanation });
+    }
+    Ok(told)
 }

@@ -1,11 +1,15 @@
 //! Which documents a query looks through.
 
 use std::ops::{BitAnd, BitOr, Bound, Not, RangeBounds};
+use std::sync::Arc;
+
+use roaring::RoaringTreemap;
 
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
-use crate::error::Result;
+use crate::error::{Fault, InputError, Result};
 use crate::id::Key;
+use crate::limits::MAX_FILTER_DEPTH;
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
 use crate::segment::{AttributeTable, Segment};
 
@@ -21,88 +25,154 @@ use crate::segment::{AttributeTable, Segment};
 /// let filter = lang.any_of(["en", "fr"]) & year.range(1990..2000) & !Filter::keys(["wiki-1"]);
 /// # let _ = filter;
 /// ```
+///
+/// Filters joined by the same operator lie side by side, however many they are. Alternating
+/// operators nest, `a & (b | (c & …))`: at most [`MAX_FILTER_DEPTH`] levels of `&` and `|`, else
+/// the search refuses the filter. Cloning copies no keys and no keywords.
 #[derive(Clone, Debug)]
-pub struct Filter(Node);
+pub struct Filter {
+    node: Node,
+    /// Levels of `And` and `Or`, the sum that was asked for even where it is beyond the limit.
+    /// `Not` does not count: two of them never stand together.
+    depth: u64,
+}
 
 #[derive(Clone, Debug)]
 enum Node {
-    Keywords(KeywordField, Vec<String>),
+    /// More levels than the limit. The tree itself is not kept: whoever walks one, were it only to
+    /// drop it, goes as deep as it is.
+    TooDeep,
+    Keywords(KeywordField, Arc<[String]>),
     HasKeyword(KeywordField),
     I64(I64Field, Bound<i64>, Bound<i64>),
     U64(U64Field, Bound<u64>, Bound<u64>),
     F64(F64Field, Bound<f64>, Bound<f64>),
     Bool(BoolField, Option<bool>),
-    Keys(Vec<Key>),
+    Keys(Arc<[Key]>),
+    Bitmap(Arc<RoaringTreemap>),
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
 }
 
 impl Filter {
+    /// A predicate without operators.
+    fn leaf(node: Node) -> Self {
+        Self { node, depth: 0 }
+    }
+
+    /// A predicate of so many levels, which is let go where they are too many.
+    fn levels(node: Node, depth: u64) -> Self {
+        let node = if depth > MAX_FILTER_DEPTH { Node::TooDeep } else { node };
+        Self { node, depth }
+    }
+
     /// The documents with one of these keys.
     pub fn keys<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Self {
-        Self(Node::Keys(keys.into_iter().map(Into::into).collect()))
+        Self::leaf(Node::Keys(keys.into_iter().map(Into::into).collect()))
+    }
+
+    /// The documents whose number keys are in a bitmap: sets of any size that come from elsewhere.
+    /// The bitmap is shared, not copied.
+    ///
+    /// ```
+    /// use lateen::{Filter, RoaringTreemap};
+    ///
+    /// let bitmap: RoaringTreemap = (1000u64..2000).collect();
+    /// let filter = Filter::bitmap(bitmap);
+    /// # let _ = filter;
+    /// ```
+    pub fn bitmap(keys: impl Into<Arc<RoaringTreemap>>) -> Self {
+        Self::leaf(Node::Bitmap(keys.into()))
     }
 
     /// The documents that pass every one of them; all documents where there are none.
     pub fn all(filters: impl IntoIterator<Item = Self>) -> Self {
-        Self(Node::And(filters.into_iter().map(|filter| filter.0).collect()))
+        Self::list(filters, Node::And)
     }
 
     /// The documents that pass at least one of them; no document where there are none.
     pub fn any(filters: impl IntoIterator<Item = Self>) -> Self {
-        Self(Node::Or(filters.into_iter().map(|filter| filter.0).collect()))
+        Self::list(filters, Node::Or)
     }
 
-    /// Checks that every field belongs to the schema, and that every key is of its kind.
+    fn list(filters: impl IntoIterator<Item = Self>, operator: fn(Vec<Node>) -> Node) -> Self {
+        let mut depth = 0;
+        let nodes = filters.into_iter().map(|filter| {
+            depth = filter.depth.max(depth);
+            filter.node
+        });
+        let nodes = nodes.collect();
+        Self::levels(operator(nodes), depth.saturating_add(1))
+    }
+
+    /// One list of both, where either is a list of the operator already: filters built in a loop
+    /// do not nest. The order of a list means nothing, so the shorter one is added to the longer.
+    fn join(
+        one: Self,
+        other: Self,
+        list: fn(Node) -> Result<Vec<Node>, Node>,
+        operator: fn(Vec<Node>) -> Node,
+    ) -> Self {
+        let parts = |filter: Self| match list(filter.node) {
+            Ok(nodes) => (nodes, filter.depth),
+            Err(node) => (vec![node], filter.depth.saturating_add(1)),
+        };
+        let ((mut nodes, depth), (mut more, other_depth)) = (parts(one), parts(other));
+        if more.len() > nodes.len() {
+            std::mem::swap(&mut nodes, &mut more);
+        }
+        nodes.append(&mut more);
+        Self::levels(operator(nodes), depth.max(other_depth))
+    }
+
+    /// Checks that it is not nested too deeply, that every field belongs to the schema, and that
+    /// every key is of its kind.
     pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
-        self.0.check(schema)
+        if self.depth > MAX_FILTER_DEPTH {
+            let (what, found) = ("levels of operators", self.depth);
+            let fault = Fault::TooMany { what, found, limit: MAX_FILTER_DEPTH };
+            return Err(InputError::new("filter", fault).into());
+        }
+        self.node.check(schema)
     }
 
     /// The documents of a segment that pass.
     pub(crate) fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {
-        self.0.select(schema, segment)
+        self.node.select(schema, segment)
     }
 }
 
 impl BitAnd for Filter {
     type Output = Self;
     fn bitand(self, other: Self) -> Self {
-        // One list, however many are joined: filters built in a loop do not nest.
-        let (mut nodes, other) = match (self.0, other.0) {
-            (Node::And(nodes), other) => (nodes, other),
-            (node, other) => (vec![node], other),
+        let list = |node| match node {
+            Node::And(nodes) => Ok(nodes),
+            node => Err(node),
         };
-        match other {
-            Node::And(more) => nodes.extend(more),
-            node => nodes.push(node),
-        }
-        Self(Node::And(nodes))
+        Self::join(self, other, list, Node::And)
     }
 }
 
 impl BitOr for Filter {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
-        let (mut nodes, other) = match (self.0, other.0) {
-            (Node::Or(nodes), other) => (nodes, other),
-            (node, other) => (vec![node], other),
+        let list = |node| match node {
+            Node::Or(nodes) => Ok(nodes),
+            node => Err(node),
         };
-        match other {
-            Node::Or(more) => nodes.extend(more),
-            node => nodes.push(node),
-        }
-        Self(Node::Or(nodes))
+        Self::join(self, other, list, Node::Or)
     }
 }
 
 impl Not for Filter {
     type Output = Self;
     fn not(self) -> Self {
-        match self.0 {
-            Node::Not(node) => Self(*node),
-            node => Self(Node::Not(Box::new(node))),
-        }
+        let node = match self.node {
+            Node::Not(node) => *node,
+            node => Node::Not(Box::new(node)),
+        };
+        Self { node, depth: self.depth }
     }
 }
 
@@ -114,12 +184,12 @@ impl KeywordField {
 
     /// Has at least one of these values.
     pub fn any_of<S: Into<String>>(&self, values: impl IntoIterator<Item = S>) -> Filter {
-        Filter(Node::Keywords(self.clone(), values.into_iter().map(Into::into).collect()))
+        Filter::leaf(Node::Keywords(self.clone(), values.into_iter().map(Into::into).collect()))
     }
 
     /// Has any value.
     pub fn exists(&self) -> Filter {
-        Filter(Node::HasKeyword(self.clone()))
+        Filter::leaf(Node::HasKeyword(self.clone()))
     }
 }
 
@@ -134,7 +204,7 @@ macro_rules! numeric {
             /// Has a value in the range.
             pub fn range(&self, range: impl RangeBounds<$type>) -> Filter {
                 let (low, high) = (range.start_bound().cloned(), range.end_bound().cloned());
-                Filter(Node::$variant(self.clone(), low, high))
+                Filter::leaf(Node::$variant(self.clone(), low, high))
             }
 
             /// Has one of these values.
@@ -156,18 +226,19 @@ numeric!(F64Field, F64, f64);
 impl BoolField {
     /// Has this value.
     pub fn eq(&self, value: bool) -> Filter {
-        Filter(Node::Bool(self.clone(), Some(value)))
+        Filter::leaf(Node::Bool(self.clone(), Some(value)))
     }
 
     /// Has any value.
     pub fn exists(&self) -> Filter {
-        Filter(Node::Bool(self.clone(), None))
+        Filter::leaf(Node::Bool(self.clone(), None))
     }
 }
 
 impl Node {
     fn check(&self, schema: &Schema) -> Result<()> {
         let place = match self {
+            Self::TooDeep => return Ok(()), // refused by its depth
             Self::Keywords(field, _) | Self::HasKeyword(field) => schema.resolve(field),
             Self::I64(field, ..) => schema.resolve(field),
             Self::U64(field, ..) => schema.resolve(field),
@@ -178,6 +249,7 @@ impl Node {
                     .iter()
                     .try_for_each(|key| check_key_kind(schema.key_kind(), key))?);
             }
+            Self::Bitmap(_) => return Ok(check_key_kind(schema.key_kind(), &Key::U64(0))?),
             Self::And(nodes) | Self::Or(nodes) => {
                 return nodes.iter().try_for_each(|node| node.check(schema));
             }
@@ -193,12 +265,13 @@ impl Node {
             _ => DocSet::empty(docs),
         };
         Ok(match self {
+            Self::TooDeep => DocSet::empty(docs),
             Self::Keywords(field, values) => {
                 let mut set = DocSet::empty(docs);
                 if let Some(AttributeTable::Keyword(table)) =
                     segment.attribute(schema.resolve(field)?)
                 {
-                    for value in values {
+                    for value in values.iter() {
                         table.select(value, &mut set)?;
                     }
                 }
@@ -222,9 +295,27 @@ impl Node {
             }),
             Self::Keys(keys) => {
                 let mut set = DocSet::empty(docs);
-                for key in keys {
+                for key in keys.iter() {
                     if let Some(doc) = segment.keys().find(key)? {
                         set.insert(doc);
+                    }
+                }
+                set
+            }
+            Self::Bitmap(keys) => {
+                let mut set = DocSet::empty(docs);
+                // A look-up by key costs several by document.
+                if keys.len() < u64::from(docs / 8) {
+                    for key in keys.iter() {
+                        if let Some(doc) = segment.keys().find(&Key::U64(key))? {
+                            set.insert(doc);
+                        }
+                    }
+                } else {
+                    for doc in 0..docs {
+                        if segment.keys().key(doc)?.as_u64().is_some_and(|key| keys.contains(key)) {
+                            set.insert(doc);
+                        }
                     }
                 }
                 set
@@ -271,6 +362,38 @@ mod tests {
         for filter in [any, all, not] {
             filter.check(&schema).unwrap();
             drop(filter.clone());
+        }
+    }
+
+    #[test]
+    fn a_million_levels_are_refused_and_walked_by_nobody() {
+        let mut schema = Schema::builder();
+        schema.sparse("s");
+        let (k, b) = (schema.keyword("k"), schema.bool("b"));
+        let schema = schema.build().unwrap();
+        let alternate = |levels: u64| {
+            (0..levels).fold(b.eq(true), |filter, level| match level % 2 {
+                0 => !(k.eq("x") & filter),
+                _ => b.exists() | filter,
+            })
+        };
+        let (deepest, too_deep) = (alternate(MAX_FILTER_DEPTH), alternate(1_000_000));
+        deepest.check(&schema).unwrap();
+        assert!(!format!("{deepest:?}").contains("TooDeep"));
+        // Not does not count, and is undone by itself on any level.
+        (!!deepest.clone()).check(&schema).unwrap();
+        let refused = [
+            (too_deep.clone(), 1_000_000),
+            (!!too_deep.clone(), 1_000_000),
+            (Filter::any([k.eq("x"), too_deep.clone()]), 1_000_001),
+            (Filter::all([deepest.clone()]), MAX_FILTER_DEPTH + 1),
+            (k.eq("x") & deepest, MAX_FILTER_DEPTH + 1),
+        ];
+        for (filter, levels) in refused {
+            let limit = MAX_FILTER_DEPTH;
+            let words = format!("filter: {levels} levels of operators, the limit is {limit}");
+            assert_eq!(filter.check(&schema).unwrap_err().to_string(), words);
+            assert!(format!("{:?}", filter.clone()).contains("TooDeep"));
         }
     }
 }

@@ -1,10 +1,18 @@
 //! What is asked.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
 use crate::embed::{SparseVector, TokenMatrix};
 use crate::error::{Fault, InputError, Result};
+use crate::id::Key;
 use crate::limits::{MAX_CANDIDATES, MAX_TOP};
 use crate::schema::{SparseField, TokenField};
-use crate::search::Filter;
+use crate::search::feedback::Feedback;
+use crate::search::fusion::{Fused, Fusion, How};
+use crate::search::list::{Collapse, Diversify, Sort};
+use crate::search::{Filter, prune};
 use crate::sparse::SparseQuery;
 use crate::tokens::TokenQuery;
 
@@ -57,13 +65,21 @@ pub struct Query {
     pub(crate) top: usize,
     pub(crate) effort: Effort,
     pub(crate) at_least: f32,
+    pub(crate) after: Option<(f32, Key)>,
+    pub(crate) feedback: Option<Feedback>,
+    pub(crate) diversify: Option<Diversify>,
+    pub(crate) collapse: Option<Collapse>,
+    pub(crate) sort: Option<Sort>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
 }
 
-/// A search of one field.
+/// A search of one field, or several searches made one.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     Sparse(SparseField, SparseQuery),
     Tokens(TokenField, TokenQuery),
+    Fused(Fused),
 }
 
 /// A second stage that orders the candidates of the first by MaxSim.
@@ -83,6 +99,13 @@ impl Query {
             top: 10,
             effort: Effort::default(),
             at_least: f32::NEG_INFINITY,
+            after: None,
+            feedback: None,
+            diversify: None,
+            collapse: None,
+            sort: None,
+            deadline: None,
+            cancel: None,
         }
     }
 
@@ -92,7 +115,7 @@ impl Query {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input), as for a document's vector.
     pub fn sparse<'a>(field: &SparseField, vector: impl Into<SparseVector<'a>>) -> Result<Self> {
-        let vector = vector.into().clean(field)?;
+        let vector = vector.into().clean_query(field)?;
         Ok(Self::new(Stage::Sparse(field.clone(), SparseQuery::new(&vector))))
     }
 
@@ -108,6 +131,64 @@ impl Query {
         Ok(Self::new(Stage::Tokens(field.clone(), query)))
     }
 
+    /// The candidates of several queries, united; MaxSim with a token matrix decides between them.
+    /// No weights are needed, and no scores of different kinds are compared. Each query gives its
+    /// best [`candidates`](Self::candidates); those of them that lack the field come last, with a
+    /// score of −∞.
+    ///
+    /// ```no_run
+    /// # use lateen::{Index, Query, TokenMatrix};
+    /// # let index = Index::open("wiki.index")?;
+    /// # let splade = index.schema().sparse("splade")?;
+    /// # let colbert = index.schema().tokens("colbert")?;
+    /// # let (terms, rows) = ([(2054u32, 1.5f32)], vec![0.0f32; 128 * 8]);
+    /// let matrix = TokenMatrix::new(&rows, 128);
+    /// let parts = [Query::sparse(&splade, &terms)?, Query::tokens(&colbert, matrix)?];
+    /// let query = Query::union(parts, &colbert, matrix)?.candidates(50);
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fused`](Self::fused) and [`tokens`](Self::tokens).
+    pub fn union(
+        parts: impl IntoIterator<Item = Self>,
+        field: &TokenField,
+        matrix: TokenMatrix<'_>,
+    ) -> Result<Self> {
+        let fused = Fused::new(How::Union, parts.into_iter().collect())?;
+        Self::new(Stage::Fused(fused)).rerank(field, matrix)
+    }
+
+    /// The documents that several queries find, ordered by what all of them say. Each query gives
+    /// its best [`candidates`](Self::candidates); what is asked of the whole (filter, effort,
+    /// deadline) is asked of each, while the hits that a part asks for mean nothing.
+    ///
+    /// A document that lacks a part's field is none of its candidates and so stands, in that part,
+    /// behind all that have it.
+    ///
+    /// ```no_run
+    /// # use lateen::{Fusion, Index, Query, TokenMatrix};
+    /// # let index = Index::open("wiki.index")?;
+    /// # let splade = index.schema().sparse("splade")?;
+    /// # let colbert = index.schema().tokens("colbert")?;
+    /// # let (terms, rows) = ([(2054u32, 1.5f32)], vec![0.0f32; 128 * 8]);
+    /// let parts = [
+    ///     Query::sparse(&splade, &terms)?,
+    ///     Query::tokens(&colbert, TokenMatrix::new(&rows, 128))?,
+    /// ];
+    /// let query = Query::fused(Fusion::default(), parts)?.top(10);
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input): no query or more than 64; queries nested more than
+    /// eight deep; a query with something that belongs to the whole (feedback, diversification,
+    /// collapsing, sorting, paging, a deadline or a flag); a constant or weight out of range.
+    pub fn fused(fusion: Fusion, parts: impl IntoIterator<Item = Self>) -> Result<Self> {
+        let fused = Fused::new(How::Fusion(fusion), parts.into_iter().collect())?;
+        Ok(Self::new(Stage::Fused(fused)))
+    }
+
     /// Orders the best [`candidates`](Self::candidates) of the query so far by MaxSim with a token
     /// matrix. Candidates that lack the field come last, with a score of −∞.
     ///
@@ -121,12 +202,16 @@ impl Query {
         Ok(self)
     }
 
-    /// How many candidates a rerank orders, 1 to 1,000,000: 100, or as many as hits are asked for
-    /// where that is more, unless said otherwise. Without a rerank it means nothing.
+    /// How many candidates a rerank orders, or how many each query of a fusion or union gives, 1
+    /// to 1,000,000: 100, or as many as hits are asked for where that is more, unless said
+    /// otherwise. It speaks of what was put on last; without any of these it means nothing.
     #[must_use]
     pub fn candidates(mut self, count: usize) -> Self {
-        if let Some(rerank) = &mut self.rerank {
-            rerank.candidates = Some(count);
+        match (&mut self.first, &mut self.rerank) {
+            (Stage::Fused(fused), _) if fused.is_union() => fused.candidates = Some(count),
+            (_, Some(rerank)) => rerank.candidates = Some(count),
+            (Stage::Fused(fused), None) => fused.candidates = Some(count),
+            _ => {}
         }
         self
     }
@@ -157,10 +242,15 @@ impl Query {
         self
     }
 
-    /// How hard to look: `Recall(0.98)` unless said otherwise.
+    /// How hard to look: `Recall(0.98)` unless said otherwise. Of a fusion or union, each part.
     #[must_use]
     pub fn effort(mut self, effort: Effort) -> Self {
         self.effort = effort;
+        if let Stage::Fused(fused) = &mut self.first {
+            for part in &mut fused.parts {
+                *part = part.clone().effort(effort);
+            }
+        }
         self
     }
 
@@ -168,6 +258,76 @@ impl Query {
     #[must_use]
     pub fn exact(self) -> Self {
         self.effort(Effort::Exact)
+    }
+
+    /// Only hits that stand behind a hit of this score and key: the next page, after the last hit
+    /// of the one before. Pages neither overlap nor leave anything out, and cost more the deeper
+    /// they are; of a rerank, fusion or union they end with the candidates.
+    #[must_use]
+    pub fn after(mut self, score: f32, key: impl Into<Key>) -> Self {
+        self.after = Some((score, key.into()));
+        self
+    }
+
+    /// Widens the query by what its own best documents say, and asks again.
+    #[must_use]
+    pub fn feedback(mut self, feedback: Feedback) -> Self {
+        self.feedback = Some(feedback);
+        self
+    }
+
+    /// Orders the answer so that hits are not all of a kind.
+    #[must_use]
+    pub fn diversify(mut self, diversify: Diversify) -> Self {
+        self.diversify = Some(diversify);
+        self
+    }
+
+    /// One hit for each parent, with its best documents inside.
+    #[must_use]
+    pub fn collapse(mut self, collapse: Collapse) -> Self {
+        self.collapse = Some(collapse);
+        self
+    }
+
+    /// Gives the best hits in the order of an attribute.
+    #[must_use]
+    pub fn sort(mut self, sort: Sort) -> Self {
+        self.sort = Some(sort);
+        self
+    }
+
+    /// Ends the search at this time, with what was found until then. The answer says so
+    /// ([`Certainty::Incomplete`](crate::Certainty::Incomplete)).
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Ends the search as soon as the flag is raised, like [`deadline`](Self::deadline).
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Keeps the heaviest terms of every sparse vector of the query: at most `terms` of them, as
+    /// long as those kept so far hold less than `mass` of the sum of all weights (above 0, at most
+    /// 1). Of equal weights the smaller term is kept first; at least one term stays. What is left
+    /// out is no part of any score.
+    #[must_use]
+    pub fn prune(mut self, terms: usize, mass: f32) -> Self {
+        match &mut self.first {
+            Stage::Sparse(_, vector) => *vector = prune::heaviest(vector, terms, mass),
+            Stage::Tokens(..) => {}
+            Stage::Fused(fused) => {
+                for part in &mut fused.parts {
+                    *part = part.clone().prune(terms, mass);
+                }
+            }
+        }
+        self
     }
 
     /// The number of candidates that a rerank will order.
@@ -178,29 +338,63 @@ impl Query {
 
     /// Checks the numbers.
     pub(crate) fn check(&self) -> Result<(), InputError> {
-        let refuse = |name: &str, value: String, range: &str| {
-            Err(InputError::new(name, Fault::Parameter { value, range: range.to_owned() }))
-        };
         if self.top == 0 || self.top > MAX_TOP {
             return refuse("top", self.top.to_string(), "1..=10000");
         }
-        let candidates = self.rerank.as_ref().and_then(|rerank| rerank.candidates);
-        if let Some(count) = candidates
-            && (count == 0 || count > MAX_CANDIDATES)
-        {
-            return refuse("candidates", count.to_string(), "1..=1000000");
+        let of_fused = match &self.first {
+            Stage::Fused(fused) => fused.candidates,
+            _ => None,
+        };
+        let of_rerank = self.rerank.as_ref().and_then(|rerank| rerank.candidates);
+        for count in [of_fused, of_rerank].into_iter().flatten() {
+            if count == 0 || count > MAX_CANDIDATES {
+                return refuse("candidates", count.to_string(), "1..=1000000");
+            }
         }
         if self.at_least.is_nan() {
             return refuse("at_least", self.at_least.to_string(), "any number");
         }
+        if let Some((score, _)) = &self.after
+            && score.is_nan()
+        {
+            return refuse("after", score.to_string(), "any number");
+        }
         match self.effort {
             Effort::Recall(share) if !(share > 0.0 && share <= 1.0) => {
-                refuse("recall", share.to_string(), "above 0, at most 1")
+                return refuse("recall", share.to_string(), "above 0, at most 1");
             }
             Effort::Level(level) if !(0.0..=1.0).contains(&level) => {
-                refuse("effort", level.to_string(), "0 to 1")
+                return refuse("effort", level.to_string(), "0 to 1");
             }
+            _ => {}
+        }
+        if self.after.is_some() {
+            let others = [
+                ("diversify", self.diversify.is_some()),
+                ("collapse", self.collapse.is_some()),
+                ("sort", self.sort.is_some()),
+            ];
+            if let Some((name, _)) = others.iter().find(|(_, asked)| *asked) {
+                return refuse(name, "asked beside `after`".to_owned(), "one or the other");
+            }
+        }
+        if let Some(feedback) = &self.feedback {
+            feedback.check()?;
+        }
+        if let Some(diversify) = &self.diversify {
+            diversify.check()?;
+        }
+        if let Some(collapse) = &self.collapse {
+            collapse.check()?;
+        }
+        match &self.first {
+            Stage::Fused(fused) => fused.parts.iter().try_for_each(Self::check),
             _ => Ok(()),
         }
     }
+}
+
+/// A parameter outside its range.
+pub(crate) fn refuse<T>(name: &str, value: String, range: &str) -> Result<T, InputError> {
+    Err(InputError::new(name, Fault::Parameter { value, range: range.to_owned() }))
 }

@@ -1,19 +1,19 @@
 //! Running a query over the segments of a snapshot.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use crate::docset::DocSet;
 use crate::error::Result;
 use crate::id::{DocId, Key, better};
 use crate::kernel::Kernels;
+use crate::limits::MAX_CANDIDATES;
 use crate::schema::Schema;
-use crate::search::query::{Effort, Query, Rerank, Stage};
-use crate::search::{Certainty, Filter};
+use crate::search::Certainty;
+use crate::search::plan::{Allowed, Merge, Plan};
+use crate::search::query::{Effort, Query, Stage};
+use crate::search::{feedback, list};
 use crate::segment::SegmentView;
 use crate::sparse::{Exactness, SparseScratch};
+use crate::stop::Stop;
 use crate::tokens::{TokenEffort, TokenScratch};
-use crate::topk::{Scored, TopK};
+use crate::topk::TopK;
 
 /// What a search sees: one snapshot, from first to last.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Found {
     pub(crate) doc: DocId,
     pub(crate) key: Key,
     pub(crate) score: f32,
+    /// The best of its group, where hits are collapsed.
+    pub(crate) inside: Vec<Found>,
 }
 
 /// The best documents, in order, and what is guaranteed of them.
@@ -46,73 +48,97 @@ pub(crate) struct Answer {
     pub(crate) certainty: Certainty,
 }
 
+impl Answer {
+    /// No document, and surely none.
+    pub(crate) fn nothing() -> Self {
+        Self { found: Vec::new(), certainty: Certainty::Certified }
+    }
+}
+
 /// Answers a query.
 pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Result<Answer> {
     query.check()?;
-    if let Some(filter) = &query.filter {
-        filter.check(view.schema)?;
-    }
-    match &query.rerank {
-        None => first_stage(view, query, query.top, query.at_least, scratch),
-        Some(second) => {
-            let first =
-                first_stage(view, query, query.candidate_count(), f32::NEG_INFINITY, scratch)?;
-            let mut answer = rerank(view, second, &first, query.top, query.at_least, scratch)?;
-            answer.found.truncate(query.top);
-            Ok(answer)
+    check_filters(view.schema, query)?;
+    let stop = Stop::new(query.deadline, query.cancel.clone());
+    let plan = Plan { view, stop: &stop };
+    let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
+    let expanded = feedback::expanded(&plan, query, &among, scratch)?;
+    let query = expanded.as_ref().unwrap_or(query);
+
+    let mut k = list::pool(query);
+    loop {
+        let mut answer = plan.answer(query, k, &among, scratch)?;
+        let full = answer.found.len() >= k;
+        if let Some((score, key)) = &query.after {
+            let behind = |found: &Found| better(found.score, *score, || found.key.cmp(key)).is_gt();
+            answer.found.retain(behind);
         }
+        list::finish(&plan, query, &mut answer)?;
+        // A page or groups may need more than was thought; what is full has no more to give.
+        if answer.found.len() >= query.top || !full || k >= MAX_CANDIDATES || stop.reached() {
+            answer.found.truncate(query.top);
+            if stop.was_reached() {
+                answer.certainty = Certainty::Incomplete;
+            }
+            return Ok(answer);
+        }
+        k = k.saturating_mul(4).min(MAX_CANDIDATES);
     }
 }
 
-/// The documents of a segment that a query looks through; `None` where it is all of them.
-fn allowed<'a>(
-    view: View<'a>,
-    segment: &'a SegmentView,
-    filter: Option<&Filter>,
-) -> Result<Option<Cow<'a, DocSet>>> {
-    let alive = segment.alive.as_deref();
-    let Some(filter) = filter else { return Ok(alive.map(Cow::Borrowed)) };
-    let mut set = filter.select(view.schema, &segment.segment)?;
-    if let Some(alive) = alive {
-        set.intersect(alive);
+/// Checks the filters of a query and its parts.
+pub(crate) fn check_filters(schema: &Schema, query: &Query) -> Result<()> {
+    if let Some(filter) = &query.filter {
+        filter.check(schema)?;
     }
-    Ok(Some(Cow::Owned(set)))
+    match &query.first {
+        Stage::Fused(fused) => fused.parts.iter().try_for_each(|part| check_filters(schema, part)),
+        _ => Ok(()),
+    }
 }
 
 /// The best `k` of the first stage among those that score `least` or more.
-fn first_stage(
-    view: View<'_>,
+pub(crate) fn first_stage(
+    plan: &Plan<'_>,
     query: &Query,
     k: usize,
     least: f32,
+    among: &Allowed<'_>,
     scratch: &mut Scratch,
 ) -> Result<Answer> {
+    let view = plan.view;
     let place = match &query.first {
         Stage::Sparse(field, _) => view.schema.resolve(field)?,
         Stage::Tokens(field, _) => view.schema.resolve(field)?,
+        Stage::Fused(_) => return Ok(Answer::nothing()),
     };
     let mut merge = Merge::new(k, least);
     let mut certainty = Certainty::Certified;
-    for (at, part) in view.segments.iter().enumerate() {
-        let alive = allowed(view, part, query.filter.as_ref())?;
-        if alive.as_ref().is_some_and(|alive| alive.count() == 0) {
+    for (at, (part, among)) in view.segments.iter().zip(&among.0).enumerate() {
+        if among.count == 0 {
             continue;
         }
-        let alive = alive.as_deref();
-        let mut top = TopK::new(k, merge.floor(), part.segment.keys());
-        let held = match &query.first {
-            Stage::Sparse(_, vector) => match part.segment.sparse(place) {
-                None => continue,
-                Some(index) => match index.search(
+        if plan.stop.reached() {
+            break;
+        }
+        let alive = among.set.as_deref();
+        let mut top = TopK::new(k, merge.floor(), part.segment.keys()).until(plan.stop);
+        let certain = match &query.first {
+            Stage::Fused(_) => continue,
+            Stage::Sparse(_, vector) => match (part.segment.sparse(place), alive) {
+                (None, _) => continue,
+                // So few that their own rows are the faster way, and exact whatever the effort.
+                (Some(index), Some(alive)) if index.scan_is_cheaper(among.count) => {
+                    let scratch = &mut scratch.sparse;
+                    held(index.scan(vector, view.kernels, alive, &mut top, scratch)?)
+                }
+                (Some(index), alive) => held(index.search(
                     vector,
                     view.kernels,
                     alive,
                     &mut top,
                     &mut scratch.sparse,
-                )? {
-                    Exactness::Certified => Certainty::Certified,
-                    Exactness::OnQuantised => Certainty::ExactOnQuantised,
-                },
+                )?),
             },
             Stage::Tokens(_, rows) => match part.segment.tokens(place) {
                 None => continue,
@@ -125,7 +151,7 @@ fn first_stage(
                 }
             },
         };
-        certainty = certainty.min(held);
+        certainty = certainty.min(certain);
         merge.add(view, at, top.finish())?;
     }
     Ok(Answer { found: merge.finish(), certainty })
@@ -140,78 +166,10 @@ fn token_effort(effort: Effort) -> TokenEffort {
     }
 }
 
-fn rerank(
-    view: View<'_>,
-    second: &Rerank,
-    first: &Answer,
-    k: usize,
-    least: f32,
-    scratch: &mut Scratch,
-) -> Result<Answer> {
-    let place = view.schema.resolve(&second.field)?;
-    let mut by_segment: BTreeMap<usize, Vec<DocId>> = BTreeMap::new();
-    for found in &first.found {
-        by_segment.entry(found.segment).or_default().push(found.doc);
-    }
-    let mut merge = Merge::new(k, least);
-    let mut certainty = first.certainty;
-    for (at, mut docs) in by_segment {
-        let part = &view.segments[at];
-        docs.sort_unstable(); // tokens lie in this order
-        let store = part.segment.tokens(place);
-        if let Some(store) = store {
-            let mut top = TopK::new(k, merge.floor(), part.segment.keys());
-            let outcome =
-                store.rerank(&second.query, view.kernels, &docs, &mut top, &mut scratch.tokens)?;
-            if !outcome.certified {
-                certainty = Certainty::Approximate;
-            }
-            merge.add(view, at, top.finish())?;
-        }
-        // Absent is not zero: what lacks the field stands behind all that has it.
-        let lacking: Vec<Scored> = docs
-            .iter()
-            .filter(|&&doc| store.is_none_or(|store| !store.contains(doc)))
-            .map(|&doc| Scored { doc, score: f32::NEG_INFINITY })
-            .collect();
-        merge.add(view, at, lacking)?;
-    }
-    Ok(Answer { found: merge.finish(), certainty })
-}
-
-/// The exact merge of segments' answers: scores are in real units, ties break by key.
-struct Merge {
-    k: usize,
-    /// What scores less is no hit.
-    least: f32,
-    found: Vec<Found>,
-}
-
-impl Merge {
-    fn new(k: usize, least: f32) -> Self {
-        Self { k, least, found: Vec::new() }
-    }
-
-    /// The score below which (strictly) no document can enter any more.
-    fn floor(&self) -> f32 {
-        match self.found.get(self.k - 1) {
-            Some(last) => last.score,
-            None => self.least,
-        }
-    }
-
-    fn add(&mut self, view: View<'_>, segment: usize, scored: Vec<Scored>) -> Result<()> {
-        let keys = view.segments[segment].segment.keys();
-        let reaches = |hit: &Scored| hit.score.total_cmp(&self.least).is_ge();
-        for Scored { doc, score } in scored.into_iter().filter(reaches) {
-            self.found.push(Found { segment, doc, key: keys.key(doc)?, score });
-        }
-        self.found.sort_by(|a, b| better(a.score, b.score, || a.key.cmp(&b.key)));
-        self.found.truncate(self.k);
-        Ok(())
-    }
-
-    fn finish(self) -> Vec<Found> {
-        self.found
+/// What an index holds its answer for.
+fn held(exactness: Exactness) -> Certainty {
+    match exactness {
+        Exactness::Certified => Certainty::Certified,
+        Exactness::OnQuantised => Certainty::ExactOnQuantised,
     }
 }

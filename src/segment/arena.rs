@@ -2,9 +2,9 @@
 
 use crate::embed::{Attribute, Batch, CleanSparse, CleanTokens, Document};
 use crate::error::Result;
-use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind, schema_hash};
+use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind};
 use crate::id::Key;
-use crate::schema::{FieldKind, KeyKind, Schema};
+use crate::schema::{FieldKind, Schema};
 use crate::segment::SegmentHead;
 use crate::segment::attributes::AttributeColumn;
 use crate::segment::keys::KeyColumn;
@@ -12,6 +12,8 @@ use crate::segment::payloads::PayloadColumn;
 use crate::sparse::SparseColumn;
 use crate::storage::Storage;
 use crate::tokens::TokenColumn;
+
+mod change;
 
 /// A column of one field.
 #[derive(Debug)]
@@ -145,6 +147,19 @@ impl Arena {
         }
     }
 
+    /// Where vectors take much memory, moves them to where the storage has room for that. What was
+    /// moved counts no more.
+    pub(crate) fn set_aside(&mut self, storage: &dyn Storage) -> Result<()> {
+        for column in &mut self.columns {
+            if let Column::Sparse(column) = column {
+                let before = column.bytes();
+                column.set_aside(storage)?;
+                self.bytes = self.bytes.saturating_sub(before - column.bytes());
+            }
+        }
+        Ok(())
+    }
+
     fn push_tokens(&mut self, at: usize, rows: &[(u32, &CleanTokens<'_>)], threads: usize) {
         if let Some(Column::Tokens(column)) = self.columns.get_mut(at) {
             let before = column.bytes();
@@ -187,11 +202,7 @@ impl Arena {
             .create_new(name)
             .map_err(|e| crate::Error::io("create", format!("{}/{name}", storage.place()), e))?;
         let mut out = ContainerWriter::create(file, name.to_owned(), ContainerKind::Segment)?;
-        let head = SegmentHead {
-            schema: schema_hash(&self.schema),
-            docs: self.live,
-            key_kind: u32::from(self.schema.key_kind() == KeyKind::Str),
-        };
+        let head = SegmentHead::new(&self.schema, self.live);
         out.section(SectionKind::SEGMENT_HEAD, NO_FIELD, &[head])?;
         self.keys.write(&order, &mut out)?;
         for (field, column) in (0u32..).zip(&self.columns) {

@@ -9,6 +9,8 @@ use crate::limits::MAX_KEY_BYTES;
 use crate::schema::KeyKind;
 use crate::topk::KeyOrder;
 
+pub(super) mod merge;
+
 /// Keys being gathered, in slot order.
 #[derive(Debug)]
 pub(super) enum KeyColumn {
@@ -144,6 +146,16 @@ impl KeyTable {
                 Ok(Key::from(text))
             }
         }
+    }
+
+    /// The document with the smallest key; there is none in a damaged table.
+    pub(crate) fn first(&self) -> Option<DocId> {
+        self.order.first().copied()
+    }
+
+    /// The document with the largest key.
+    pub(crate) fn last(&self) -> Option<DocId> {
+        self.order.last().copied()
     }
 
     /// The document of a key, live or not.

@@ -1,16 +1,19 @@
 //! Payloads: opaque bytes per document, in blocks compressed with zstd.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, ContainerWriter, NO_FIELD, Section, SectionKind};
 use crate::id::DocId;
 use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::segment::places::Places;
 use bytemuck::{Pod, Zeroable};
 
 /// Documents are gathered into a block until it holds this many bytes.
 const BLOCK_BYTES: usize = 16 << 10;
 /// A block that claims more than this must not claim more than four times its stored length, so
 /// that a small file cannot ask for a large allocation; the writer stores such a block as it is.
-const FREE_BYTES: usize = 1 << 20;
+const FREE_BYTES: usize = 256 << 10;
 const MAX_RATIO: usize = 4;
 /// Level 3 of zstd: text at a third of its size, at hundreds of megabytes a second.
 const LEVEL: i32 = 3;
@@ -48,6 +51,18 @@ impl PayloadColumn {
         }));
     }
 
+    /// Puts a payload, or none, in the place of the one that a slot has.
+    pub(super) fn set(&mut self, slot: u32, payload: Option<&[u8]>) {
+        let range = payload.map(|payload| {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(payload);
+            (start, self.bytes.len())
+        });
+        if let Some(place) = self.ranges.get_mut(slot as usize) {
+            *place = range;
+        }
+    }
+
     fn get(&self, slot: u32) -> Option<&[u8]> {
         self.ranges[slot as usize].map(|(start, end)| &self.bytes[start..end])
     }
@@ -62,32 +77,100 @@ impl PayloadColumn {
         if order.iter().all(|&slot| self.ranges[slot as usize].is_none()) {
             return Ok(());
         }
-        let mut present = vec![0u64; order.len().div_ceil(64)];
-        let mut ends = Vec::with_capacity(order.len());
-        let mut blocks: Vec<PayloadBlock> = Vec::new();
-        let mut raw = Vec::with_capacity(BLOCK_BYTES * 2);
-        let mut first = 0u32;
-        let mut offset = 0u64;
-        out.begin(SectionKind::PAYLOAD_DATA, NO_FIELD, 1)?;
-        for (doc, &slot) in (0u32..).zip(order) {
-            if let Some(payload) = self.get(slot) {
-                if !raw.is_empty() && raw.len() + payload.len() > BLOCK_BYTES {
-                    let block = flush(&mut raw, first, offset, place, out)?;
-                    offset += u64::from(block.stored);
-                    blocks.push(block);
-                    first = doc;
-                }
-                present[doc as usize / 64] |= 1 << (doc % 64);
-                raw.extend_from_slice(payload);
-            }
-            ends.push(u32::try_from(raw.len()).expect("a block is at most 16 MiB and 16 KiB"));
+        let mut blocks = Blocks::begin(order.len(), place, out)?;
+        for &slot in order {
+            blocks.push(self.get(slot), out)?;
         }
-        blocks.push(flush(&mut raw, first, offset, place, out)?);
-        out.end()?;
-        out.section(SectionKind::PAYLOAD_BLOCKS, NO_FIELD, &blocks)?;
-        out.section(SectionKind::PAYLOAD_ENDS, NO_FIELD, &ends)?;
-        out.section(SectionKind::PAYLOAD_PRESENT, NO_FIELD, &present)
+        blocks.finish(out)
     }
+}
+
+/// Payloads on their way into a file, in the order of its documents.
+struct Blocks<'a> {
+    place: &'a str,
+    present: Vec<u64>,
+    ends: Vec<u32>,
+    blocks: Vec<PayloadBlock>,
+    raw: Vec<u8>,
+    first: u32,
+    offset: u64,
+}
+
+impl<'a> Blocks<'a> {
+    fn begin(docs: usize, place: &'a str, out: &mut ContainerWriter) -> Result<Self> {
+        out.begin(SectionKind::PAYLOAD_DATA, NO_FIELD, 1)?;
+        Ok(Self {
+            place,
+            present: vec![0; docs.div_ceil(64)],
+            ends: Vec::with_capacity(docs),
+            blocks: Vec::new(),
+            raw: Vec::with_capacity(BLOCK_BYTES * 2),
+            first: 0,
+            offset: 0,
+        })
+    }
+
+    fn push(&mut self, payload: Option<&[u8]>, out: &mut ContainerWriter) -> Result<()> {
+        let doc = self.ends.len();
+        if let Some(payload) = payload {
+            if !self.raw.is_empty() && self.raw.len() + payload.len() > BLOCK_BYTES {
+                self.flush(out)?;
+                self.first = u32::try_from(doc).unwrap_or(u32::MAX);
+            }
+            self.present[doc / 64] |= 1 << (doc % 64);
+            self.raw.extend_from_slice(payload);
+        }
+        let end = u32::try_from(self.raw.len());
+        self.ends.push(end.expect("a block is at most 16 MiB and 16 KiB"));
+        Ok(())
+    }
+
+    fn flush(&mut self, out: &mut ContainerWriter) -> Result<()> {
+        let block = flush(&mut self.raw, self.first, self.offset, self.place, out)?;
+        self.offset += u64::from(block.stored);
+        self.blocks.push(block);
+        Ok(())
+    }
+
+    fn finish(mut self, out: &mut ContainerWriter) -> Result<()> {
+        self.flush(out)?;
+        out.end()?;
+        out.section(SectionKind::PAYLOAD_BLOCKS, NO_FIELD, &self.blocks)?;
+        out.section(SectionKind::PAYLOAD_ENDS, NO_FIELD, &self.ends)?;
+        out.section(SectionKind::PAYLOAD_PRESENT, NO_FIELD, &self.present)
+    }
+}
+
+/// Writes the payloads of what is live in verified segments, as one segment that was gathered of
+/// the same documents would have them. Holds one block, and four bytes a document.
+///
+/// # Errors
+/// `Corrupt` where a payload cannot be read; those of the file.
+pub(super) fn merge(
+    inputs: &[Option<&Payloads>],
+    places: &Places,
+    place: &str,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    let has = |(input, doc): (usize, DocId)| inputs[input].is_some_and(|own| own.has(doc));
+    if !places.each().any(has) {
+        return Ok(());
+    }
+    let mut blocks = Blocks::begin(places.docs() as usize, place, out)?;
+    let mut read: Option<(usize, usize, Cow<'_, [u8]>)> = None;
+    for (input, doc) in places.each() {
+        let Some(own) = inputs[input].filter(|own| own.has(doc)) else {
+            blocks.push(None, out)?;
+            continue;
+        };
+        let index = own.block_of(doc);
+        if !read.as_ref().is_some_and(|(of, block, _)| (*of, *block) == (input, index)) {
+            read = Some((input, index, own.block(index)?));
+        }
+        let raw = read.as_ref().map_or(&[][..], |(_, _, raw)| raw);
+        blocks.push(Some(own.within(index, doc, raw)?), out)?;
+    }
+    blocks.finish(out)
 }
 
 fn flush(
@@ -146,27 +229,39 @@ impl Payloads {
         }))
     }
 
-    /// The payload of a document, decompressed.
-    pub(crate) fn get(&self, doc: DocId) -> Result<Option<Vec<u8>>> {
+    /// Whether a document has a payload.
+    fn has(&self, doc: DocId) -> bool {
+        self.present.get(doc as usize / 64).is_some_and(|word| word >> (doc % 64) & 1 == 1)
+    }
+
+    /// The block in which a document's payload lies.
+    fn block_of(&self, doc: DocId) -> usize {
+        self.blocks.partition_point(|block| block.first <= doc).saturating_sub(1)
+    }
+
+    /// A document's payload in its block as it was read.
+    fn within<'a>(&self, index: usize, doc: DocId, raw: &'a [u8]) -> Result<&'a [u8]> {
         let at = doc as usize;
-        if self.present.get(at / 64).is_none_or(|word| word >> (at % 64) & 1 == 0) {
-            return Ok(None);
-        }
-        let index = self.blocks.partition_point(|block| block.first <= doc).saturating_sub(1);
-        let raw = self.block(index)?;
         let first = self.blocks.get(index).map_or(0, |block| block.first);
         let before = at.checked_sub(1).and_then(|before| self.ends.get(before));
         let start = if doc == first { Some(0) } else { before.copied() };
         let range = start.zip(self.ends.get(at).copied());
-        range
-            .and_then(|(start, end)| raw.get(start as usize..end as usize))
-            .map(|payload| Some(payload.to_vec()))
-            .ok_or_else(|| {
-                self.directory.corrupt(index as u64, format!("document {doc} is outside its block"))
-            })
+        range.and_then(|(start, end)| raw.get(start as usize..end as usize)).ok_or_else(|| {
+            self.directory.corrupt(index as u64, format!("document {doc} is outside its block"))
+        })
     }
 
-    fn block(&self, index: usize) -> Result<std::borrow::Cow<'_, [u8]>> {
+    /// The payload of a document, decompressed.
+    pub(crate) fn get(&self, doc: DocId) -> Result<Option<Vec<u8>>> {
+        if !self.has(doc) {
+            return Ok(None);
+        }
+        let index = self.block_of(doc);
+        let raw = self.block(index)?;
+        Ok(Some(self.within(index, doc, &raw)?.to_vec()))
+    }
+
+    fn block(&self, index: usize) -> Result<Cow<'_, [u8]>> {
         let corrupt = |what| self.directory.corrupt(index as u64, what);
         let block = *self.blocks.get(index).ok_or_else(|| corrupt("no such block"))?;
         let (stored, raw) = (block.stored as usize, block.raw as usize);

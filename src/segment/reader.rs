@@ -13,6 +13,7 @@ use crate::segment::attributes::AttributeTable;
 use crate::segment::keys::KeyTable;
 use crate::segment::payloads::Payloads;
 use crate::sparse::SparseIndex;
+use crate::storage::Bytes;
 use crate::tokens::TokenStore;
 
 /// What a field is in this segment; `None` where no document has it.
@@ -20,7 +21,7 @@ use crate::tokens::TokenStore;
 enum Part {
     Sparse(Option<Box<SparseIndex>>),
     Tokens(Option<Box<TokenStore>>),
-    Attribute(AttributeTable),
+    Attribute(Option<AttributeTable>),
 }
 
 /// One immutable segment. Opening it touches no data page.
@@ -39,8 +40,13 @@ impl Segment {
         let section = container.section(SectionKind::SEGMENT_HEAD, NO_FIELD)?;
         let heads = section.array_of::<SegmentHead>(1)?;
         let head = heads.first().ok_or_else(|| section.corrupt(0, "no head"))?;
-        if head.schema != schema_hash(schema) {
+        // Fields are only ever added: an older segment lacks the last ones.
+        let prefix = schema.prefix(head.fields as usize);
+        if prefix.is_none_or(|prefix| head.schema != schema_hash(&prefix)) {
             return Err(section.corrupt(0, "written with another schema than the manifest's"));
+        }
+        if head.reserved != 0 {
+            return Err(section.corrupt(20, "reserved bytes are not zero"));
         }
         let docs = head.docs;
         if docs > MAX_SEGMENT_DOCS {
@@ -52,7 +58,11 @@ impl Segment {
         let keys = KeyTable::open(&container, schema.key_kind(), docs)?;
         let mut parts = Vec::with_capacity(schema.fields().len());
         for (field, def) in (0u32..).zip(schema.fields()) {
+            let there = field < head.fields;
             parts.push(match &def.kind {
+                FieldKind::Sparse(_) if !there => Part::Sparse(None),
+                FieldKind::Tokens(_) if !there => Part::Tokens(None),
+                _ if !there => Part::Attribute(None),
                 FieldKind::Sparse(options) => {
                     Part::Sparse(SparseIndex::open(&container, field, docs, options)?.map(Box::new))
                 }
@@ -60,13 +70,18 @@ impl Segment {
                     Part::Tokens(TokenStore::open(&container, field, docs, options)?.map(Box::new))
                 }
                 kind => match AttributeTable::open(&container, kind, field, docs)? {
-                    Some(table) => Part::Attribute(table),
+                    Some(table) => Part::Attribute(Some(table)),
                     None => return Err(section.corrupt(0, "a field of no kind")),
                 },
             });
         }
         let payloads = Payloads::open(&container, docs)?;
         Ok(Self { container, docs, keys, parts, payloads })
+    }
+
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        self.container.bytes()
     }
 
     /// Documents, dead ones included.
@@ -98,9 +113,14 @@ impl Segment {
     /// The attribute table of the field at an ordinal.
     pub(crate) fn attribute(&self, at: usize) -> Option<&AttributeTable> {
         match self.parts.get(at) {
-            Some(Part::Attribute(table)) => Some(table),
+            Some(Part::Attribute(table)) => table.as_ref(),
             _ => None,
         }
+    }
+
+    /// The payloads, where any document has one.
+    pub(super) fn payloads(&self) -> Option<&Payloads> {
+        self.payloads.as_ref()
     }
 
     /// A document's payload.
@@ -122,8 +142,8 @@ impl Segment {
             match part {
                 Part::Sparse(Some(index)) => index.verify()?,
                 Part::Tokens(Some(store)) => store.verify()?,
-                Part::Attribute(table) => table.verify()?,
-                Part::Sparse(None) | Part::Tokens(None) => {}
+                Part::Attribute(Some(table)) => table.verify()?,
+                Part::Sparse(None) | Part::Tokens(None) | Part::Attribute(None) => {}
             }
         }
         self.payloads.as_ref().map_or(Ok(()), Payloads::verify)

@@ -1,5 +1,7 @@
 //! The segment's own parts: the book, and bytes that lie although every checksum is right.
 
+mod merge;
+
 use crate::embed::{Document, SparseVector};
 use crate::format::book::{check_structure, layout};
 use crate::format::reseal::reseal;
@@ -11,7 +13,7 @@ use crate::storage::{Bytes, MemStorage, Storage};
 
 #[test]
 fn structures_are_those_of_the_book() {
-    check_structure("SegmentHead", &layout!(SegmentHead: schema, docs, key_kind));
+    check_structure("SegmentHead", &layout!(SegmentHead: schema, docs, key_kind, fields, reserved));
     let block = layout!(PayloadBlock: offset, stored, raw, first, reserved);
     check_structure("PayloadBlock", &block);
 }

@@ -52,6 +52,10 @@
 //! [`Bound::rival`]. With a score `θ` that must be reached, a document needs `I` at least
 //! [`Bound::needed`]. Both prune strictly below, so ties survive to be cut by key.
 //!
+//! A query may also have terms of weights below zero ([`Bound::and_below`]), and a document more
+//! than its postings ([`Bound::and_left_out`]): neither is in its integer score, so `I ≥ 1` is then
+//! no longer what it takes to match, and [`Bound::may_reach`] says whether that matters.
+//!
 //! Without forward rows the stored weight of a posting *is* `Scale::weight(i_t)`, which lies in
 //! the same range, so (1) and (2) hold unchanged for the score of the quantised weights.
 
@@ -63,6 +67,8 @@ pub(super) struct Bound {
     low: f64,
     gamma: f64,
     alpha: f64,
+    /// What terms of weights below zero can take away.
+    below: f64,
 }
 
 /// The largest integer weight.
@@ -76,31 +82,66 @@ impl Bound {
         mut take: impl FnMut(i32),
     ) -> Option<Self> {
         let unit = terms.clone().map(|(a, _)| a).max_by(f64::total_cmp)? / TOP;
+        if unit <= 0.0 {
+            return None;
+        }
         let (mut high, mut low, mut count) = (0.0, 0.0, 0.0);
         for (a, max) in terms {
+            count += 1.0;
+            if a <= 0.0 {
+                take(0);
+                continue;
+            }
             let exact = a / unit;
             let weight = exact.round().clamp(1.0, TOP);
             let delta = weight - exact;
             high += (-delta).max(0.0) * f64::from(max);
-            low += delta.max(0.0) * f64::from(max) + exact;
-            count += 1.0;
+            if max > 0 {
+                low += delta.max(0.0) * f64::from(max) + exact;
+            }
             #[allow(clippy::cast_possible_truncation)] // 1 to 127
             take(weight as i32);
         }
         let gamma = 1.01 * (count + 2.0) * (-24f64).exp2() + (-30f64).exp2();
         let alpha = count * (-149f64).exp2();
-        Some(Self { unit, high, low, gamma, alpha })
+        Some(Self { unit, high, low, gamma, alpha, below: 0.0 })
     }
 
-    /// No document with this integer score scores more.
-    #[cfg(test)]
+    /// The same where terms of weights below zero, which have the integer weight 0, can take away
+    /// up to `most` (as real score): `f` is at most what it would be without them, since each sum
+    /// is off by `γ` of the absolute values at most, and at least `(1 + γ) most` less. Where that
+    /// might overflow, nothing is known from below.
+    pub(super) fn and_below(mut self, most: f64) -> Self {
+        self.below = if most < f64::from(f32::MAX) / 4.0 {
+            most * (1.0 + 2.0 * self.gamma)
+        } else {
+            f64::INFINITY
+        };
+        self
+    }
+
+    /// The same where documents may have more than their integer score says, up to `most` (as real
+    /// score), by what the inverted index leaves out: that adds to `high`, and nothing else.
+    pub(super) fn and_left_out(mut self, most: f64) -> Self {
+        if most > 0.0 {
+            self.high += most / self.unit;
+        }
+        self
+    }
+
+    /// Whether a document with this integer score can score `score` or more.
+    pub(super) fn may_reach(&self, integer: i32, score: f32) -> bool {
+        self.most(integer) >= f64::from(score.min(f32::MAX))
+    }
+
+    /// No document with this integer score scores more, but for an overflow.
     pub(super) fn most(&self, integer: i32) -> f64 {
         self.unit * (f64::from(integer) + self.high) * (1.0 + self.gamma) + self.alpha
     }
 
     /// No document with this integer score scores less than this, or than `f32::MAX`.
     pub(super) fn least(&self, integer: i32) -> f64 {
-        self.unit * (f64::from(integer) - self.low) * (1.0 - self.gamma) - self.alpha
+        self.unit * (f64::from(integer) - self.low) * (1.0 - self.gamma) - self.alpha - self.below
     }
 
     /// The integer score that a document needs to have a chance to score `score` or more: every
@@ -128,12 +169,20 @@ mod tests {
 
     /// Checks (2) and what follows from it for one query and one document over the same terms.
     fn check(entries: &[(f32, f32, f32, bool)]) {
+        for top in [255, 15] {
+            check_with(entries, top, false);
+            check_with(entries, top, true);
+        }
+    }
+
+    /// With impacts up to `top`; what is not matched is left out, or not there at all.
+    fn check_with(entries: &[(f32, f32, f32, bool)], top: u8, left_out: bool) {
         // (query weight, largest weight of the term, this document's share of it, matched)
         let terms: Vec<(f32, Scale, f32, bool)> = entries
             .iter()
             .map(|&(w, largest, share, matched)| {
                 let v = (largest * share).max(f32::from_bits(1)).min(largest);
-                (w, Scale::for_largest(largest), v, matched)
+                (w, Scale::for_largest(largest, top), v, matched)
             })
             .collect();
         let mut weights = Vec::new();
@@ -141,16 +190,21 @@ mod tests {
             (f64::from(w) * scale.value(), scale.impact(largest))
         });
         let bound = Bound::weigh(parts, |c| weights.push(c)).unwrap();
-        let (mut integer, mut score) = (0i32, 0f32);
+        let (mut integer, mut score, mut left) = (0i32, 0f32, 0f64);
         for (&(w, scale, v, matched), c) in terms.iter().zip(&weights) {
             if matched {
                 integer += c * i32::from(scale.impact(v));
                 score += w * v;
+            } else if left_out {
+                score += w * v;
+                left += f64::from(w) * scale.value() * f64::from(scale.impact(v));
             }
         }
+        let bound = bound.and_left_out(left);
         let cap = f64::from(f32::MAX);
         assert!(f64::from(score) <= bound.most(integer) || score.is_infinite());
         assert!(!score.is_infinite() || bound.most(integer) >= cap);
+        assert!(bound.may_reach(integer, score));
         assert!(f64::from(score) >= bound.least(integer).min(cap));
         if integer > 0 {
             // It needs no more than it has to reach its own score, or to rival itself.

@@ -17,6 +17,8 @@ const HELD: usize = 8192;
 /// How many candidates before its turn a row is asked of the memory: a row takes a tenth of a
 /// microsecond to score, and about as long to come from memory.
 const AHEAD: usize = 4;
+/// How many rows are scored between two looks at the clock.
+const CHECK: usize = 256;
 
 /// Candidates of one search.
 #[derive(Debug)]
@@ -99,6 +101,9 @@ impl<'a> Candidates<'a> {
             if at >= self.k && at.is_multiple_of(pause) {
                 top.shrink();
                 self.needed = self.needed.max(self.bound.needed(f64::from(top.floor())));
+            }
+            if at % CHECK == CHECK - 1 && top.stopped() {
+                break;
             }
             if integer < self.needed {
                 break;

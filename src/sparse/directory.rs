@@ -9,8 +9,8 @@ use crate::id::{DocId, TermId};
 use crate::kernel::postings::{DenseRow, SPAN};
 
 use super::layout::{
-    GROUP, GROUPS, Head, KIND_DENSE, KIND_LIST, KIND_TINY, LIST_POSTING, TermEntry, WINDOW,
-    WINDOW_BITS, windows,
+    GROUP, GROUPS, Head, Impacts, KIND_DENSE, KIND_LIST, KIND_TINY, TermEntry, WINDOW, WINDOW_BITS,
+    windows,
 };
 
 /// The sections of the inverted index.
@@ -20,13 +20,61 @@ pub(super) struct Directory {
     pub(super) windows: usize,
     pub(super) term_ids: Array<u32>,
     pub(super) entries: Array<TermEntry>,
-    pub(super) list_starts: Array<u32>,
+    pub(super) impacts: Impacts,
+    pub(super) list_starts: ListStarts,
     pub(super) list_maxima: Array<u8>,
     pub(super) list_postings: Section,
     pub(super) tiny_docs: Array<u32>,
     pub(super) tiny_impacts: Array<u8>,
     /// None where no term is dense.
     pub(super) dense: Option<Dense>,
+}
+
+/// The window directory of lists, as wide as the longest needs it.
+#[derive(Debug)]
+pub(super) enum ListStarts {
+    Narrow(Array<u16>),
+    Wide(Array<u32>),
+}
+
+impl ListStarts {
+    pub(super) fn section(&self) -> &Section {
+        match self {
+            Self::Narrow(starts) => starts.section(),
+            Self::Wide(starts) => starts.section(),
+        }
+    }
+
+    fn view(&self) -> StartsView<'_> {
+        match self {
+            Self::Narrow(starts) => StartsView::Narrow(starts),
+            Self::Wide(starts) => StartsView::Wide(starts),
+        }
+    }
+}
+
+/// The same as a plain slice.
+#[derive(Clone, Copy, Debug)]
+enum StartsView<'a> {
+    Narrow(&'a [u16]),
+    Wide(&'a [u32]),
+}
+
+impl StartsView<'_> {
+    #[inline]
+    fn get(self, at: usize) -> Option<usize> {
+        match self {
+            Self::Narrow(starts) => starts.get(at).map(|&start| usize::from(start)),
+            Self::Wide(starts) => starts.get(at).map(|&start| start as usize),
+        }
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Self::Narrow(starts) => starts.len(),
+            Self::Wide(starts) => starts.len(),
+        }
+    }
 }
 
 /// The sections of dense terms.
@@ -46,7 +94,8 @@ pub(super) struct DirectoryView<'a> {
     windows: usize,
     term_ids: &'a [TermId],
     entries: &'a [TermEntry],
-    list_starts: &'a [u32],
+    impacts: Impacts,
+    list_starts: StartsView<'a>,
     list_maxima: &'a [u8],
     list_postings: &'a [u8],
     tiny_docs: &'a [u32],
@@ -60,14 +109,17 @@ pub(super) struct DirectoryView<'a> {
 /// One term of the directory, checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Term {
-    /// Documents that have it, 1 to the segment's documents.
+    /// Documents that have it in the inverted index: at most the segment's documents, and 0 only
+    /// where all are left out.
     pub(super) docs: u32,
     /// Its scale.
     pub(super) scale: Scale,
-    /// Its largest impact, at least 1.
+    /// Its largest impact, at least 1 where it has documents.
     pub(super) max: u8,
     /// Its 10th, 100th and 1,000th largest impacts.
     pub(super) kth: [u8; 3],
+    /// The largest impact that a document has of it without being among its documents; 0 for none.
+    pub(super) left: u8,
     /// Where its postings are.
     pub(super) form: Form,
 }
@@ -86,10 +138,53 @@ pub(super) enum Form {
 /// The postings of a list term in one window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run<'a> {
-    /// Places in the window, little-endian: ascending in a file of ours.
+    /// Places in the window, little-endian: ascending in a file of ours. With impacts of four bits
+    /// only the lower twelve bits are the place, the others the impact.
     pub(super) locals: &'a [[u8; 2]],
-    /// As many impacts.
+    /// As many impacts, where they have eight bits.
     pub(super) impacts: &'a [u8],
+    /// How impacts are kept.
+    pub(super) kept: Impacts,
+}
+
+impl<'a> Run<'a> {
+    /// The largest place, where they ascend.
+    #[inline]
+    pub(super) fn last(&self) -> Option<u16> {
+        let word = u16::from_le_bytes(*self.locals.last()?);
+        Some(match self.kept {
+            Impacts::U8 => word,
+            Impacts::U4 => word % (1 << WINDOW_BITS),
+        })
+    }
+
+    /// Places and impacts.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, u8)> + use<'a> {
+        let Self { locals, impacts, kept } = *self;
+        locals.iter().enumerate().map(move |(at, word)| {
+            let word = u16::from_le_bytes(*word);
+            match kept {
+                Impacts::U8 => (word, impacts.get(at).copied().unwrap_or(0)),
+                Impacts::U4 => {
+                    let [_, high] = word.to_le_bytes();
+                    (word % (1 << WINDOW_BITS), high >> 4)
+                }
+            }
+        })
+    }
+
+    /// The impact of a place, if it is there.
+    fn impact(&self, local: u16) -> Option<u8> {
+        let place = |word: &[u8; 2]| match self.kept {
+            Impacts::U8 => u16::from_le_bytes(*word),
+            Impacts::U4 => u16::from_le_bytes(*word) % (1 << WINDOW_BITS),
+        };
+        let at = self.locals.binary_search_by_key(&local, place).ok()?;
+        match self.kept {
+            Impacts::U8 => self.impacts.get(at).copied(),
+            Impacts::U4 => self.locals.get(at).map(|[_, high]| high >> 4),
+        }
+    }
 }
 
 impl Directory {
@@ -101,7 +196,8 @@ impl Directory {
             windows: self.windows,
             term_ids: &self.term_ids,
             entries: &self.entries,
-            list_starts: &self.list_starts,
+            impacts: self.impacts,
+            list_starts: self.list_starts.view(),
             list_maxima: &self.list_maxima,
             list_postings: self.list_postings.bytes(),
             tiny_docs: &self.tiny_docs,
@@ -118,6 +214,11 @@ impl<'a> DirectoryView<'a> {
     /// Term ids by ordinal.
     pub(super) fn term_ids(&self) -> &'a [TermId] {
         self.term_ids
+    }
+
+    /// How impacts of list and dense terms are kept.
+    pub(super) fn impacts(&self) -> Impacts {
+        self.impacts
     }
 
     /// How many windows the segment has.
@@ -137,11 +238,15 @@ impl<'a> DirectoryView<'a> {
     pub(super) fn term(&self, ordinal: usize) -> Result<Term> {
         let corrupt = |what: &str| self.bad_entry(ordinal, what);
         let entry = self.entries.get(ordinal).ok_or_else(|| corrupt("no such term"))?;
-        if entry.docs == 0 || entry.docs > self.docs {
+        let none = entry.docs == 0;
+        if (none && entry.left == 0) || entry.docs > self.docs {
             return Err(corrupt("document count outside the segment"));
         }
-        if entry.max == 0 {
+        if (entry.max == 0) != none {
             return Err(corrupt("largest impact is 0"));
+        }
+        if none && entry.kind != KIND_TINY {
+            return Err(corrupt("list or dense term of no document"));
         }
         let scale = Scale::from_steps(entry.scale).ok_or_else(|| corrupt("scale off the grid"))?;
         let first = usize::try_from(entry.first).map_err(|_| corrupt("first posting too far"))?;
@@ -155,8 +260,9 @@ impl<'a> DirectoryView<'a> {
                 if slot >= rows(self.list_maxima.len()) {
                     return Err(corrupt("no such list"));
                 }
-                let start = first.saturating_mul(LIST_POSTING);
-                (LIST_POSTING, self.list_postings.len(), Form::List { slot, start })
+                let size = self.impacts.list_posting();
+                let start = first.saturating_mul(size);
+                (size, self.list_postings.len(), Form::List { slot, start })
             }
             KIND_DENSE => {
                 if slot >= rows(self.dense_maxima.len()) {
@@ -167,11 +273,16 @@ impl<'a> DirectoryView<'a> {
             _ => return Err(corrupt("unknown form of term")),
         };
         let start = first.checked_mul(size).ok_or_else(|| corrupt("first posting too far"))?;
-        let end = start.checked_add(entry.docs as usize * size);
+        let least = match form {
+            Form::Dense { .. } => self.impacts.cell_bytes(entry.docs as usize),
+            _ => entry.docs as usize * size,
+        };
+        let end = start.checked_add(least);
         if end.is_none_or(|end| end > held) {
             return Err(corrupt("postings beyond their section"));
         }
-        Ok(Term { docs: entry.docs, scale, max: entry.max, kth: entry.kth, form })
+        let TermEntry { docs, max, kth, left, .. } = *entry;
+        Ok(Term { docs, scale, max, kth, left, form })
     }
 
     /// Damage of a term's entry.
@@ -207,9 +318,9 @@ impl<'a> DirectoryView<'a> {
     ) -> Result<Run<'a>> {
         let at = slot.saturating_mul(self.windows).saturating_add(window);
         let run = (|| {
-            let from = *self.list_starts.get(at)? as usize;
+            let from = self.list_starts.get(at)?;
             let to = if window + 1 < self.windows {
-                *self.list_starts.get(at + 1)? as usize
+                self.list_starts.get(at + 1)?
             } else {
                 term.docs as usize
             };
@@ -217,11 +328,12 @@ impl<'a> DirectoryView<'a> {
             if count > self.span(window) || to > term.docs as usize {
                 return None;
             }
-            let from = start.checked_add(from.checked_mul(LIST_POSTING)?)?;
-            let to = from.checked_add(count * LIST_POSTING)?;
+            let size = self.impacts.list_posting();
+            let from = start.checked_add(from.checked_mul(size)?)?;
+            let to = from.checked_add(count * size)?;
             let bytes = self.list_postings.get(from..to)?;
             let (locals, impacts) = bytes.split_at(count * 2);
-            Some(Run { locals: locals.as_chunks().0, impacts })
+            Some(Run { locals: locals.as_chunks().0, impacts, kept: self.impacts })
         })();
         run.ok_or_else(|| self.bad_run(at))
     }
@@ -229,7 +341,7 @@ impl<'a> DirectoryView<'a> {
     #[cold]
     fn bad_run(&self, at: usize) -> Error {
         let section = self.directory.list_starts.section();
-        section.corrupt(at as u64 * 4, "run outside its term or window")
+        section.corrupt_element(at, "run outside its term or window")
     }
 
     /// The largest impacts of a dense term in the groups of each window.
@@ -280,7 +392,7 @@ impl<'a> DirectoryView<'a> {
     pub(super) fn bad_local(&self, slot: usize, window: usize) -> Error {
         let section = self.directory.list_starts.section();
         let at = slot.saturating_mul(self.windows).saturating_add(window);
-        section.corrupt(at as u64 * 4, "run with a posting beyond its window's documents")
+        section.corrupt_element(at, "run with a posting beyond its window's documents")
     }
 
     /// What to say of a tiny term's documents.
@@ -299,6 +411,55 @@ impl<'a> DirectoryView<'a> {
         )
     }
 
+    /// Calls `take` with each document of a term, ascending in a file of ours, and its impact.
+    ///
+    /// # Errors
+    /// `Corrupt` where the directory leads astray or a document is beyond the segment.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
+    pub(super) fn each_posting(&self, term: &Term, mut take: impl FnMut(DocId, u8)) -> Result<()> {
+        let doc = |window: usize, local: usize| {
+            let there = local < self.span(window);
+            u32::try_from((window << WINDOW_BITS) + local).ok().filter(|_| there)
+        };
+        match term.form {
+            Form::Tiny { first } => {
+                let (docs, impacts) = self.tiny(term, first);
+                for (&doc, &impact) in docs.iter().zip(impacts) {
+                    if doc >= self.docs {
+                        return Err(self.bad_tiny(first));
+                    }
+                    take(doc, impact);
+                }
+            }
+            Form::List { slot, start } => {
+                for window in 0..self.windows {
+                    for (local, impact) in self.run(term, slot, start, window)?.iter() {
+                        let doc = doc(window, usize::from(local));
+                        take(doc.ok_or_else(|| self.bad_local(slot, window))?, impact);
+                    }
+                }
+            }
+            Form::Dense { slot, start } => {
+                for window in 0..self.windows {
+                    let row = self.dense(slot, start, window)?;
+                    for group in 0..GROUPS {
+                        let (mut mask, impacts) = cell_parts(row.cell(group));
+                        for at in 0..mask.count_ones() as usize {
+                            let local = group * GROUP + mask.trailing_zeros() as usize;
+                            mask &= mask.wrapping_sub(1);
+                            let doc = doc(window, local).ok_or_else(|| {
+                                let what = "cell with a document beyond the segment";
+                                self.bad_cells(slot, window, what)
+                            })?;
+                            take(doc, self.cell_impact(impacts, at).unwrap_or(0));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The impact of a term in a document, if it is there.
     pub(super) fn impact(&self, term: &Term, doc: DocId) -> Result<Option<u8>> {
         match term.form {
@@ -312,10 +473,8 @@ impl<'a> DirectoryView<'a> {
                     return Ok(None);
                 }
                 let run = self.run(term, slot, start, window)?;
-                let local = doc as usize % WINDOW;
-                let place = |bytes: &[u8; 2]| usize::from(u16::from_le_bytes(*bytes));
-                let at = run.locals.binary_search_by_key(&local, place).ok();
-                Ok(at.and_then(|at| run.impacts.get(at)).copied())
+                let local = u16::try_from(doc as usize % WINDOW).unwrap_or(u16::MAX);
+                Ok(run.impact(local))
             }
             Form::Dense { slot, start } => {
                 let window = (doc >> WINDOW_BITS) as usize;
@@ -326,8 +485,19 @@ impl<'a> DirectoryView<'a> {
                 let (mask, impacts) = cell_parts(row.cell(doc as usize % WINDOW / GROUP));
                 let bit = 1u64 << (doc as usize % GROUP);
                 let before = (mask & (bit - 1)).count_ones() as usize;
-                Ok((mask & bit != 0).then(|| impacts.get(before).copied()).flatten())
+                Ok((mask & bit != 0).then(|| self.cell_impact(impacts, before)).flatten())
             }
+        }
+    }
+}
+
+impl DirectoryView<'_> {
+    /// The impact at a place of a cell.
+    #[inline]
+    pub(super) fn cell_impact(&self, bytes: &[u8], at: usize) -> Option<u8> {
+        match self.impacts {
+            Impacts::U8 => bytes.get(at).copied(),
+            Impacts::U4 => bytes.get(at / 2).map(|two| two >> (4 * (at % 2)) & 15),
         }
     }
 }
@@ -360,7 +530,7 @@ pub(super) fn check_sizes(
         (dense == Some(held.0), "dense directory of another size"),
         (groups == Some(held.1), "dense offsets of another size"),
         (groups == Some(held.2), "dense maxima of another size"),
-        (lists == Some(directory.list_starts.len()), "window directory of another size"),
+        (lists == Some(directory.list_starts.view().len()), "window directory of another size"),
         (lists == Some(directory.list_maxima.len()), "window maxima of another size"),
         (
             directory.tiny_docs.len() as u64 == head.tiny_postings,
@@ -374,7 +544,7 @@ pub(super) fn check_sizes(
             head.postings
                 .checked_sub(head.tiny_postings)
                 .and_then(|n| n.checked_sub(head.dense_postings))
-                .and_then(|n| n.checked_mul(LIST_POSTING as u64))
+                .and_then(|n| n.checked_mul(directory.impacts.list_posting() as u64))
                 == Some(directory.list_postings.len() as u64),
             "list postings of another number",
         ),

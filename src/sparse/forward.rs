@@ -25,7 +25,7 @@ use super::build::Weights;
 
 /// Appends a row: ascending ordinals, and as many weights (1 to 65,536).
 pub(super) fn encode(
-    ordinals: impl Iterator<Item = u32> + Clone,
+    ordinals: impl Iterator<Item = u32>,
     row_weights: &[f32],
     kept: Weights,
     out: &mut Vec<u8>,
@@ -33,27 +33,27 @@ pub(super) fn encode(
     let Some(last) = row_weights.len().checked_sub(1) else { return };
     let count = u16::try_from(last).expect("the door lets in 65,536 terms at most");
     out.extend_from_slice(&count.to_le_bytes());
-    let mut widths = vec![0u8; row_weights.len().div_ceil(8)];
-    let mut lows = Vec::with_capacity(row_weights.len());
-    let (mut highs, mut more) = (Vec::new(), Vec::new());
+    // Widths and lows have their places; highs follow as they come.
+    let widths = out.len();
+    let lows = widths + row_weights.len().div_ceil(8);
+    out.resize(lows + row_weights.len(), 0);
+    let mut more = Vec::new();
     let mut next = 0u32;
     for (at, ordinal) in ordinals.enumerate() {
-        let gap = ordinal - next;
+        // Ordinals ascend, unless a damaged file is merged.
+        let gap = ordinal.wrapping_sub(next);
         next = ordinal.saturating_add(1);
         let short = u16::try_from(gap).unwrap_or(u16::MAX);
         let [low, high] = short.to_le_bytes();
-        lows.push(low);
+        out[lows + at] = low;
         if high > 0 {
-            widths[at / 8] |= 1 << (at % 8);
-            highs.push(high);
+            out[widths + at / 8] |= 1 << (at % 8);
+            out.push(high);
         }
         if short == u16::MAX {
             more.extend_from_slice(&gap.to_le_bytes());
         }
     }
-    out.extend_from_slice(&widths);
-    out.extend_from_slice(&lows);
-    out.extend_from_slice(&highs);
     out.extend_from_slice(&more);
     for &weight in row_weights {
         match kept {
@@ -140,6 +140,18 @@ impl<'a> RowView<'a> {
             Ok(())
         } else {
             Err("bytes between gaps and weights")
+        }
+    }
+
+    /// Appends all weights.
+    pub(super) fn weights(&self, out: &mut Vec<f32>) {
+        match self.weights {
+            RowWeights::F16(values) => {
+                out.extend(values.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()));
+            }
+            RowWeights::F32(values) => {
+                out.extend(values.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+            }
         }
     }
 

@@ -7,9 +7,9 @@ use crate::kernel::prefetch;
 use crate::schema::{Forward, SparseOptions};
 
 use super::build::Weights;
-use super::directory::{Dense, Directory, DirectoryView, check_sizes};
+use super::directory::{Dense, Directory, DirectoryView, ListStarts, check_sizes};
 use super::forward::RowView;
-use super::layout::{CODEC_U8, FORWARD_F16, FORWARD_F32, FORWARD_NONE, Head, WINDOW_BITS, windows};
+use super::layout::{FORWARD_F16, FORWARD_F32, FORWARD_NONE, Head, Impacts, WINDOW_BITS, windows};
 use super::query::{Membership, SparseQuery};
 use super::score::{QueryTerm, Scorer};
 use super::transpose::WindowRows;
@@ -95,13 +95,19 @@ impl SparseIndex {
             Forward::F32 => kept == Weights::F32,
             Forward::None => kept == Weights::None,
         };
+        let impacts = Impacts::of(options.codec);
+        let percent = options.codec.percent().map_or(0, u16::from);
+        let leaves_out = percent > 0 && kept != Weights::None;
         let checks = [
             (head.docs == docs, "another number of documents than the segment"),
             (head.rows >= 1 && head.rows <= docs, "more rows than documents, or none"),
-            (head.codec == CODEC_U8, "unknown impact codec"),
-            (head.reserved == 0 && head.spare == 0, "reserved bytes are not zero"),
+            (head.codec == impacts.number(), "other impacts than the schema says"),
+            (head.percent == percent, "another part left out than the schema says"),
+            (matches!(head.start_bytes, 2 | 4), "window directory of an unknown width"),
+            (head.entries >= head.postings, "more postings than entries"),
+            (head.entries == head.postings || leaves_out, "fewer postings than entries"),
             (fits, "other forward weights than the schema says"),
-            (u64::from(head.terms) <= head.postings, "more terms than postings"),
+            (u64::from(head.terms) <= head.entries, "more terms than entries"),
         ];
         if let Some((_, what)) = checks.iter().find(|(holds, _)| !holds) {
             return Err(corrupt(what));
@@ -113,7 +119,11 @@ impl SparseIndex {
             windows: windows(docs),
             term_ids: section(SectionKind::SPARSE_TERM_IDS)?.array_of(terms)?,
             entries: section(SectionKind::SPARSE_TERMS)?.array_of(terms)?,
-            list_starts: section(SectionKind::SPARSE_LIST_STARTS)?.array()?,
+            impacts,
+            list_starts: match head.start_bytes {
+                2 => ListStarts::Narrow(section(SectionKind::SPARSE_LIST_STARTS)?.array()?),
+                _ => ListStarts::Wide(section(SectionKind::SPARSE_LIST_STARTS)?.array()?),
+            },
             list_maxima: section(SectionKind::SPARSE_LIST_MAXIMA)?.array()?,
             list_postings: section(SectionKind::SPARSE_LIST_POSTINGS)?,
             tiny_docs: section(SectionKind::SPARSE_TINY_DOCS)?.array()?,
@@ -145,8 +155,8 @@ impl SparseIndex {
 
     /// Entries of all documents together.
     #[cfg_attr(not(test), allow(dead_code, reason = "what `info` and the planner ask"))]
-    pub(crate) fn postings(&self) -> u64 {
-        self.head.postings
+    pub(crate) fn entries(&self) -> u64 {
+        self.head.entries
     }
 
     /// Bytes of the inverted index, and of the forward rows.
@@ -156,7 +166,7 @@ impl SparseIndex {
         let inverted = size_of::<Head>()
             + size_of_val(&*directory.term_ids)
             + size_of_val(&*directory.entries)
-            + size_of_val(&*directory.list_starts)
+            + directory.list_starts.section().len()
             + directory.list_maxima.len()
             + directory.list_postings.len()
             + size_of_val(&*directory.tiny_docs)
@@ -171,6 +181,11 @@ impl SparseIndex {
             size_of_val(&*forward.bases) + size_of_val(&*forward.ends) + forward.rows.len()
         });
         (inverted as u64, forward as u64)
+    }
+
+    /// Documents of the segment, those that lack the field included.
+    pub(super) fn docs(&self) -> u32 {
+        self.head.docs
     }
 
     pub(super) fn head(&self) -> &Head {
@@ -206,7 +221,12 @@ impl SparseIndex {
     }
 
     /// Reads a forward row into `out`; whether there is one.
-    fn read_row(&self, rows: &Rows<'_>, doc: DocId, out: &mut SparseRow) -> Result<bool> {
+    pub(super) fn read_row(
+        &self,
+        rows: &Rows<'_>,
+        doc: DocId,
+        out: &mut SparseRow,
+    ) -> Result<bool> {
         out.terms.clear();
         out.weights.clear();
         let Some(view) = rows.row(doc)? else { return Ok(false) };
@@ -228,13 +248,18 @@ impl SparseIndex {
         Ok(true)
     }
 
+    /// Whether there are forward rows.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.forward.is_some()
+    }
+
     /// Calls `take` with every document that has the field, ascending, and its stored vector: from
     /// the forward rows, or, where there are none, from the postings with the weights that impacts
     /// stand for. What merging reads.
     ///
     /// # Errors
     /// `Corrupt` if something cannot be read, or whatever `take` returns.
-    #[cfg_attr(not(test), allow(dead_code, reason = "merging is what it is for"))]
+
     pub(crate) fn each_row(
         &self,
         mut take: impl FnMut(DocId, &[TermId], &[f32]) -> Result<()>,

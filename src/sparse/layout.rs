@@ -4,6 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::kernel::postings;
+use crate::schema::SparseCodec;
 
 /// Documents in a window: its integer scores fill 16 KiB, which stays in the first cache.
 pub(super) const WINDOW: usize = postings::WINDOW;
@@ -13,8 +14,6 @@ pub(super) const WINDOW_BITS: u32 = 12;
 pub(super) const GROUP: usize = postings::GROUP;
 /// Groups in a window.
 pub(super) const GROUPS: usize = postings::GROUPS;
-/// Bytes of a posting of a list term: a `u16` place in the window and a `u8` impact.
-pub(super) const LIST_POSTING: usize = 3;
 /// Which k the k-th impacts of a [`TermEntry`] are of.
 pub(super) const KTH: [usize; 3] = [10, 100, 1000];
 
@@ -31,7 +30,7 @@ pub(super) struct Head {
     pub(super) docs: u32,
     /// Documents that have the field.
     pub(super) rows: u32,
-    /// Postings: entries of all documents together.
+    /// Postings of the inverted index.
     pub(super) postings: u64,
     /// Distinct terms.
     pub(super) terms: u32,
@@ -39,22 +38,66 @@ pub(super) struct Head {
     pub(super) lists: u32,
     /// Postings of tiny terms.
     pub(super) tiny_postings: u64,
-    /// [`CODEC_U8`].
+    /// How impacts are kept: [`Impacts`] as a number.
     pub(super) codec: u32,
     /// How forward weights are kept: [`FORWARD_NONE`], [`FORWARD_F16`] or [`FORWARD_F32`].
     pub(super) forward: u32,
     /// How many of the terms are dense.
     pub(super) dense: u32,
-    /// Zero.
-    pub(super) reserved: u32,
+    /// Bytes of an element of the window directory of lists: 2, or 4 where a list term has more
+    /// than 65,535 documents.
+    pub(super) start_bytes: u16,
+    /// Percent of each document's weight in the inverted index; 0 for all.
+    pub(super) percent: u16,
     /// Postings of dense terms.
     pub(super) dense_postings: u64,
-    /// Zero.
-    pub(super) spare: u64,
+    /// Entries of all documents together: more than postings where some are left out.
+    pub(super) entries: u64,
 }
 
-/// Impacts of one byte.
-pub(super) const CODEC_U8: u32 = 1;
+/// How the impacts of list and dense terms are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Impacts {
+    /// One byte: 1 to 255. A list posting is a `u16` place and the impact.
+    U8,
+    /// Half a byte: 1 to 15. A list posting is one `u16`: twelve bits of place, four of impact.
+    U4,
+}
+
+impl Impacts {
+    /// Those of a codec.
+    pub(super) fn of(codec: SparseCodec) -> Self {
+        match codec {
+            SparseCodec::U8 | SparseCodec::Pruned(_) => Self::U8,
+            SparseCodec::U4 => Self::U4,
+        }
+    }
+
+    /// As the head says it.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::U8 => 1,
+            Self::U4 => 2,
+        }
+    }
+
+    /// Bytes of a posting of a list term.
+    pub(super) fn list_posting(self) -> usize {
+        match self {
+            Self::U8 => 3,
+            Self::U4 => 2,
+        }
+    }
+
+    /// Bytes of the impacts of so many postings in one cell.
+    pub(super) fn cell_bytes(self, postings: usize) -> usize {
+        match self {
+            Self::U8 => postings,
+            Self::U4 => postings.div_ceil(2),
+        }
+    }
+}
+
 /// No forward rows.
 pub(super) const FORWARD_NONE: u32 = 0;
 /// Forward weights as f16.
@@ -69,7 +112,7 @@ pub(super) struct TermEntry {
     /// Its first posting: a list term's among the list postings, a tiny term's among the tiny. A
     /// dense term's first byte among the cells.
     pub(super) first: u64,
-    /// Documents that have it, at least 1.
+    /// Documents that have it in the inverted index: at least 1, unless all are left out.
     pub(super) docs: u32,
     /// A list or dense term's row of its directory; 0 of a tiny term.
     pub(super) slot: u32,
@@ -81,8 +124,8 @@ pub(super) struct TermEntry {
     pub(super) max: u8,
     /// Its 10th, 100th and 1,000th largest impact; 0 where it has fewer postings.
     pub(super) kth: [u8; 3],
-    /// Zero.
-    pub(super) reserved: u8,
+    /// The largest impact of what is left out of the inverted index; 0 for nothing.
+    pub(super) left: u8,
 }
 
 /// A term in few documents: plain document ids.
@@ -93,22 +136,28 @@ pub(super) const KIND_LIST: u8 = 2;
 /// A term with a mask and packed impacts per group.
 pub(super) const KIND_DENSE: u8 = 3;
 
-/// A term is dense from this many halves of a posting per group on, groups without any counted.
+/// Which form a term has.
 ///
-/// At 5.5 postings a group both forms take the same bytes: a dense term spends 11 on a group and 1
-/// on a posting, a list 3 on a posting. Time is flat around it. Measured on 80,000 documents of
-/// 124 terms each, 1,150 queries of 24, exact top 10, median, dense from 4 and from 5.5 on:
-/// AVX-512 71 and 70 µs, AVX2 145 and 126, portable 268 and 215. Completing a group costs as much
-/// as four to five postings of a list with AVX-512, more below, but most groups are never
-/// completed.
-pub(super) const DENSE_FROM_HALVES: usize = 11;
-
-/// Which form a term has. Between tiny and list, bytes decide: a tiny posting takes 5, a list
-/// posting 3 and every window of a list term 5 more in the directory.
-pub(super) fn kind_of(docs: usize, windows: usize) -> u8 {
-    if docs.saturating_mul(2) <= windows.saturating_mul(5) {
+/// Between tiny and list, bytes decide: a tiny posting takes 5, a list posting 3 (2 in four bits),
+/// and every window of a list term 3 more in the directory. So do they between list and dense: a
+/// dense term takes 11 bytes for each group, those without any counted, and 1 for a posting (half
+/// a byte in four bits), which makes 5.5 postings a group (7.33).
+///
+/// Time is flat around that. Measured on 80,000 documents of 124 terms each, 1,150 queries of 24,
+/// exact top 10, median, dense from 4 and from 5.5 on: AVX-512 71 and 70 µs, AVX2 145 and 126,
+/// portable 268 and 215. Completing a group costs as much as four to five postings of a list with
+/// AVX-512, more below, but most groups are never completed.
+pub(super) fn kind_of(docs: usize, windows: usize, impacts: Impacts) -> u8 {
+    let groups = windows * GROUPS;
+    let (tiny, dense) = match impacts {
+        Impacts::U8 => {
+            (docs.saturating_mul(2) <= windows * 3, docs.saturating_mul(2) >= groups * 11)
+        }
+        Impacts::U4 => (docs <= windows, docs.saturating_mul(3) >= groups * 22),
+    };
+    if tiny {
         KIND_TINY
-    } else if docs.saturating_mul(2) >= DENSE_FROM_HALVES.saturating_mul(windows * GROUPS) {
+    } else if dense {
         KIND_DENSE
     } else {
         KIND_LIST

@@ -8,9 +8,9 @@
 //! still be in the answer; forward rows give those their score. The answer is therefore the true
 //! top k of the stored weights, and the integers never show.
 //!
-//! `layout` names what is on disk, `column` gathers, `build` and `write` produce it, `index` and
+//! `layout` names what is on disk, `column` and `rows` gather, `build` and `write` produce it, `index` and
 //! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
-//! everything.
+//! everything, `merge` puts segments together.
 
 mod bound;
 mod build;
@@ -20,8 +20,12 @@ mod directory;
 mod forward;
 mod index;
 mod layout;
+#[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
+mod merge;
 mod plan;
 mod query;
+mod rows;
+mod scan;
 mod score;
 mod search;
 mod transpose;
@@ -33,5 +37,7 @@ mod tests;
 
 pub(crate) use column::SparseColumn;
 pub(crate) use index::{Exactness, SparseIndex};
+#[cfg_attr(not(test), allow(unused_imports, reason = "for whoever puts segments together"))]
+pub(crate) use merge::{MergePart, merge};
 pub(crate) use query::SparseQuery;
 pub(crate) use search::SparseScratch;

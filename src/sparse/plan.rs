@@ -65,7 +65,9 @@ impl Plan {
         self.lists.clear();
         self.tiny.clear();
         self.dense.clear();
-        for (&QueryTerm { term, .. }, &weight) in terms.iter().zip(weights) {
+        // Terms that weigh below zero have 0: no integer score has a part of theirs.
+        let weighed = terms.iter().zip(weights).filter(|&(_, &weight)| weight > 0);
+        for (&QueryTerm { term, .. }, &weight) in weighed {
             match term.form {
                 Form::List { slot, start } => {
                     self.lists.push(ListTerm { term, slot, start, weight });

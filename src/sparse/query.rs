@@ -4,7 +4,8 @@ use crate::embed::CleanSparse;
 use crate::id::TermId;
 use crate::kernel::postings::RowFilter;
 
-/// A sparse query: terms ascending and distinct, weights finite and above zero.
+/// A sparse query: terms ascending and distinct, weights finite and not zero; below zero only
+/// where the caller said that they may be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SparseQuery {
     terms: Vec<TermId>,
@@ -15,6 +16,12 @@ impl SparseQuery {
     /// The query of a vector past the door.
     pub(crate) fn new(clean: &CleanSparse<'_>) -> Self {
         Self { terms: clean.terms.to_vec(), weights: clean.weights.to_vec() }
+    }
+
+    /// From terms ascending and distinct, with weights finite and above zero.
+    pub(crate) fn from_entries(entries: &[(TermId, f32)]) -> Self {
+        let (terms, weights) = entries.iter().copied().unzip();
+        Self { terms, weights }
     }
 
     /// Its terms and their weights, ascending by term.

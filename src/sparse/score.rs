@@ -77,8 +77,13 @@ impl<'a> Scorer<'a> {
                 any = true;
             }
         })?;
-        Ok(any.then_some(score))
+        Ok(any.then(|| number(score)))
     }
+}
+
+/// A sum of infinities of both signs, which only weights below zero can give, counts as −∞.
+fn number(score: f32) -> f32 {
+    if score.is_nan() { f32::NEG_INFINITY } else { score }
 }
 
 /// Scores many documents against one query: what [`Scorer`] says, faster.
@@ -133,6 +138,6 @@ impl<'a> RowScorer<'a> {
                 any = true;
             }
         }
-        Ok(any.then_some(score))
+        Ok(any.then(|| number(score)))
     }
 }

@@ -15,7 +15,7 @@ use super::bound::Bound;
 use super::candidates::Candidates;
 use super::directory::{DirectoryView, Run};
 use super::index::{Exactness, SparseIndex};
-use super::layout::{GROUP, KTH, WINDOW, WINDOW_BITS};
+use super::layout::{GROUP, Impacts, KTH, WINDOW, WINDOW_BITS};
 use super::plan::Plan;
 use super::query::{Membership, SparseQuery};
 use super::score::{QueryTerm, RowScorer, Scorer};
@@ -27,15 +27,15 @@ type Sums = [i32; WINDOW];
 #[derive(Debug)]
 pub(crate) struct SparseScratch {
     sums: Box<Sums>,
-    terms: Vec<QueryTerm>,
-    members: Membership,
+    pub(super) terms: Vec<QueryTerm>,
+    pub(super) members: Membership,
     /// Integer weight of each term.
     weights: Vec<i32>,
     plan: Plan,
     /// Candidates.
     held: Vec<(i32, u32)>,
     /// Terms of one document.
-    hits: Vec<RowHit>,
+    pub(super) hits: Vec<RowHit>,
 }
 
 impl Default for SparseScratch {
@@ -75,18 +75,31 @@ impl SparseIndex {
         let exactness =
             if self.rows_view().is_some() { Exactness::Certified } else { Exactness::OnQuantised };
         weights.clear();
-        let products = terms
-            .iter()
-            .map(|term| (f64::from(term.weight) * term.term.scale.value(), term.term.max));
+        let product = |term: &QueryTerm| f64::from(term.weight) * term.term.scale.value();
+        let products = terms.iter().map(|term| (product(term), term.term.max));
+        // What the inverted index leaves out and what weighs below zero is in no integer score.
+        let left: f64 =
+            terms.iter().map(|term| product(term).max(0.0) * f64::from(term.term.left)).sum();
+        let below = terms.iter().map(|term| {
+            product(term).min(0.0).abs() * f64::from(term.term.max.max(term.term.left))
+        });
+        let below: f64 = below.sum();
         let Some(bound) = Bound::weigh(products, |weight| weights.push(weight)) else {
+            if below > 0.0 {
+                self.offer_unmet(terms, &mut scorer, alive, top)?;
+            }
             return Ok(exactness);
         };
+        let bound = bound.and_left_out(left).and_below(below);
         let seed = if alive.is_none() { seed(terms, weights, top.k()) } else { None };
         let mut candidates = Candidates::new(top, bound, seed, held);
 
         plan.fill(&postings, terms, weights, kernels);
         let mut quads = Vec::with_capacity(plan.dense.len().div_ceil(4));
         for at in 0..plan.windows() {
+            if top.stopped() {
+                break;
+            }
             let Some((window, reach)) = plan.visit(at) else { break };
             if let Some((next, _)) = plan.visit(at + 1) {
                 fetch_lists(&postings, plan, next);
@@ -102,7 +115,38 @@ impl SparseIndex {
         }
         candidates.cut();
         candidates.score(&mut scorer, top)?;
+        if left + below > 0.0 && bound.may_reach(0, top.floor()) {
+            self.offer_unmet(terms, &mut scorer, alive, top)?;
+        }
         Ok(exactness)
+    }
+}
+
+impl SparseIndex {
+    /// Offers the documents whose integer score is 0 although they match the query: by what the
+    /// inverted index leaves out, or by weights below zero. Every forward row is read. It comes to
+    /// that where fewer documents than are asked for score more than such a document can.
+    fn offer_unmet(
+        &self,
+        terms: &[QueryTerm],
+        scorer: &mut RowScorer<'_>,
+        alive: Option<&DocSet>,
+        top: &mut TopK<'_>,
+    ) -> Result<()> {
+        let postings = self.postings_view();
+        let docs = self.directory().docs;
+        for doc in (0..docs).filter(|&doc| alive.is_none_or(|alive| alive.contains(doc))) {
+            let Some(score) = scorer.score(doc)? else { continue };
+            let mut met = false;
+            for term in terms.iter().filter(|term| term.weight > 0.0) {
+                met = met || postings.impact(&term.term, doc)?.is_some();
+            }
+            if !met {
+                top.push(doc, score);
+            }
+        }
+        top.shrink();
+        Ok(())
     }
 }
 
@@ -186,14 +230,13 @@ impl<'s, 'a> Window<'s, 'a> {
     fn scatter(&self, sums: &mut Sums) -> Result<()> {
         for list in &self.plan.lists {
             let run = self.postings.run(&list.term, list.slot, list.start, self.number)?;
-            add_run(&run, list.weight, sums);
+            match run.kept {
+                Impacts::U8 => add_run(&run, list.weight, sums),
+                Impacts::U4 => add_run_u4(&run, list.weight, sums),
+            }
             // Places ascend, so the last is the largest; where they do not, what is added beyond
             // the window's documents is never looked at (`word`).
-            if run
-                .locals
-                .last()
-                .is_some_and(|last| usize::from(u16::from_le_bytes(*last)) >= self.span)
-            {
+            if run.last().is_some_and(|last| usize::from(last) >= self.span) {
                 return Err(self.postings.bad_local(list.slot, self.number));
             }
         }
@@ -228,6 +271,10 @@ impl<'s, 'a> Window<'s, 'a> {
         top: &mut TopK<'_>,
     ) -> Result<()> {
         let kernels = &kernels.postings;
+        let complete = match self.postings.impacts() {
+            Impacts::U8 => kernels.complete,
+            Impacts::U4 => kernels.complete_u4,
+        };
         let mut needed = candidates.needed();
         let mut live = passing & (kernels.live_groups)(sums, self.bounds, needed);
         if live == 0 {
@@ -241,7 +288,7 @@ impl<'s, 'a> Window<'s, 'a> {
             live &= live - 1;
             fetch_cells(quads, live & live.wrapping_sub(1));
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
-            let mut found = (kernels.complete)(quads, group, of_group, needed) & self.word(group);
+            let mut found = complete(quads, group, of_group, needed) & self.word(group);
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
             while found != 0 {
                 let bit = found.trailing_zeros();
@@ -288,5 +335,24 @@ fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
     }
     for (&local, &impact) in locals_left.iter().zip(impacts_left) {
         add(local, impact);
+    }
+}
+
+/// The same with impacts of four bits. No place can lie beyond the window.
+#[inline]
+fn add_run_u4(run: &Run<'_>, weight: i32, sums: &mut Sums) {
+    let mut add = |word: [u8; 2]| {
+        let word = u16::from_le_bytes(word);
+        let sum = &mut sums[usize::from(word) % WINDOW];
+        *sum = sum.wrapping_add(weight * i32::from(word >> WINDOW_BITS));
+    };
+    let (words, left) = run.locals.as_chunks::<8>();
+    for words in words {
+        for &word in words {
+            add(word);
+        }
+    }
+    for &word in left {
+        add(word);
     }
 }

@@ -46,6 +46,12 @@ impl<'a> WindowRows<'a> {
         self.terms.get(ordinal as usize).map_or(Scale::MIN, |term| term.scale)
     }
 
+    /// The largest impact of a term that is left out.
+    pub(super) fn left(&self, ordinal: u64) -> Option<(Scale, u8)> {
+        let term = usize::try_from(ordinal).ok().and_then(|at| self.terms.get(at))?;
+        Some((term.scale, term.left))
+    }
+
     /// Reads the next window, if there is one.
     ///
     /// # Errors
@@ -62,8 +68,7 @@ impl<'a> WindowRows<'a> {
                 Form::List { slot, start } => {
                     let run = self.postings.run(term, slot, start, window)?;
                     let mut least = 0;
-                    for (local, &impact) in run.locals.iter().zip(run.impacts) {
-                        let local = u16::from_le_bytes(*local);
+                    for (local, impact) in run.iter() {
                         if local < least || usize::from(local) >= self.postings.span(window) {
                             return Err(self.postings.bad_local(slot, window));
                         }
@@ -75,7 +80,8 @@ impl<'a> WindowRows<'a> {
                     let row = self.postings.dense(slot, start, window)?;
                     for group in 0..GROUPS {
                         let (mut mask, impacts) = cell_parts(row.cell(group));
-                        for &impact in impacts.iter().take(mask.count_ones() as usize) {
+                        for at in 0..mask.count_ones() as usize {
+                            let impact = self.postings.cell_impact(impacts, at).unwrap_or(0);
                             let local = group * GROUP + mask.trailing_zeros() as usize;
                             mask &= mask.wrapping_sub(1);
                             match u16::try_from(local) {

@@ -7,7 +7,7 @@ use crate::kernel::postings::SPAN;
 
 use super::directory::{DirectoryView, Form, Term, cell_parts};
 use super::index::{Rows, SparseIndex};
-use super::layout::{GROUPS, WINDOW_BITS};
+use super::layout::{Impacts, WINDOW_BITS};
 use super::transpose::WindowRows;
 use super::write::{MASK, largest};
 
@@ -30,17 +30,28 @@ impl SparseIndex {
         if let Some(rows) = &rows {
             self.verify_places(rows)?;
         }
-        let mut found = 0u64;
+        let (mut found, mut entries) = (0u64, 0u64);
+        // Per term the largest impact that was found to be left out.
+        let mut left = vec![0u8; postings.term_ids().len()];
         while windows.advance()? {
             for (doc, held) in windows.rows() {
                 found += u64::from(!held.is_empty());
-                if let Some(rows) = &rows {
-                    verify_row(&windows, rows, doc, held)?;
-                }
+                entries += match &rows {
+                    Some(rows) => verify_row(&windows, rows, doc, held, &mut left)?,
+                    None => held.len() as u64,
+                };
             }
         }
         if found != u64::from(self.head().rows) {
             return Err(self.corrupt("another number of rows"));
+        }
+        if entries != self.head().entries {
+            return Err(self.corrupt("another number of entries"));
+        }
+        for (ordinal, (entry, left)) in self.directory().entries.iter().zip(left).enumerate() {
+            if entry.left != left {
+                return Err(postings.bad_entry(ordinal, "largest impact left out is another"));
+            }
         }
         Ok(())
     }
@@ -49,7 +60,6 @@ impl SparseIndex {
     fn verify_directory(&self, postings: &DirectoryView<'_>) -> Result<()> {
         let (mut lists, mut list_first, mut tiny_first) = (0usize, 0u64, 0u64);
         let (mut dense, mut dense_first, mut dense_postings) = (0usize, 0u64, 0u64);
-        let masks = (postings.windows() * GROUPS * MASK) as u64;
         for (ordinal, entry) in self.directory().entries.iter().enumerate() {
             let term = postings.term(ordinal)?;
             let corrupt = |what: &str| Err(postings.bad_entry(ordinal, what));
@@ -74,14 +84,11 @@ impl SparseIndex {
             if entry.first != *next {
                 return corrupt("postings do not follow those before");
             }
-            *next += u64::from(entry.docs);
-            if matches!(term.form, Form::Dense { .. }) {
-                *next += masks;
-            }
-            if entry.reserved != 0 || (matches!(term.form, Form::Tiny { .. }) && entry.slot != 0) {
+            if matches!(term.form, Form::Tiny { .. }) && entry.slot != 0 {
                 return corrupt("reserved bytes are not zero");
             }
-            let impacts = verify_postings(postings, &term)?;
+            let (impacts, size) = verify_postings(postings, &term)?;
+            *next += size;
             if impacts.contains(&0) {
                 return corrupt("posting with impact 0");
             }
@@ -126,18 +133,18 @@ impl SparseIndex {
 }
 
 /// The impacts of a term, its runs starting at 0, following each other and agreeing with their
-/// maxima. That documents ascend is checked where windows are read.
-fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<Vec<u8>> {
+/// maxima, and by how much the next term of its form begins later. That documents ascend is
+/// checked where windows are read.
+fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<(Vec<u8>, u64)> {
     match term.form {
-        Form::Tiny { first } => Ok(postings.tiny(term, first).1.to_vec()),
+        Form::Tiny { first } => Ok((postings.tiny(term, first).1.to_vec(), u64::from(term.docs))),
         Form::Dense { slot, start } => {
             let corrupt = |window, what| Err(postings.bad_cells(slot, window, what));
             let mut impacts = Vec::with_capacity(term.docs as usize);
+            let mut size = 0;
             for (window, maxima) in postings.group_maxima(slot).iter().enumerate() {
                 let row = postings.dense(slot, start, window)?;
-                if postings.dense_start(slot, window)
-                    != Some(window * GROUPS * MASK + impacts.len())
-                {
+                if postings.dense_start(slot, window) != Some(size) {
                     return corrupt(window, "windows do not follow each other");
                 }
                 let mut at = 0;
@@ -146,58 +153,80 @@ fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<Vec<u8>>
                         return corrupt(window, "cells do not follow each other");
                     }
                     let (mask, held) = cell_parts(row.cell(group));
-                    let held = held.get(..mask.count_ones() as usize).unwrap_or_default();
-                    if held.iter().copied().max().unwrap_or(0) != max {
+                    let count = mask.count_ones() as usize;
+                    let from = impacts.len();
+                    impacts.extend((0..count).filter_map(|at| postings.cell_impact(held, at)));
+                    let of_group = impacts.get(from..).unwrap_or_default();
+                    if of_group.iter().copied().max().unwrap_or(0) != max {
                         return corrupt(window, "largest impact of a group is another");
                     }
-                    impacts.extend_from_slice(held);
-                    at += MASK + held.len();
+                    let odd = postings.impacts() == Impacts::U4 && count % 2 == 1;
+                    if odd && postings.cell_impact(held, count) != Some(0) {
+                        return corrupt(window, "half a byte at a cell's end is not zero");
+                    }
+                    at += MASK + postings.impacts().cell_bytes(count);
                 }
+                size += at;
             }
             if impacts.len() != term.docs as usize {
                 return corrupt(0, "another number of documents than the term's");
             }
-            Ok(impacts)
+            Ok((impacts, size as u64))
         }
         Form::List { slot, start } => {
             let mut impacts = Vec::with_capacity(term.docs as usize);
             for (window, &max) in postings.maxima(slot).iter().enumerate() {
                 let run = postings.run(term, slot, start, window)?;
-                if run.impacts.iter().copied().max().unwrap_or(0) != max {
+                if run.iter().map(|(_, impact)| impact).max().unwrap_or(0) != max {
                     return Err(postings.bad_local(slot, window));
                 }
-                impacts.extend_from_slice(run.impacts);
+                impacts.extend(run.iter().map(|(_, impact)| impact));
             }
             // Runs end at the term's last posting: with all of them read, they began at its first.
             if impacts.len() != term.docs as usize {
                 return Err(postings.bad_local(slot, 0));
             }
-            Ok(impacts)
+            Ok((impacts, u64::from(term.docs)))
         }
     }
 }
 
-/// That a row has exactly these postings.
+/// That a row has these postings and no others, but for what is left out. Gives its entries.
 fn verify_row(
     windows: &WindowRows<'_>,
     rows: &Rows<'_>,
     doc: u32,
     held: &[(u32, u8)],
-) -> Result<()> {
+    left: &mut [u8],
+) -> Result<u64> {
     let Some(view) = rows.row(doc)? else {
         if held.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         return Err(rows.corrupt(doc, "no row, but postings"));
     };
-    let mut agrees = view.count() == held.len();
+    let mut posted = held.iter().peekable();
+    let mut agrees = true;
     view.each(|ordinal, at| {
         let weight = view.weight(at);
         agrees &= weight.is_finite() && weight > 0.0;
-        agrees &= held.get(at).is_some_and(|&(posted, impact)| {
-            u64::from(posted) == ordinal && windows.scale(posted).impact(weight) == impact
-        });
+        match posted.next_if(|(posted, _)| u64::from(*posted) == ordinal) {
+            Some(&(posted, impact)) => agrees &= windows.scale(posted).impact(weight) == impact,
+            None => match windows.left(ordinal) {
+                Some((scale, most)) if scale.impact(weight) <= most => {
+                    if let Some(left) = left.get_mut(usize::try_from(ordinal).unwrap_or(usize::MAX))
+                    {
+                        *left = scale.impact(weight).max(*left);
+                    }
+                }
+                _ => agrees = false,
+            },
+        }
     })
     .map_err(|what| rows.corrupt(doc, what))?;
-    if agrees { Ok(()) } else { Err(rows.corrupt(doc, "not the postings of the document")) }
+    if agrees && posted.next().is_none() && !held.is_empty() {
+        Ok(view.count() as u64)
+    } else {
+        Err(rows.corrupt(doc, "not the postings of the document"))
+    }
 }

@@ -4,8 +4,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::map::Map;
+use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
 
@@ -17,12 +19,20 @@ const WRITE_BUFFER: usize = 1 << 18;
 pub(crate) struct FsStorage {
     root: PathBuf,
     mode: OpenMode,
+    /// Bytes that may still be read, where that is limited.
+    allowance: Option<Arc<AtomicU64>>,
 }
 
 impl FsStorage {
     /// A directory that is there, or will be; nothing is touched yet.
     pub(crate) fn new(root: impl Into<PathBuf>, mode: OpenMode) -> Self {
-        Self { root: root.into(), mode }
+        Self { root: root.into(), mode, allowance: None }
+    }
+
+    /// A directory whose files are not trusted: read into the heap, so many bytes in all at most.
+    pub(crate) fn untrusted(root: impl Into<PathBuf>, allowance: u64) -> Self {
+        let allowance = Some(Arc::new(AtomicU64::new(allowance)));
+        Self { root: root.into(), mode: OpenMode::Heap, allowance }
     }
 
     /// Makes the directory and whatever is missing above it, durably. One that is there stays.
@@ -62,7 +72,11 @@ impl FsStorage {
 
 impl Storage for FsStorage {
     fn open(&self, name: &str) -> io::Result<Bytes> {
-        open_path(&self.path(name)?, self.mode)
+        let path = self.path(name)?;
+        match &self.allowance {
+            None => open_path(&path, self.mode),
+            Some(allowance) => open_untrusted(&path, allowance),
+        }
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -125,6 +139,25 @@ impl Storage for FsStorage {
         }
     }
 
+    fn import(&self, path: &Path, name: &str) -> io::Result<()> {
+        let to = self.path(name)?;
+        if fs::hard_link(path, &to).is_ok() {
+            return Ok(());
+        }
+        let bytes = open_path(path, OpenMode::Map)?;
+        let mut file = create_path(&to)?;
+        file.write_all(bytes.as_slice())?;
+        file.sync()
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn scratch(&self) -> io::Result<Option<Box<dyn Scratch>>> {
+        scratch_in(&self.root).map(Some)
+    }
+
     fn place(&self) -> String {
         self.root.display().to_string()
     }
@@ -149,6 +182,21 @@ pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
             Ok(Bytes::from_aligned(Arc::new(buffer)))
         }
     }
+}
+
+/// The bytes of a file that may be anything: a plain file, not a link, not a pipe that never ends,
+/// no larger than what is left of the allowance, read whole.
+pub(crate) fn open_untrusted(path: &Path, allowance: &AtomicU64) -> io::Result<Bytes> {
+    let metadata = retry(|| fs::symlink_metadata(path))?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let take = |left: u64| left.checked_sub(metadata.len());
+    if allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+        let what = format!("{} bytes, more than are left of what is allowed", metadata.len());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    open_path(path, OpenMode::Heap)
 }
 
 /// A new file; `AlreadyExists` if there is one.

@@ -10,17 +10,20 @@ pub(crate) mod faulty;
 mod fs;
 mod map;
 mod mem;
+mod scratch;
 #[cfg(test)]
 pub(crate) mod sim;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub(crate) use bytes::{Aligned, Bytes};
-pub(crate) use fs::{FsStorage, open_path, publish_path};
+pub(crate) use fs::{FsStorage, open_path, open_untrusted, publish_path};
 pub(crate) use mem::MemStorage;
+pub(crate) use scratch::Scratch;
 
 /// The name of the lock file; it is made once and never removed.
 pub(crate) const LOCK: &str = "LOCK";
@@ -58,9 +61,26 @@ pub(crate) trait Storage: Send + Sync + fmt::Debug {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// The writer's lock; `None` while another holds it, `Unsupported` where there are no locks.
     fn try_lock(&self) -> io::Result<Option<Lock>>;
+    /// Takes a file from elsewhere in under a new name, durably but for that name.
+    fn import(&self, path: &Path, name: &str) -> io::Result<()> {
+        let bytes = open_path(path, OpenMode::Map)?;
+        let mut file = self.create_new(name)?;
+        for step in bytes.as_slice().chunks(1 << 20) {
+            file.write_all(step)?;
+        }
+        file.sync()
+    }
+    /// The directory of the file system that it is, if it is one.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
     /// Checks every byte that surrounds the files: there are some only where all files lie in one.
     fn verify(&self) -> Result<()> {
         Ok(())
+    }
+    /// A file for what a writer sets aside; `None` where that would not spare memory.
+    fn scratch(&self) -> io::Result<Option<Box<dyn Scratch>>> {
+        Ok(None)
     }
     /// What to call this directory in messages.
     fn place(&self) -> String;
@@ -93,6 +113,11 @@ pub(crate) fn retry<T>(mut op: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             result => return result,
         }
     }
+}
+
+/// Whether an error says that a name is taken.
+pub(crate) fn already_exists_kind(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
 }
 
 /// `NotFound`, naming what was looked for.

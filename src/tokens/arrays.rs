@@ -48,7 +48,9 @@ impl CodeArrays {
         let scales = || sized(SectionKind::TOKENS_SCALES)?.array_of(rows);
         Ok(match codec {
             TokenCodec::F16 => Self::F16(codes.array_of(many(dim)?)?),
-            TokenCodec::Int8 => Self::Int8 { codes: codes.array_of(many(dim)?)?, scales: scales()? },
+            TokenCodec::Int8 => {
+                Self::Int8 { codes: codes.array_of(many(dim)?)?, scales: scales()? }
+            }
             packed => Self::Packed {
                 codes: codes.array_of(many(packed.row_bytes(dim))?)?,
                 scales: scales()?,
@@ -118,7 +120,9 @@ impl CodeArrays {
             (Coded::F16(rows), Self::F16(array)) => {
                 let bad = |&bits: &u16| !f16::from_bits(bits).is_finite();
                 if let Some(i) = rows.bits().iter().position(bad) {
-                    return Err(array.section().corrupt_element(at * dim + i, "not a finite number"));
+                    return Err(array
+                        .section()
+                        .corrupt_element(at * dim + i, "not a finite number"));
                 }
             }
             (Coded::Int8(rows), Self::Int8 { codes, scales }) => {
@@ -205,9 +209,7 @@ impl<'a> CodeSlices<'a> {
     #[inline]
     pub(super) fn rows(&self, start: usize, end: usize, dim: usize) -> Option<Coded<'a>> {
         match *self {
-            Self::F16(bits) => {
-                F16Rows::new(bits.get(start * dim..end * dim)?, dim).map(Coded::F16)
-            }
+            Self::F16(bits) => F16Rows::new(bits.get(start * dim..end * dim)?, dim).map(Coded::F16),
             Self::Int8 { codes, scales } => {
                 let codes = codes.get(start * dim..end * dim)?;
                 Int8Rows::new(codes, scales.get(start..end)?, dim).map(Coded::Int8)

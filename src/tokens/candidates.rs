@@ -11,6 +11,7 @@ use crate::docset::DocSet;
 use crate::id::DocId;
 use crate::kernel::tokens::{KernelScratch, Probes};
 use crate::kernel::{Kernels, prefetch};
+use crate::stop::Stop;
 
 use super::centroids::{CentroidView, Lie};
 use super::query::TokenQuery;
@@ -55,6 +56,7 @@ pub(super) struct CandidateScratch {
 impl CentroidView<'_> {
     /// Finds the documents with the highest ranks, of equal ranks the first, into
     /// `scratch.chosen`. Documents that are not in `alive` are none.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one search, lent to its first step")]
     pub(super) fn candidates(
         &self,
         query: &TokenQuery,
@@ -63,12 +65,13 @@ impl CentroidView<'_> {
         plan: Plan,
         kernel: &mut KernelScratch,
         scratch: &mut CandidateScratch,
+        stop: Option<&Stop>,
     ) -> Result<(), Lie> {
         let docs = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
         let living = alive.map_or(docs, DocSet::count);
         let probes = plan.probes.clamp(1, MOST_PROBES).min(self.rows.len());
         let probe = self.probing_is_cheaper(query.rows(), probes, living);
-        self.meet(query, kernels, probe.then_some(probes), kernel, scratch);
+        self.meet(query, kernels, probe.then_some(probes), kernel, scratch, stop);
         scratch.docs.clear();
         if probe {
             self.listed(alive, scratch)?;
@@ -80,7 +83,7 @@ impl CentroidView<'_> {
                 Some(alive) => scratch.docs.extend(alive.iter()),
             }
         }
-        self.rank(query, kernels, scratch)?;
+        self.rank(query, kernels, scratch, stop)?;
         scratch.choose(plan.wanted, 255 * query.lanes().out_len());
         Ok(())
     }
@@ -105,6 +108,7 @@ impl CentroidView<'_> {
         probes: Option<usize>,
         kernel: &mut KernelScratch,
         scratch: &mut CandidateScratch,
+        stop: Option<&Stop>,
     ) {
         let width = query.lanes().out_len();
         scratch.factors.clear();
@@ -118,6 +122,9 @@ impl CentroidView<'_> {
         }
         for first in (0..self.rows.len()).step_by(BLOCK) {
             let end = (first + BLOCK).min(self.rows.len());
+            if stop.is_some_and(Stop::reached) {
+                break;
+            }
             let Some(rows) = self.rows.range(first..end) else { break };
             let dots = &mut scratch.block[..rows.len() * width];
             (kernels.tokens.dots_int8)(query.lanes(), &rows, kernel, dots);
@@ -165,11 +172,15 @@ impl CentroidView<'_> {
         query: &TokenQuery,
         kernels: &Kernels,
         scratch: &mut CandidateScratch,
+        stop: Option<&Stop>,
     ) -> Result<(), Lie> {
         let width = query.lanes().out_len();
         scratch.ranks.clear();
         let mut kept = 0;
         for i in 0..scratch.docs.len() {
+            if i % 1024 == 1023 && stop.is_some_and(Stop::reached) {
+                break;
+            }
             if let Some(&later) = scratch.docs.get(i + AHEAD)
                 && let Ok(ids) = self.doc_ids(later)
             {

@@ -201,9 +201,7 @@ impl CentroidArrays {
                 .ids
                 .section()
                 .corrupt(0, format!("a row of document {doc} has a centroid that is not there")),
-            Lie::ListEnd(at) => {
-                self.ends_section().corrupt_element(at, "a list that is not there")
-            }
+            Lie::ListEnd(at) => self.ends_section().corrupt_element(at, "a list that is not there"),
             Lie::ListDoc(at) => self
                 .list_section()
                 .corrupt(0, format!("the list of centroid {at} has a document that is not there")),

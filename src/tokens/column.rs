@@ -105,6 +105,50 @@ impl TokenColumn {
         }
     }
 
+    /// Takes in a document's rows as they are stored elsewhere, in the same codec; its slot is above
+    /// all before.
+    pub(crate) fn push_stored(&mut self, slot: u32, rows: &TokenRows<'_>) {
+        let start = self.rows();
+        let end = start + rows.coded.len();
+        let mut kept = rows.bounds;
+        match rows.coded {
+            Coded::F16(rows) => self.halves.extend_from_slice(rows.bits()),
+            Coded::Int8(rows) => {
+                self.codes.extend_from_slice(rows.codes());
+                self.scales.extend_from_slice(rows.scales());
+            }
+            Coded::Packed(_) => kept = self.push_packed(rows),
+        }
+        let no_span = [NO_SPAN.0, NO_SPAN.1];
+        let spans: Vec<[u32; 2]> = (0..rows.coded.len())
+            .map(|row| rows.spans.get(row).map_or(no_span, |(start, end)| [start, end]))
+            .collect();
+        if !self.spans.is_empty() || spans.iter().any(|span| *span != no_span) {
+            self.spans.resize(start, no_span);
+            self.spans.extend(spans);
+        }
+        self.entries.push(Entry { slot, start, end, bounds: kept });
+    }
+
+    /// Takes in rows that are packed over the centroids of another segment: they wait as int8, as
+    /// near to what they stand for as that can be; gives what is then known of them.
+    fn push_packed(&mut self, rows: &TokenRows<'_>) -> RowBounds {
+        let dim = self.options.dim;
+        let mut row = vec![0.0; dim];
+        let mut codes = vec![0; dim];
+        let (mut norm, mut error) = (0.0f64, 0.0f64);
+        for at in 0..rows.coded.len() {
+            rows.coded.decode(at, &mut row);
+            let (scale, fit) = int8::encode(&row, &mut codes);
+            self.codes.extend_from_slice(&codes);
+            self.scales.push(scale);
+            norm = norm.max(fit.norm);
+            error = error.max(fit.error);
+        }
+        let before = half::f16::from_bits(rows.bounds.error).to_f64();
+        RowBounds { norm: f16::at_least(norm), error: f16::at_least(before + error) }
+    }
+
     /// Rows of all documents so far.
     fn rows(&self) -> usize {
         self.entries.last().map_or(0, |entry| entry.end)

@@ -22,6 +22,8 @@ mod write;
 mod tests;
 
 pub(crate) use column::TokenColumn;
+pub(crate) use layout::TokenRows;
 pub(crate) use query::TokenQuery;
 pub(crate) use search::{TokenEffort, TokenScratch, score_floats};
 pub(crate) use store::TokenStore;
+pub(crate) use write::{TokenSource, write_tokens};

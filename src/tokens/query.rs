@@ -55,6 +55,11 @@ impl TokenQuery {
         self.floats.dim()
     }
 
+    /// The rows as they were given, one after another.
+    pub(crate) fn flat(&self) -> Vec<f32> {
+        (0..self.rows()).flat_map(|at| self.floats.row(at).iter().copied()).collect()
+    }
+
     /// The rows for the float kernels.
     pub(super) fn floats(&self) -> &FloatQuery {
         &self.floats
@@ -91,7 +96,8 @@ impl TokenQuery {
         let four = [sums[0] + sums[4], sums[1] + sums[5], sums[2] + sums[6], sums[3] + sums[7]];
         let integer = (four[0] + four[2]) + (four[1] + four[3]);
         #[allow(clippy::cast_possible_truncation, reason = "rounded up by the step after it")]
-        let bound = (f64::from(integer) + self.slack * norm + self.lengths * gap + UNDERFLOW) as f32;
+        let bound =
+            (f64::from(integer) + self.slack * norm + self.lengths * gap + UNDERFLOW) as f32;
         if bound.is_nan() { f32::INFINITY } else { bound.next_up() }
     }
 }

@@ -6,9 +6,7 @@
 //! time, and are int8 rows from there on: the same integers, the same floats, the same bounds.
 
 use crate::codec::{f16, int8};
-use crate::kernel::tokens::{
-    F16Rows, Int8Rows, KernelScratch, PackedRows, expand, select_one,
-};
+use crate::kernel::tokens::{F16Rows, Int8Rows, KernelScratch, PackedRows, expand, select_one};
 use crate::kernel::{Kernels, prefetch};
 
 use super::query::TokenQuery;

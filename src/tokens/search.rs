@@ -16,6 +16,7 @@ use crate::id::DocId;
 use crate::kernel::Kernels;
 use crate::kernel::tokens::{F32Rows, KernelScratch};
 use crate::schema::{TokenCodec, TokenOptions, TokenTier};
+use crate::stop::Stop;
 use crate::topk::TopK;
 
 use super::candidates::{CandidateScratch, MOST_ROWS, Plan};
@@ -27,6 +28,9 @@ use super::store::{TokenStore, View};
 
 /// Candidates that are put in order at a time.
 const SHORTLIST: usize = 1024;
+/// Products of components between two looks at the clock: a quarter of a millisecond where each
+/// takes a sixteenth of a nanosecond.
+const CHECK: usize = 1 << 22;
 
 /// Working memory of a token search, used again by the next.
 #[derive(Debug, Default)]
@@ -106,7 +110,7 @@ impl TokenStore {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
-        let run = self.run(query, kernels)?;
+        let run = self.run(query, kernels, top.stop())?;
         if let Some((view, curve)) = self.centroids()
             && query.rows() <= MOST_ROWS
             && let Some(plan) = plan(curve, effort, top.k(), self.margin())
@@ -114,7 +118,7 @@ impl TokenStore {
         {
             scratch.fit(query);
             let (kernel, candidates) = (&mut scratch.kernel, &mut scratch.candidates);
-            view.candidates(query, kernels, alive, plan, kernel, candidates)
+            view.candidates(query, kernels, alive, plan, kernel, candidates, top.stop())
                 .map_err(|lie| self.lie(lie))?;
             run.best_of_candidates(top, scratch)?;
             return Ok(Outcome { certified: false });
@@ -134,7 +138,7 @@ impl TokenStore {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<Outcome> {
-        let run = self.run(query, kernels)?;
+        let run = self.run(query, kernels, top.stop())?;
         if docs.len() <= top.k() {
             scratch.fit(query);
             run.score_all(docs.iter().copied(), top, scratch)?;
@@ -144,7 +148,6 @@ impl TokenStore {
     }
 
     /// A document's score; `None` where it lacks the field.
-    #[allow(dead_code, reason = "for fusions, which score documents one at a time")]
     pub(crate) fn score(
         &self,
         query: &TokenQuery,
@@ -156,6 +159,22 @@ impl TokenStore {
         scratch.fit(query);
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
         Ok(Some(score(query, kernels, &rows.coded, scratch)))
+    }
+
+    /// For each query row the largest dot product with the document's rows; `None` where it lacks
+    /// the field.
+    pub(crate) fn largest<'a>(
+        &self,
+        query: &TokenQuery,
+        kernels: &Kernels,
+        doc: DocId,
+        scratch: &'a mut TokenScratch,
+    ) -> Result<Option<&'a [f32]>> {
+        self.check_dim(query)?;
+        scratch.fit(query);
+        let Some(rows) = self.stored(doc)? else { return Ok(None) };
+        rows.coded.largest_dots(query, kernels, scratch);
+        Ok(scratch.largest.get(..query.rows()))
     }
 }
 
@@ -169,9 +188,14 @@ impl TokenStore {
         Err(InputError::new("query", Fault::Dimension { found, expected }).into())
     }
 
-    fn run<'a>(&'a self, query: &'a TokenQuery, kernels: &'a Kernels) -> Result<Run<'a>> {
+    fn run<'a>(
+        &'a self,
+        query: &'a TokenQuery,
+        kernels: &'a Kernels,
+        stop: Option<&'a Stop>,
+    ) -> Result<Run<'a>> {
         self.check_dim(query)?;
-        Ok(Run { view: self.view(), query, kernels, margin: self.margin() })
+        Ok(Run { view: self.view(), query, kernels, margin: self.margin(), stop })
     }
 }
 
@@ -284,6 +308,7 @@ struct Run<'a> {
     query: &'a TokenQuery,
     kernels: &'a Kernels,
     margin: Margin,
+    stop: Option<&'a Stop>,
 }
 
 impl<'a> Run<'a> {
@@ -317,8 +342,18 @@ impl<'a> Run<'a> {
         mut each: impl FnMut(DocId, Option<TokenRows<'a>>),
     ) -> Result<()> {
         let mut pending = None;
+        // Products since the last look at the clock.
+        let mut work = 0usize;
+        let per_row = self.query.rows() * self.query.dim();
         for doc in docs {
             let rows = self.view.rows(doc)?;
+            work += 64 + rows.as_ref().map_or(0, |rows| rows.coded.len() * per_row);
+            if work > CHECK {
+                work = 0;
+                if self.stopped() {
+                    return Ok(());
+                }
+            }
             if let Some(rows) = &rows {
                 read(rows).prefetch();
             }
@@ -332,6 +367,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whether the search has to end.
+    fn stopped(&self) -> bool {
+        self.stop.is_some_and(Stop::reached)
+    }
+
     /// Scores everything.
     fn score_all(
         &self,
@@ -339,11 +379,15 @@ impl<'a> Run<'a> {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<()> {
-        self.for_each(docs, |rows| rows.coded, |doc, rows| {
-            if let Some(rows) = rows {
-                top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
-            }
-        })
+        self.for_each(
+            docs,
+            |rows| rows.coded,
+            |doc, rows| {
+                if let Some(rows) = rows {
+                    top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
+                }
+            },
+        )
     }
 
     /// What a document's score does not exceed, by integers.
@@ -363,10 +407,14 @@ impl<'a> Run<'a> {
         scratch: &mut TokenScratch,
     ) -> Result<()> {
         scratch.bounds.clear();
-        self.for_each(docs, |rows| tight(rows).0, |_, rows| {
-            let bound = rows.map_or(f32::NEG_INFINITY, |rows| self.bound(&rows, scratch));
-            scratch.bounds.push(bound);
-        })
+        self.for_each(
+            docs,
+            |rows| tight(rows).0,
+            |_, rows| {
+                let bound = rows.map_or(f32::NEG_INFINITY, |rows| self.bound(&rows, scratch));
+                scratch.bounds.push(bound);
+            },
+        )
     }
 
     /// Offers the best of the candidates: by integers where there are any, and by floats as many
@@ -390,12 +438,16 @@ impl<'a> Run<'a> {
         }
         let mut list = std::mem::take(&mut scratch.shortlist);
         list.clear();
-        self.for_each(docs.iter().copied(), |rows| *rows.first(), |doc, rows| {
-            if let Some(rows) = rows {
-                let bound = estimate(self.query, self.kernels, rows.first(), scratch);
-                list.push(Candidate { bound, place: list.len(), doc });
-            }
-        })?;
+        self.for_each(
+            docs.iter().copied(),
+            |rows| *rows.first(),
+            |doc, rows| {
+                if let Some(rows) = rows {
+                    let bound = estimate(self.query, self.kernels, rows.first(), scratch);
+                    list.push(Candidate { bound, place: list.len(), doc });
+                }
+            },
+        )?;
         let order =
             |a: &Candidate, b: &Candidate| b.bound.total_cmp(&a.bound).then(a.place.cmp(&b.place));
         if list.len() > count {
@@ -415,6 +467,9 @@ impl<'a> Run<'a> {
         let every = (top.k() / 32).max(1);
         for i in 0..scratch.shortlist.len() {
             let Candidate { bound, place, doc } = scratch.shortlist[i];
+            if self.stopped() {
+                return Ok(true);
+            }
             if i % every == 0 {
                 top.shrink();
             }

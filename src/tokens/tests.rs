@@ -18,30 +18,12 @@ use crate::error::{Error, Result};
 use crate::format::{Container, ContainerKind, ContainerWriter};
 use crate::id::DocId;
 use crate::kernel::{available, best};
+use crate::mix::Numbers;
 use crate::schema::{Normalization, Schema, TokenCodec, TokenField, TokenOptions};
 use crate::storage::{MemStorage, Storage};
 use crate::topk::{KeyOrder, Scored, TopK};
 
-/// Numbers that repeat for a seed: splitmix64.
-struct Numbers(u64);
-
 impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-
     fn row(&mut self, dim: usize) -> Vec<f32> {
         (0..dim).map(|_| self.unit()).collect()
     }

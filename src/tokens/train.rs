@@ -100,8 +100,13 @@ pub(super) fn train(
     let lists = if with_lists {
         let (list_ends, docs) = invert(&ids, &ends, centroid_rows.len());
         let lists = Lists::Wide(&docs);
-        let view =
-            CentroidView { rows: centroid_rows, ids: &ids, ends: &ends, list_ends: &list_ends, lists };
+        let view = CentroidView {
+            rows: centroid_rows,
+            ids: &ids,
+            ends: &ends,
+            list_ends: &list_ends,
+            lists,
+        };
         let seen = Seen { source, view, first: first.as_ref(), margin: Margin::of(options) };
         let curve = measure(&seen, rows, crew)?;
         Some(Listed { ends: list_ends, docs, curve })
@@ -135,9 +140,8 @@ fn assign(
         }
         ends.push(end);
         if buffer.codes.len() >= ASSIGN_BYTES || doc + 1 == source.docs() {
-            let own = buffer.rows().map_or_else(Vec::new, |rows| {
-                kmeans::assign(centroids, &rows, crew)
-            });
+            let own =
+                buffer.rows().map_or_else(Vec::new, |rows| kmeans::assign(centroids, &rows, crew));
             if let Some(first) = &mut first {
                 first.push(source, done..doc + 1, &own, crew)?;
             }
@@ -313,7 +317,8 @@ fn one(
         let plan = Plan { probes: probes as usize, wanted: shortlist as usize + 1 };
         let kernel = &mut scratch.kernel;
         // The view is our own: it does not lie, and were it to, nothing would have been found.
-        let found = seen.view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates);
+        let found =
+            seen.view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates, None);
         let chosen = if found.is_ok() { &candidates.chosen[..] } else { &[] };
         let recall = |k: usize| {
             let best = &best[..k.min(best.len())];

@@ -72,7 +72,12 @@ pub(crate) fn write_tokens(
     match &trained.first {
         Some(first) => write_first(first, source, field, out)?,
         None => {
-            write_rows(source, (SectionKind::TOKENS_CODES, SectionKind::TOKENS_SCALES), field, out)?;
+            write_rows(
+                source,
+                (SectionKind::TOKENS_CODES, SectionKind::TOKENS_SCALES),
+                field,
+                out,
+            )?;
             each(source, SectionKind::TOKENS_BOUNDS, field, 4, out, |doc, out| {
                 out.write_pod(&[doc.map(|rows| rows.bounds).unwrap_or_default()])
             })?;

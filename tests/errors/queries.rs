@@ -165,11 +165,11 @@ fn vectors_of_another_model() {
 #[test]
 fn kernel_levels_that_are_none() {
     for name in ["sse9", "", "AVX2"] {
-        let what = outside(name, "portable, avx2, avx512");
+        let what = outside(name, "portable, avx2, avx512, amx");
         refused(name.parse::<KernelLevel>(), "kernel level", NONE, what);
     }
     let fields = fields(KeyKind::Str);
-    for level in [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512] {
+    for level in [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512, KernelLevel::Amx] {
         let result = IndexWriter::options().kernel(level).in_memory(fields.schema.clone());
         assert_eq!(result.is_ok(), KernelLevel::available().contains(&level), "{level}");
     }

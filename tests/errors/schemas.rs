@@ -3,8 +3,8 @@
 use lateen::eval::{Qrels, Run};
 use lateen::readers::NpyArray;
 use lateen::{
-    Error, Fault, KeyKind, ModelFingerprint, Schema, SchemaBuilder, SchemaError, SparseOptions,
-    TokenCodec, TokenOptions, TokenTier,
+    Error, Fault, KeyKind, ModelFingerprint, Schema, SchemaBuilder, SchemaError, SparseCodec,
+    SparseOptions, TokenCodec, TokenOptions, TokenTier,
 };
 
 use super::fields;
@@ -47,6 +47,21 @@ fn settings() {
     }
     for dim in [8, 4096] {
         assert!(built(|schema| drop(schema.tokens("colbert", dim))).is_ok());
+    }
+    for percent in [0, 100, 255] {
+        let options = SparseOptions::default().codec(SparseCodec::Pruned(percent));
+        let found = built(|schema| drop(schema.sparse_with("splade", options))).unwrap_err();
+        let want = SchemaError::Setting {
+            name: "splade".into(),
+            what: "percent of a document's weight to keep",
+            value: percent.into(),
+            range: "1..=99",
+        };
+        assert_eq!(found, want);
+    }
+    for percent in [1, 99] {
+        let options = SparseOptions::default().codec(SparseCodec::Pruned(percent));
+        assert!(built(|schema| drop(schema.sparse_with("splade", options))).is_ok());
     }
     let models = [
         ModelFingerprint::new("m".repeat(300), 8, ""),

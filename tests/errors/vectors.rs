@@ -1,6 +1,7 @@
 //! Sparse vectors: of a document, of a query, of a batch in each of its forms.
 
-use lateen::{Batch, Document, Fault, KeyKind, Query, SparseBatch, SparseVector};
+use lateen::limits::MAX_WEIGHT;
+use lateen::{Batch, Document, Fault, IndexWriter, KeyKind, Query, SparseBatch, SparseVector};
 
 use super::{Place, counts, fields, refused};
 
@@ -9,12 +10,16 @@ type Faulty = (Vec<(u32, f32)>, Option<u64>, Fault);
 
 fn faulty() -> Vec<Faulty> {
     let not_finite = |value: f64| Fault::NotFinite { value };
+    let too_heavy = |value| Fault::TooHeavy { value, limit: MAX_WEIGHT };
+    let heavy = MAX_WEIGHT.next_up();
     let too_many = Fault::TooMany { what: "terms", found: 65_537, limit: 65_536 };
     vec![
         (vec![(1, 1.0), (2, f32::NAN)], Some(1), not_finite(f64::NAN)),
         (vec![(1, f32::INFINITY)], Some(0), not_finite(f64::INFINITY)),
         (vec![(4, 1.0), (3, 1.0), (2, f32::NEG_INFINITY)], Some(2), not_finite(f64::NEG_INFINITY)),
         (vec![(5, -0.5)], Some(0), Fault::Negative { value: -0.5 }),
+        (vec![(5, MAX_WEIGHT), (6, heavy)], Some(1), too_heavy(heavy)),
+        (vec![(5, f32::MAX), (4, 1.0)], Some(0), too_heavy(f32::MAX)),
         (vec![(9, 1.0), (3, 1.0), (9, 2.0)], Some(2), Fault::DuplicateTerm { term: 9 }),
         (vec![(9, 1.0), (9, 0.0)], Some(1), Fault::DuplicateTerm { term: 9 }),
         ((0..65_537).map(|term| (term, 1.0)).collect(), None, too_many),
@@ -47,6 +52,44 @@ fn documents_queries_and_batches_refuse_the_same() {
         ] {
             let batch = Batch::new(["a", "b", "c"]).sparse(&fields.sparse, &form);
             refused(batch, name, place, what.clone());
+        }
+    }
+}
+
+/// The largest sum of products that there can be.
+#[test]
+fn the_heaviest_vectors_have_a_finite_score() {
+    let fields = fields(KeyKind::Str);
+    let heaviest: Vec<(u32, f32)> = (0..65_536).map(|term| (term, MAX_WEIGHT)).collect();
+    let mut writer = IndexWriter::in_memory(fields.schema.clone()).unwrap();
+    writer.add(&Document::new("a").sparse(&fields.sparse, &heaviest).unwrap()).unwrap();
+    writer.commit().unwrap();
+    let index = writer.reader().unwrap();
+    index.verify().unwrap();
+    let hits = index.search(&Query::sparse(&fields.sparse, &heaviest).unwrap()).unwrap();
+    let score = hits[0].score();
+    assert!(score.is_finite() && (score / 65_536e32 - 1.0).abs() < 0.01, "{score}");
+}
+
+#[test]
+fn weights_below_zero_are_for_queries_that_say_so() {
+    let fields = fields(KeyKind::Str);
+    for (pairs, position, what) in faulty() {
+        let (terms, weights): (Vec<u32>, Vec<f32>) = pairs.iter().copied().unzip();
+        let place: Place = (None, position);
+        for vector in [SparseVector::pairs(&pairs), SparseVector::new(&terms, &weights)] {
+            refused(
+                Document::new("a").sparse(&fields.sparse, vector.signed()),
+                "splade",
+                place,
+                what.clone(),
+            );
+            let asked = Query::sparse(&fields.sparse, vector.signed());
+            if matches!(what, Fault::Negative { .. }) {
+                assert!(asked.is_ok());
+            } else {
+                refused(asked, "splade", place, what.clone());
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use lateen::{
     Batch, Document, Error, Filter, Key, Query, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
+    Update,
 };
 
 use super::Fields;
@@ -59,6 +60,58 @@ impl Given {
             document = document.payload(payload.as_slice());
         }
         Ok(document)
+    }
+
+    /// As an update of those of the five attributes, and the payload, that are named.
+    pub(crate) fn update(
+        &self,
+        key: &Key,
+        fields: &Fields,
+        which: [bool; 6],
+    ) -> Result<Update<'_>, Error> {
+        let mut update = Update::new(key);
+        if which[0] {
+            update = update.keywords(&fields.lang, self.lang.iter().map(String::as_str))?;
+        }
+        if which[1] {
+            update = update.i64(&fields.year, self.year)?;
+        }
+        if which[2] {
+            update = update.u64(&fields.size, self.size)?;
+        }
+        if which[3] {
+            update = update.f64(&fields.price, self.price)?;
+        }
+        if which[4] {
+            update = update.bool(&fields.open, self.open)?;
+        }
+        Ok(match &self.payload {
+            _ if !which[5] => update,
+            Some(payload) => update.payload(payload.as_slice()),
+            None => update.no_payload(),
+        })
+    }
+
+    /// Takes what [`update`](Self::update) changes from another.
+    pub(crate) fn take_over(&mut self, other: &Self, which: [bool; 6]) {
+        if which[0] {
+            self.lang.clone_from(&other.lang);
+        }
+        if which[1] {
+            self.year = other.year;
+        }
+        if which[2] {
+            self.size = other.size;
+        }
+        if which[3] {
+            self.price = other.price;
+        }
+        if which[4] {
+            self.open = other.open;
+        }
+        if which[5] {
+            self.payload.clone_from(&other.payload);
+        }
     }
 
     /// The rows of the i-th token field; none where it is absent.

@@ -13,6 +13,8 @@ pub(crate) mod given;
 pub(crate) mod make;
 pub(crate) mod model;
 pub(crate) mod play;
+#[path = "../random/mod.rs"]
+pub(crate) mod random;
 pub(crate) mod score;
 
 use lateen::{

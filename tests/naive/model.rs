@@ -65,6 +65,32 @@ impl Model {
         self.live.remove(key).is_some()
     }
 
+    /// Attributes and payload of a document change, by which of the six are named; whether there
+    /// is one. One whose segment is written moves to the end.
+    pub(crate) fn update(&mut self, key: &Key, given: &Given, which: [bool; 6]) -> bool {
+        let Some(stored) = self.live.get_mut(key) else { return false };
+        if !stored.pending {
+            self.next += 1;
+            (stored.place, stored.pending) = (self.next, true);
+        }
+        stored.given.take_over(given, which);
+        true
+    }
+
+    /// Deletes what passes; how many there were.
+    pub(crate) fn delete_where(&mut self, test: &Test) -> u64 {
+        let before = self.live.len();
+        self.live.retain(|key, stored| !passes(test, key, stored));
+        (before - self.live.len()) as u64
+    }
+
+    /// All that is committed becomes one segment: where there are no forward rows, the weights for
+    /// which the impacts stand get impacts anew.
+    pub(crate) fn merged(&mut self) {
+        self.live.values_mut().for_each(|stored| stored.pending = true);
+        self.commit();
+    }
+
     /// What is pending is shown.
     pub(crate) fn commit(&mut self) {
         self.spill();

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use lateen::{Error, Index, IndexWriter, KernelLevel, Key};
+use lateen::{Error, Forward, Index, IndexWriter, KernelLevel, Key, Merges};
 
 use super::given::{Ask, Columns};
-use super::make::{Draw, ask, document, key};
+use super::make::{ask, document, key, test};
 use super::model::Model;
+use super::random::Draw;
 use super::{Fields, check};
 
 /// How many keys there are to choose from.
@@ -25,6 +26,12 @@ pub(crate) enum Op {
     /// A document so large that memory is full and a segment is written, not yet committed.
     Spill(u64),
     Commit(u64),
+    /// Attributes and payload of a document change, its vectors stay.
+    Update(u64),
+    /// Everything that passes a filter goes.
+    DeleteWhere(u64),
+    /// What is committed is merged into so many segments, or compacted where there are to be none.
+    Merge(usize),
     Rollback,
     /// The writer is dropped, with what it has not committed, and opened again.
     Reopen,
@@ -46,7 +53,7 @@ struct Game<'a> {
 /// Plays all changes, then one commit more.
 pub(crate) fn play(fields: &Fields, path: &Path, ops: &[Op], asks: usize) {
     let kind = fields.schema.key_kind();
-    let options = IndexWriter::options().memory(MEMORY);
+    let options = IndexWriter::options().memory(MEMORY).merges(Merges::Manual);
     let writer = options.create(path, fields.schema.clone()).unwrap();
     let mut game = Game {
         fields,
@@ -101,6 +108,49 @@ impl Game<'_> {
                 assert_eq!(was, self.model.delete(&key), "{key}");
             }
             Op::Batch(seed) => self.batch(*seed),
+            Op::Update(seed) => {
+                let mut draw = Draw::new(*seed);
+                let key = draw.pick(&self.known);
+                let given = document(&mut draw, self.fields);
+                let which: [bool; 6] = std::array::from_fn(|_| draw.one_in(2));
+                let fields = self.fields;
+                let update = given.update(&key, fields, which).unwrap();
+                let before = self.writer().sequence();
+                let sequence = self.writer().update(&update).unwrap();
+                let known = self.model.update(&key, &given, which);
+                assert_eq!(sequence, known.then_some(before + 1), "{key}");
+            }
+            Op::DeleteWhere(seed) => {
+                let test = test(&mut Draw::new(*seed), self.fields.schema.key_kind(), 2);
+                let filter = test.filter(self.fields);
+                let before = self.writer().sequence();
+                let deleted = self.writer().delete_where(&filter).unwrap();
+                assert_eq!(self.writer().sequence(), before + deleted);
+                self.model.spill();
+                assert_eq!(deleted, self.model.delete_where(&test), "{test:?}");
+            }
+            Op::Merge(most) => {
+                self.writer().commit().unwrap();
+                self.model.commit();
+                let info = self.writer().snapshot().info();
+                let mut seen = Vec::new();
+                let commit = match most {
+                    0 => self.writer().compact().unwrap(),
+                    most => self.writer().force_merge(*most, |at| seen.push(at)).unwrap(),
+                };
+                let after = self.writer().snapshot().info();
+                assert!(after.commit == commit && after.segments.len() <= (*most).max(1));
+                assert_eq!((after.deleted, after.documents), (0, info.documents));
+                let last = seen.last();
+                assert!(last.is_none_or(|at| at.segments_done == at.segments), "{last:?}");
+                if *most < 2 && (info.segments.len() > 1 || info.deleted > 0) {
+                    self.model.merged();
+                } else if *most > 1 {
+                    // Which neighbours were joined is not the model's business.
+                    assert!(self.fields.sparse.iter().all(|field| field.forward != Forward::None));
+                }
+                self.check(9);
+            }
             Op::Spill(seed) => {
                 let mut draw = Draw::new(*seed);
                 let key = draw.pick(&self.known);
@@ -122,7 +172,7 @@ impl Game<'_> {
             }
             Op::Reopen => {
                 self.writer = None;
-                let options = IndexWriter::options().memory(MEMORY);
+                let options = IndexWriter::options().memory(MEMORY).merges(Merges::Manual);
                 self.writer = Some(options.open(self.path).unwrap());
                 self.model.rollback();
                 self.model.zeros = 0;

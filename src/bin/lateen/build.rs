@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use lateen::readers::{DocumentChunk, EmbeddingSet, SetDocuments};
 use lateen::{
-    Batch, Error, Forward, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseField,
-    SparseOptions, TokenCodec, TokenField, TokenOptions, TokenTier,
+    Batch, Error, Forward, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseCodec,
+    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions, TokenTier,
 };
 
 use crate::failure::{Code, Failure};
@@ -41,6 +41,11 @@ pub(crate) struct Args {
     /// A second copy of the token rows, which gives the scores of what the first has found
     #[arg(long, value_enum, default_value = "none")]
     tier: Tier,
+    /// How sparse weights are kept in the inverted index: `u8`, `u4` (smaller; exact answers take
+    /// longer), or `pruned:MASS`, which leaves out the weakest terms of each document, so that
+    /// MASS (0.01 to 0.99) of its weight remains
+    #[arg(long, value_name = "CODEC", default_value = "u8", value_parser = sparse_codec)]
+    sparse_codec: SparseCodec,
     /// How each document's own sparse vector is kept, which makes scores exact: `f16` takes f32
     /// where a weight is not exact in f16, `none` keeps impacts of 8 bits only
     #[arg(long, value_enum, default_value = "f16")]
@@ -70,7 +75,8 @@ fn codec(name: &str) -> Result<TokenCodec, String> {
         TokenCodec::Residual2,
         TokenCodec::Residual1,
     ];
-    let known = || "f16, int8, residual4, residual2, residual1 or pq<SUBSPACES>x<4 or 8>".to_owned();
+    let known =
+        || "f16, int8, residual4, residual2, residual1 or pq<SUBSPACES>x<4 or 8>".to_owned();
     let found = scalar.into_iter().find(|codec| codec.to_string() == name).or_else(product);
     found.ok_or_else(known)
 }
@@ -105,6 +111,28 @@ enum Rows {
     None,
 }
 
+/// `u8`, `u4` or `pruned:MASS`.
+fn sparse_codec(text: &str) -> Result<SparseCodec, String> {
+    let percent = |mass: &str| {
+        // Two decimals at most: what the index can say.
+        let digits = mass.strip_prefix("0.").or_else(|| mass.strip_prefix('.'))?;
+        let percent = match digits.len() {
+            1 => digits.parse::<u8>().ok()?.checked_mul(10)?,
+            2 => digits.parse::<u8>().ok()?,
+            _ => return None,
+        };
+        (1..=99).contains(&percent).then_some(SparseCodec::Pruned(percent))
+    };
+    match text {
+        "u8" => Ok(SparseCodec::U8),
+        "u4" => Ok(SparseCodec::U4),
+        _ => text
+            .strip_prefix("pruned:")
+            .and_then(percent)
+            .ok_or_else(|| "u8, u4, or pruned:MASS with MASS from 0.01 to 0.99".to_owned()),
+    }
+}
+
 impl From<Rows> for Forward {
     fn from(rows: Rows) -> Self {
         match rows {
@@ -133,7 +161,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     for chunk in documents.chunks(size).map_err(Failure::input)? {
         let chunk = chunk.map_err(Failure::input)?;
         fields.add(&mut writer, &chunk).map_err(|error| explain(error, &set, &chunk))?;
-        bar.add(chunk.len());
+        bar.add(chunk.len())?;
     }
     drop(bar);
     let bar = Progress::new("writing", 1);
@@ -168,12 +196,10 @@ struct Fields {
 }
 
 impl Fields {
-    fn of(
-        documents: &SetDocuments,
-        args: &Args,
-    ) -> Result<(Schema, Self), SchemaError> {
+    fn of(documents: &SetDocuments, args: &Args) -> Result<(Schema, Self), SchemaError> {
         let mut schema = Schema::builder();
-        let options = SparseOptions::default().forward(args.forward.into());
+        let options =
+            SparseOptions::default().codec(args.sparse_codec).forward(args.forward.into());
         let sparse = documents.has_sparse().then(|| schema.sparse_with("sparse", options));
         let tokens = documents
             .dim()

@@ -40,9 +40,7 @@ impl Failure {
 
     /// The operating system refused something.
     pub(crate) fn io(verb: &str, place: impl fmt::Display, error: &std::io::Error) -> Self {
-        let code =
-            if error.kind() == ErrorKind::Interrupted { Code::Interrupted } else { Code::Io };
-        Self::new(code, format!("{verb} {place}: {error}"))
+        Self::new(Code::Io, format!("{verb} {place}: {error}"))
     }
 
     /// A failure to read what the caller named as input: that it is not there is the input's
@@ -96,9 +94,6 @@ impl From<Error> for Failure {
             Error::Corrupt(_) => Code::Corrupt,
             Error::Locked { .. } => Code::Locked,
             Error::AlreadyExists { .. } => Code::Exists,
-            Error::Io { source, .. } if source.kind() == ErrorKind::Interrupted => {
-                Code::Interrupted
-            }
             Error::Io { .. } => Code::Io,
             _ => Code::Other,
         };
@@ -132,6 +127,14 @@ mod tests {
         let failure = Failure::new(Code::Input, "a\nb\tc\u{1b}[0m  d").at("x");
         assert_eq!(failure.to_string(), "x: a b c [0m d");
         assert_eq!(failure.code(), 3);
+    }
+
+    #[test]
+    fn what_has_no_code_of_its_own_has_the_first() {
+        let poisoned = Error::Poisoned { cause: "a failed sync".to_owned() };
+        for error in [poisoned, Error::ReadOnly { what: "commit" }] {
+            assert_eq!(Failure::from(error).code(), 1);
+        }
     }
 
     #[test]

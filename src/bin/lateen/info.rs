@@ -74,7 +74,11 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
 /// Dimension and codec, as far as a field has them.
 fn settings(field: &lateen::FieldInfo) -> String {
     let dim = field.dim.map(|dim| format!("dimension {dim}"));
-    dim.into_iter().chain(field.codec.clone()).collect::<Vec<_>>().join(", ")
+    let codec = field.codec.as_ref().map(|codec| match field.percent {
+        Some(percent) => format!("{codec}:0.{percent:02}"),
+        None => codec.clone(),
+    });
+    dim.into_iter().chain(codec).collect::<Vec<_>>().join(", ")
 }
 
 fn as_json(info: &IndexInfo) -> Value {
@@ -82,7 +86,8 @@ fn as_json(info: &IndexInfo) -> Value {
         .fields
         .iter()
         .map(|field| {
-            json!({ "name": field.name, "kind": field.kind, "dim": field.dim, "codec": field.codec })
+            json!({ "name": field.name, "kind": field.kind, "dim": field.dim, "codec": field.codec,
+                "percent": field.percent })
         })
         .collect();
     let segments: Vec<Value> = info

@@ -8,7 +8,7 @@
 //! | code | what it means |
 //! | --- | --- |
 //! | 0 | done |
-//! | 1 | something that has no code of its own |
+//! | 1 | something that has no code of its own: a mistake in this program, most of all |
 //! | 2 | usage: a flag or an argument |
 //! | 3 | input: a set, run or judgements that are missing, malformed or do not fit the index |
 //! | 4 | not an index, or one of another version |
@@ -16,12 +16,14 @@
 //! | 6 | locked by another writer |
 //! | 7 | exists already |
 //! | 8 | the system refused to read or write |
-//! | 9 | interrupted |
+//! | 9 | interrupted, by Ctrl-C or SIGTERM |
 
 mod build;
 mod eval;
+mod explain;
 mod failure;
 mod info;
+mod interrupt;
 mod output;
 mod pack;
 mod progress;
@@ -32,7 +34,9 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::error::ErrorKind as UsageKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -51,7 +55,7 @@ Exit codes:
   6  locked by another writer
   7  exists already
   8  the system refused to read or write
-  9  interrupted
+  9  interrupted, by Ctrl-C or SIGTERM
 
 A command that fails writes one line to standard error.";
 
@@ -78,13 +82,30 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(std::env::args_os()) {
-        Ok(report) => match write_report(&report) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => fail(&failure),
-        },
-        Err(failure) => fail(&failure),
+    interrupt::watch();
+    match caught(|| run(std::env::args_os()).and_then(|report| write_report(&report))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure);
+            ExitCode::from(failure.code())
+        }
     }
+}
+
+/// Does something; a panic, which is a mistake in this program, becomes a failure like others.
+fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    static PANIC: Mutex<Option<String>> = Mutex::new(None);
+    let said = || PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+    // The first panic is the cause of any others.
+    panic::set_hook(Box::new(move |panic| {
+        said().get_or_insert_with(|| panic.to_string());
+    }));
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    drop(panic::take_hook());
+    done.unwrap_or_else(|_| {
+        let what = said().take().unwrap_or_default();
+        Err(Failure::new(Code::Other, format!("{what} (a mistake in lateen: please report it)")))
+    })
 }
 
 /// Does what the arguments ask; gives what is to be written to standard output.
@@ -122,10 +143,9 @@ fn write_report(report: &str) -> Result<(), Failure> {
     }
 }
 
-fn fail(failure: &Failure) -> ExitCode {
+fn say(failure: &Failure) {
     // Nothing is left to be done where even this cannot be written.
     let _ = writeln!(std::io::stderr().lock(), "lateen: {failure}");
-    ExitCode::from(failure.code())
 }
 
 #[cfg(test)]
@@ -135,6 +155,22 @@ mod tests {
     #[test]
     fn the_flags_are_put_together_without_a_mistake() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_of_one_line() {
+        let failure = caught::<()>(|| panic!("two\nlines")).unwrap_err();
+        assert_eq!(failure.code(), 1);
+        let said = failure.to_string();
+        assert!(said.contains("main.rs") && said.contains("two lines (a mistake"), "{said}");
+        // Whatever thread it was in.
+        let elsewhere = || std::thread::scope(|scope| scope.spawn(|| panic!("far away")).join());
+        let failure = caught::<()>(|| {
+            elsewhere().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            Ok(())
+        });
+        assert!(failure.unwrap_err().to_string().contains("far away"));
+        assert_eq!(caught(|| Ok(7)).unwrap(), 7);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::failure::Failure;
+use crate::interrupt;
+
 /// A bar over `len` things, with their rate and the time left; none where standard error is not a
 /// terminal. It is gone when it is dropped.
 pub(crate) struct Progress(ProgressBar);
@@ -22,9 +25,10 @@ impl Progress {
         Self(bar)
     }
 
-    /// So many more are done.
-    pub(crate) fn add(&self, count: usize) {
+    /// So many more are done; an error where no more are wanted.
+    pub(crate) fn add(&self, count: usize) -> Result<(), Failure> {
         self.0.inc(count as u64);
+        interrupt::check()
     }
 }
 

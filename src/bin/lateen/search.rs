@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use lateen::eval::Run;
 use lateen::readers::{EmbeddingSet, SetQuery};
-use lateen::{Effort, Hits, Index, Query, SparseField, TokenField};
+use lateen::{Effort, Feedback, Filter, Fusion, Hits, Index, Query, SparseField, TokenField};
 
+use crate::explain;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -20,7 +21,8 @@ const CHUNK: usize = 1024;
 const USAGE: &str = "\
 lateen search <INDEX> --set <DIR> --mode <MODE> --top <K> --run <FILE>
            [--exact | --effort <E> | --recall <R>]
-           [--candidates <N>] [--threads <N>]";
+           [--candidates <N>] [--weights <S,T>] [--filter <EXPR>]
+           [--feedback] [--explain <FILE>] [--threads <N>]";
 
 /// Search an index with the queries of an embedding set
 ///
@@ -37,8 +39,8 @@ pub(crate) struct Args {
     /// How to search
     #[arg(long, value_enum)]
     mode: Mode,
-    /// Candidates that a rerank orders [default: 100, or K where that is more]; the other modes
-    /// have none
+    /// Candidates that a rerank orders, and that each search of a fusion gives [default: 100, or K
+    /// where that is more]; `sparse` and `tokens` have none
     #[arg(long, value_name = "N")]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     candidates: Option<usize>,
@@ -51,6 +53,23 @@ pub(crate) struct Args {
     /// Find this share of the true top on average, above 0 and at most 1 [default: 0.98]
     #[arg(long, value_name = "R", value_parser = recall)]
     recall: Option<f32>,
+    /// Weights of the sparse and the token search in `--mode weighted` [default: 1,1]
+    #[arg(long, value_name = "S,T", value_parser = weights)]
+    weights: Option<[f32; 2]>,
+    /// Look only through documents that pass: `lang in (en, fr) and not exists(year)`; also `<`,
+    /// `>=` and their kin, `or`, parentheses, and `key`
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Widen each query by its own best documents, and ask again
+    #[arg(long)]
+    feedback: bool,
+    /// Write where the scores of a query's hits come from: a page with the words that met as a
+    /// heat map, or data where the name ends in `.json`
+    #[arg(long, value_name = "FILE")]
+    explain: Option<PathBuf>,
+    /// The query to explain [default: the first]
+    #[arg(long, value_name = "ID", requires = "explain")]
+    query: Option<String>,
     /// Hits for each query
     #[arg(long, value_name = "K")]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
@@ -72,6 +91,12 @@ enum Mode {
     Tokens,
     /// The candidates of the sparse search, ordered by MaxSim
     Rerank,
+    /// The candidates of both searches, ordered by MaxSim
+    Union,
+    /// Both searches, fused by reciprocal rank
+    Rrf,
+    /// Both searches, fused by a weighted sum of calibrated scores
+    Weighted,
 }
 
 fn effort(text: &str) -> Result<f32, String> {
@@ -81,6 +106,14 @@ fn effort(text: &str) -> Result<f32, String> {
 fn recall(text: &str) -> Result<f32, String> {
     let share = number(text).filter(|&share| share > 0.0 && share <= 1.0);
     share.ok_or("a number above 0 and at most 1 is needed".to_owned())
+}
+
+fn weights(text: &str) -> Result<[f32; 2], String> {
+    let parts = text.split_once(',').and_then(|(sparse, tokens)| {
+        let number = |text: &str| number(text.trim()).filter(|number| number.is_finite());
+        Some([number(sparse)?, number(tokens)?])
+    });
+    parts.ok_or("two numbers with a comma between are needed".to_owned())
 }
 
 fn number(text: &str) -> Option<f32> {
@@ -93,6 +126,18 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
     let planner = Planner::new(&index, args)?;
+    if let Some(file) = &args.explain {
+        let asked = match &args.query {
+            None => queries.get(0),
+            Some(id) => queries.iter().find(|query| query.id == id),
+        };
+        let Some(asked) = asked else {
+            let what = format!("{}: no such query", args.query.as_deref().unwrap_or("the first"));
+            return Err(Failure::new(Code::Input, what));
+        };
+        let query = planner.query(&asked).map_err(|failure| failure.at(set.dir().display()))?;
+        explain::write(&index, &explained(&asked, query), file)?;
+    }
     let output = Output::create(&args.run)?;
 
     let bar = Progress::new("queries", queries.len());
@@ -107,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             answers
                 .search(&index, &chunk, args.threads)
                 .map_err(|error| Failure::index(&args.index, error))?;
-            bar.add(chunk.len());
+            bar.add(chunk.len())?;
             chunk.clear();
         }
     }
@@ -116,12 +161,20 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     Ok(answers.summary())
 }
 
+/// What the page about a query needs to know.
+fn explained<'a>(asked: &SetQuery<'a>, query: Query) -> explain::Asked<'a> {
+    explain::Asked { id: asked.id, text: asked.text, spans: asked.spans, query }
+}
+
 /// Makes the library's queries from those of a set.
 struct Planner {
     mode: Mode,
     sparse: Option<SparseField>,
     tokens: Option<TokenField>,
     candidates: Option<usize>,
+    weights: [f32; 2],
+    filter: Option<Filter>,
+    feedback: bool,
     effort: Effort,
     top: usize,
 }
@@ -133,11 +186,11 @@ impl Planner {
         let lacking = |error: lateen::SchemaError| Failure::from(error).at(args.index.display());
         let sparse = match args.mode {
             Mode::Tokens => None,
-            Mode::Sparse | Mode::Rerank => Some(schema.sparse("sparse").map_err(lacking)?),
+            _ => Some(schema.sparse("sparse").map_err(lacking)?),
         };
         let tokens = match args.mode {
             Mode::Sparse => None,
-            Mode::Tokens | Mode::Rerank => Some(schema.tokens("tokens").map_err(lacking)?),
+            _ => Some(schema.tokens("tokens").map_err(lacking)?),
         };
         let effort = match (args.exact, args.effort, args.recall) {
             (true, _, _) => Effort::Exact,
@@ -145,8 +198,12 @@ impl Planner {
             (_, _, Some(share)) => Effort::Recall(share),
             _ => Effort::default(),
         };
+        let filter = args.filter.as_ref().map(|text| Filter::parse(&schema, text));
+        let filter =
+            filter.transpose().map_err(|error| Failure::new(Code::Input, error.to_string()))?;
         let (mode, candidates, top) = (args.mode, args.candidates, args.top);
-        Ok(Self { mode, sparse, tokens, candidates, effort, top })
+        let (weights, feedback) = (args.weights.unwrap_or([1.0, 1.0]), args.feedback);
+        Ok(Self { mode, sparse, tokens, candidates, weights, filter, feedback, effort, top })
     }
 
     fn query(&self, asked: &SetQuery<'_>) -> Result<Query, Failure> {
@@ -158,16 +215,31 @@ impl Planner {
         let sparse =
             || asked.sparse.ok_or_else(|| lacking("sparse vectors (sparse_queries_*.npy)"));
         let tokens = || asked.tokens.ok_or_else(|| lacking("token rows (tok_queries.npy)"));
-        let mut query = match (&self.sparse, &self.tokens) {
-            (Some(field), _) => Query::sparse(field, sparse()?).map_err(of_query)?,
-            (None, Some(field)) => Query::tokens(field, tokens()?).map_err(of_query)?,
-            (None, None) => return Err(Failure::new(Code::Other, "no field to search")),
-        };
-        if let (Mode::Rerank, Some(field)) = (self.mode, &self.tokens) {
-            query = query.rerank(field, tokens()?).map_err(of_query)?;
-            if let Some(count) = self.candidates {
-                query = query.candidates(count);
-            }
+        let mut parts = Vec::new();
+        if let Some(field) = &self.sparse {
+            parts.push(Query::sparse(field, sparse()?).map_err(of_query)?);
+        }
+        if let Some(field) = &self.tokens
+            && self.mode != Mode::Rerank
+        {
+            parts.push(Query::tokens(field, tokens()?).map_err(of_query)?);
+        }
+        let mut query = match (self.mode, &self.tokens) {
+            (Mode::Union, Some(field)) => Query::union(parts, field, tokens()?),
+            (Mode::Rrf, _) => Query::fused(Fusion::default(), parts),
+            (Mode::Weighted, _) => Query::fused(Fusion::Weighted(self.weights.to_vec()), parts),
+            (Mode::Rerank, Some(field)) => parts.remove(0).rerank(field, tokens()?),
+            _ => Ok(parts.remove(0)),
+        }
+        .map_err(of_query)?;
+        if let Some(count) = self.candidates {
+            query = query.candidates(count);
+        }
+        if let Some(filter) = &self.filter {
+            query = query.filter(filter.clone());
+        }
+        if self.feedback {
+            query = query.feedback(Feedback::default());
         }
         Ok(query.effort(self.effort).top(self.top))
     }
@@ -179,8 +251,8 @@ struct Answers {
     run: Run,
     queries: usize,
     hits: u64,
-    /// Reranked hits that lack the field they are ordered by: they have no score, so a run has no
-    /// place for them.
+    /// Reranked hits that lack the field they are ordered by: their score is −∞, for which a run
+    /// has no place. Every other score is finite.
     unscored: u64,
     certified: usize,
     total: Duration,

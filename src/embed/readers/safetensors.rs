@@ -6,10 +6,11 @@ use std::path::Path;
 use ::safetensors::tensor::{Dtype as FileDtype, Metadata};
 
 use super::array::{Dtype, View, bytes_of};
-use super::bytes::{Aligned, FileBytes};
+use super::bytes::FileBytes;
 use super::file_fault;
 use crate::embed::numbers::{Floats, Ints};
 use crate::error::{InputError, Result};
+use crate::storage::Bytes;
 
 /// Bytes before the header: its length.
 const PREFIX: usize = 8;
@@ -105,8 +106,7 @@ impl SafeTensorsFile {
             return Err(refuse("has another length than its shape".into()).into());
         }
         let aligned = View { name: &label, dtype, bytes }.aligned();
-        let body =
-            if aligned { Body::InFile(bytes) } else { Body::Copied(Aligned::copy_of(bytes)) };
+        let body = if aligned { Body::InFile(bytes) } else { Body::Copied(Bytes::from_vec(bytes)) };
         Ok(Tensor { label, dtype, shape: &info.shape, body })
     }
 
@@ -138,7 +138,8 @@ pub struct Tensor<'a> {
 
 enum Body<'a> {
     InFile(&'a [u8]),
-    Copied(Aligned),
+    /// A copy at an address that is fit for the type.
+    Copied(Bytes),
 }
 
 impl Tensor<'_> {
@@ -174,7 +175,7 @@ impl Tensor<'_> {
     fn view(&self) -> View<'_> {
         let bytes = match &self.body {
             Body::InFile(bytes) => bytes,
-            Body::Copied(copy) => copy.bytes(),
+            Body::Copied(copy) => copy.as_slice(),
         };
         View { name: &self.label, dtype: self.dtype, bytes }
     }

@@ -14,9 +14,11 @@ fn packed(names: &[&str]) -> Vec<u8> {
     storage.put("empty", b"");
     let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     names.push("empty".to_owned());
+    let open = |name: String| (name.clone(), storage.open(&name).unwrap());
+    let files: Vec<_> = names.into_iter().map(open).collect();
     let out = MemStorage::new();
     let file = out.create_new("p").unwrap();
-    write_pack(&storage, &names, 5, file, "p".to_owned()).unwrap();
+    write_pack(&files, 5, file, "p".to_owned()).unwrap();
     out.open("p").unwrap().as_slice().to_vec()
 }
 

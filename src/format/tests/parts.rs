@@ -7,8 +7,8 @@ use super::*;
 use crate::error::Error;
 use crate::format::tombstones::decode;
 use crate::schema::{
-    Centroids, Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseOptions,
-    TokenCodec, TokenOptions, TokenTier,
+    Centroids, Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseCodec,
+    SparseOptions, TokenCodec, TokenOptions, TokenTier,
 };
 use crate::storage::faulty::{Fault, FaultStorage};
 
@@ -42,17 +42,18 @@ fn schemas_come_back() {
     let schema = rich_schema();
     let bytes = encode_schema(&schema);
     assert_eq!(decode_bytes(&bytes).unwrap(), schema);
-    for (forward, codec, normalization) in [
-        (Forward::Auto, TokenCodec::F16, Normalization::Checked),
-        (Forward::F32, TokenCodec::Int8, Normalization::Normalize),
-        (Forward::F16, TokenCodec::F16, Normalization::AsIs),
-        (Forward::None, TokenCodec::Int8, Normalization::Checked),
-        (Forward::Auto, TokenCodec::Residual4, Normalization::Checked),
-        (Forward::Auto, TokenCodec::Residual2, Normalization::Checked),
-        (Forward::Auto, TokenCodec::Residual1, Normalization::Checked),
-    ] {
+    let ways = [
+        (SparseCodec::U8, Forward::Auto, TokenCodec::F16, Normalization::Checked),
+        (SparseCodec::U4, Forward::F32, TokenCodec::Int8, Normalization::Normalize),
+        (SparseCodec::Pruned(1), Forward::F16, TokenCodec::F16, Normalization::AsIs),
+        (SparseCodec::Pruned(99), Forward::None, TokenCodec::Int8, Normalization::Checked),
+        (SparseCodec::U8, Forward::Auto, TokenCodec::Residual4, Normalization::Checked),
+        (SparseCodec::U8, Forward::Auto, TokenCodec::Residual2, Normalization::Checked),
+        (SparseCodec::U8, Forward::Auto, TokenCodec::Residual1, Normalization::Checked),
+    ];
+    for (sparse, forward, codec, normalization) in ways {
         let mut schema = Schema::builder();
-        schema.sparse_with("s", SparseOptions::default().forward(forward));
+        schema.sparse_with("s", SparseOptions::default().codec(sparse).forward(forward));
         schema.tokens("t", TokenOptions::new(8).codec(codec).normalization(normalization));
         let schema = schema.build().unwrap();
         let other = encode_schema(&schema);

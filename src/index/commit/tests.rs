@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::*;
 use crate::format::{
-    ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind, segment_name,
+    ContainerKind, ContainerWriter, NO_FIELD, PackedStorage, SectionKind, segment_name, write_pack,
     write_tombstones,
 };
 use crate::index::manifest::{SegmentEntry, TombstonesEntry};
@@ -89,7 +89,7 @@ impl<'a> Writer<'a> {
                     writer.committed.push(parent);
                 }
                 writer.committed.push(manifest);
-                collect_garbage(storage, &writer.committed);
+                collect_garbage(storage, &writer.committed, None);
             }
             Err(Error::NotAnIndex { .. }) => {
                 let mut first = Manifest::first(schema());
@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
         change(self.storage, &mut next)?;
         let generation = next.generation;
         self.publish(next)?;
-        collect_garbage(self.storage, &self.committed);
+        collect_garbage(self.storage, &self.committed, None);
         Ok(generation)
     }
 }
@@ -231,8 +231,8 @@ fn files_of_a_generation_unknown_to_the_caller_stay() {
     let mut writer = Writer::open(&storage).unwrap();
     (0..6).for_each(|_| _ = writer.commit().unwrap());
     let before = storage.list().unwrap();
-    collect_garbage(&storage, &[Manifest::first(schema())]);
-    collect_garbage(&storage, &[]);
+    collect_garbage(&storage, &[Manifest::first(schema())], None);
+    collect_garbage(&storage, &[], None);
     assert_eq!(storage.list().unwrap(), before);
 }
 
@@ -244,9 +244,11 @@ fn a_packed_generation_is_the_same_index() {
     let manifest = newest(&storage).unwrap();
     assert!(manifest.segments.iter().any(|segment| segment.tombstones.is_some()));
 
+    let open = |name: String| (name.clone(), storage.open(&name).unwrap());
+    let files: Vec<_> = manifest.files().into_iter().map(open).collect();
     let out = MemStorage::new();
     let file = out.create_new("index.pack").unwrap();
-    pack(&storage, &manifest, file, "index.pack".to_owned()).unwrap();
+    write_pack(&files, manifest.generation, file, "index.pack".to_owned()).unwrap();
     let packed = PackedStorage::open(out.open("index.pack").unwrap(), "index.pack").unwrap();
     packed.verify().unwrap();
     assert_eq!(newest(&packed).unwrap(), manifest);

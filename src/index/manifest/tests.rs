@@ -34,7 +34,9 @@ fn example() -> Manifest {
         parent: 1,
         schema: schema(),
         next_ordinal: 6,
+        sequence: 9,
         segments: vec![segment],
+        vocabularies: std::collections::BTreeMap::new(),
     }
 }
 
@@ -62,7 +64,8 @@ fn parse(bytes: &[u8]) -> Result<Manifest> {
 #[test]
 fn structures_are_as_drawn() {
     let head = layout!(
-        ManifestHead: generation, parent, schema_hash, next_ordinal, live_docs, total_docs
+        ManifestHead: generation, parent, schema_hash, next_ordinal, live_docs, total_docs,
+        sequence
     );
     check_structure("ManifestHead", &head);
     let record = layout!(

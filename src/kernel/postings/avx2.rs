@@ -10,7 +10,7 @@ use super::portable::row_hits;
 use super::{CELL, DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, WINDOW};
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
-    PostingKernels { group_bounds, live_groups, complete, row_hits };
+    PostingKernels { group_bounds, live_groups, complete, complete_u4, row_hits };
 
 /// Per byte of a mask: for each of its bits the number of set bits before it, or 128, at which a
 /// shuffle gives zero, where the bit is not set.
@@ -45,6 +45,11 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
 fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
     // SAFETY: as in `group_bounds`.
     unsafe { complete_256(quads, group, sums, needed) }
+}
+
+fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    // SAFETY: as in `group_bounds`.
+    unsafe { complete_u4_256(quads, group, sums, needed) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -92,6 +97,37 @@ fn complete_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], neede
             store(sums, _mm256_add_epi32(load(sums), _mm256_add_epi32(a, b)));
         }
     }
+    reached(eights, needed)
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn complete_u4_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    let (eights, _) = sums.as_chunks_mut::<8>();
+    for quad in quads {
+        let mut bytes = [[0u8; GROUP]; 4];
+        let [a, b, c, d] = &mut bytes;
+        let [p, q, r, s] = &quad.rows;
+        let mut cells = [
+            Spreading::of_halves(p, group, a),
+            Spreading::of_halves(q, group, b),
+            Spreading::of_halves(r, group, c),
+            Spreading::of_halves(s, group, d),
+        ];
+        let (first, second) = pairs(quad.weights);
+        for sums in &mut *eights {
+            let [p, q, r, s] = &mut cells;
+            let a = times(p.next(), q.next(), first);
+            let b = times(r.next(), s.next(), second);
+            store(sums, _mm256_add_epi32(load(sums), _mm256_add_epi32(a, b)));
+        }
+    }
+    reached(eights, needed)
+}
+
+/// One bit per document whose sum is at least `needed`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn reached(eights: &[[i32; 8]], needed: i32) -> u64 {
     let least = _mm256_set1_epi32(needed);
     let mut reached = 0;
     for (sums, shift) in eights.iter().zip((0u32..).step_by(8)) {
@@ -114,6 +150,22 @@ impl<'a> Spreading<'a> {
         let cell: &'a [u8; CELL] = row.cell(group);
         let (mask, impacts) = cell.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
         Self { mask: u64::from_le_bytes(*mask), impacts }
+    }
+
+    /// The same for a cell of four-bit impacts, which are spread over `bytes`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn of_halves(row: &DenseRow<'_>, group: usize, bytes: &'a mut [u8; GROUP]) -> Self {
+        let cell = row.cell(group);
+        let mask = cell.first_chunk().map_or(0, |mask| u64::from_le_bytes(*mask));
+        let halves = cell.get(8..40).unwrap_or_default().as_chunks::<16>().0;
+        for (sixteen, to) in halves.iter().zip(bytes.as_chunks_mut::<32>().0) {
+            // Two of four bits each, one byte apart: 0xHL to 0x0H0L.
+            let words = _mm256_cvtepu8_epi16(load_16(sixteen));
+            let apart = _mm256_or_si256(words, _mm256_slli_epi16::<4>(words));
+            store_32(to, _mm256_and_si256(apart, _mm256_set1_epi8(15)));
+        }
+        Self { mask, impacts: bytes }
     }
 
     /// The impacts of the next eight documents, 0 where they lack the term. Called eight times at
@@ -151,6 +203,20 @@ fn times(a: __m128i, b: __m128i, weights: __m256i) -> __m256i {
 fn load_8(from: &[u8; 8]) -> __m128i {
     // SAFETY: `from` is 8 bytes, all of which are read; the load asks for no alignment.
     unsafe { _mm_loadl_epi64(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_16(from: &[u8; 16]) -> __m128i {
+    // SAFETY: `from` is 16 bytes, all of which are read; the load asks for no alignment.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_32(to: &mut [u8; 32], from: __m256i) {
+    // SAFETY: `to` is 32 bytes, all of which are written; the store asks for no alignment.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), from) }
 }
 
 #[inline]

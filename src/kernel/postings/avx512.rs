@@ -14,7 +14,7 @@ use super::{
 };
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
-    PostingKernels { group_bounds, live_groups, complete, row_hits };
+    PostingKernels { group_bounds, live_groups, complete, complete_u4, row_hits };
 
 fn group_bounds(quads: &[MaximaQuad<'_>], bounds: &mut [i32; GROUPS]) {
     // SAFETY: this function is reached through the AVX-512 table alone, which `kernel::table`
@@ -30,6 +30,11 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
 fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
     // SAFETY: as in `group_bounds`.
     unsafe { complete_512(quads, group, sums, needed) }
+}
+
+fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    // SAFETY: as in `group_bounds`.
+    unsafe { complete_u4_512(quads, group, sums, needed) }
 }
 
 fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<RowHit>) {
@@ -81,6 +86,48 @@ fn complete_512(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], neede
         reached |= u64::from(_mm512_cmpge_epi32_mask(sum, least)) << shift;
     }
     reached
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi2")]
+fn complete_u4_512(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    let mut held = [_mm512_setzero_si512(); 4];
+    for quad in quads {
+        let [p, q, r, s] = &quad.rows;
+        let expanded =
+            [expand_u4(p, group), expand_u4(q, group), expand_u4(r, group), expand_u4(s, group)];
+        add(&mut held, expanded, quad.weights);
+    }
+    let least = _mm512_set1_epi32(needed);
+    let mut reached = 0;
+    let held = in_order(held);
+    for ((to, more), shift) in
+        sums.as_chunks_mut::<16>().0.iter_mut().zip(held).zip([0, 16, 32, 48])
+    {
+        let sum = _mm512_add_epi32(load(to), more);
+        store(to, sum);
+        reached |= u64::from(_mm512_cmpge_epi32_mask(sum, least)) << shift;
+    }
+    reached
+}
+
+/// As [`expand`], of a cell of four-bit impacts.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
+fn expand_u4(row: &DenseRow<'_>, group: usize) -> __m512i {
+    let cell = row.cell(group);
+    let mask = cell.first_chunk().map_or(0, |mask| u64::from_le_bytes(*mask));
+    let halves = cell.get(8..40).and_then(|halves| halves.first_chunk()).unwrap_or(&[0; 32]);
+    // Two of four bits each, one byte apart: 0xHL to 0x0H0L.
+    let words = _mm512_cvtepu8_epi16(load_32(halves));
+    let apart = _mm512_or_si512(words, _mm512_slli_epi16::<4>(words));
+    _mm512_maskz_expand_epi8(mask, _mm512_and_si512(apart, _mm512_set1_epi8(15)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_32(from: &[u8; 32]) -> __m256i {
+    // SAFETY: `from` is 32 bytes, all of which are read; the load asks for no alignment.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
 }
 
 /// Sixteen gaps at a time: bytes brought together, added up in four steps, looked up in a filter

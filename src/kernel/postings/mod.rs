@@ -107,6 +107,9 @@ pub(crate) struct PostingKernels {
     /// Adds the postings of a group to its documents' sums. One bit per document: whether its sum
     /// is now at least `needed`.
     pub(crate) complete: fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
+    /// The same for cells whose impacts take four bits: two to a byte, the lower half first.
+    pub(crate) complete_u4:
+        fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
     /// The terms of a row that pass the filter, ascending, in place of what `hits` held. Ordinals
     /// are taken modulo 2^32; a row of at most 65,536 terms stays below.
     pub(crate) row_hits: fn(&RowGaps<'_>, &RowFilter, hits: &mut Vec<RowHit>),

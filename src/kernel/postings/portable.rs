@@ -3,7 +3,7 @@
 use super::{GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHit, WINDOW};
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
-    PostingKernels { group_bounds, live_groups, complete, row_hits };
+    PostingKernels { group_bounds, live_groups, complete, complete_u4, row_hits };
 
 fn group_bounds(quads: &[MaximaQuad<'_>], bounds: &mut [i32; GROUPS]) {
     bounds.fill(0);
@@ -33,6 +33,25 @@ fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i
             let Some((mask, impacts)) = cell.split_first_chunk::<8>() else { continue };
             let mut mask = u64::from_le_bytes(*mask);
             for &impact in impacts {
+                if mask == 0 {
+                    break;
+                }
+                let sum = &mut sums[mask.trailing_zeros() as usize % GROUP];
+                *sum = sum.wrapping_add(i32::from(weight) * i32::from(impact));
+                mask &= mask - 1;
+            }
+        }
+    }
+    reached(sums, needed)
+}
+
+fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    for quad in quads {
+        for (row, &weight) in quad.rows.iter().zip(&quad.weights) {
+            let cell = row.cell(group);
+            let Some((mask, impacts)) = cell.split_first_chunk::<8>() else { continue };
+            let mut mask = u64::from_le_bytes(*mask);
+            for impact in impacts.iter().flat_map(|&two| [two & 15, two >> 4]) {
                 if mask == 0 {
                     break;
                 }

@@ -5,19 +5,9 @@
 
 use super::*;
 use crate::kernel::available;
-
-/// Numbers that repeat for a seed: splitmix64.
-struct Numbers(u64);
+use crate::mix::Numbers;
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
     fn weights(&mut self) -> [u8; 4] {
         [(); 4]
             .map(|()| if self.next().is_multiple_of(4) { 127 } else { (self.next() % 128) as u8 })
@@ -57,8 +47,65 @@ impl Term {
         term
     }
 
+    /// The same documents with impacts of four bits.
+    fn halved(&self) -> Self {
+        let mut term = Self {
+            offsets: [0; GROUPS],
+            cells: [0xee; SPAN],
+            impacts: self.impacts.iter().map(|impact| impact >> 4).collect(),
+        };
+        let mut at = 0;
+        for (group, offset) in term.offsets.iter_mut().enumerate() {
+            *offset = at as u16;
+            let cell = &self.cells[usize::from(self.offsets[group])..];
+            let mask = u64::from_le_bytes(cell[..8].try_into().unwrap());
+            let count = mask.count_ones() as usize;
+            term.cells[at..at + 8].copy_from_slice(&mask.to_le_bytes());
+            at += 8;
+            for two in cell[8..8 + count].chunks(2) {
+                term.cells[at] = two[0] >> 4 | two.get(1).map_or(0, |high| high & 0xf0);
+                at += 1;
+            }
+        }
+        term
+    }
+
     fn row(&self) -> DenseRow<'_> {
         DenseRow { offsets: &self.offsets, cells: &self.cells }
+    }
+}
+
+#[test]
+fn completed_sums_are_those_of_the_documents_in_four_bits() {
+    let mut random = Numbers(5);
+    for (quads, share) in [(0, 0), (1, 1), (2, 5), (3, 15), (9, 16)] {
+        let terms: Vec<Term> =
+            (0..quads * 4).map(|_| Term::new(&mut random, share).halved()).collect();
+        let weights: Vec<[u8; 4]> = (0..quads).map(|_| random.weights()).collect();
+        let (fours, _) = terms.as_chunks::<4>();
+        let quads: Vec<Quad<'_>> = fours
+            .iter()
+            .zip(&weights)
+            .map(|(four, &weights)| Quad { rows: four.each_ref().map(Term::row), weights })
+            .collect();
+        for group in 0..GROUPS {
+            let start = [(); GROUP].map(|()| (random.next() % 10_000) as i32);
+            let mut want = start;
+            for (term, weight) in terms.iter().zip(weights.as_flattened()) {
+                for (sum, &impact) in want.iter_mut().zip(&term.impacts[group * GROUP..]) {
+                    *sum += i32::from(*weight) * i32::from(impact);
+                }
+            }
+            for needed in [1, want[17], i32::MAX] {
+                let reached = (0..64).filter(|&bit| want[bit] >= needed);
+                let reached = reached.fold(0u64, |word, bit| word | 1 << bit);
+                for kernels in available() {
+                    let mut sums = start;
+                    let got = (kernels.postings.complete_u4)(&quads, group, &mut sums, needed);
+                    assert_eq!((sums, got), (want, reached), "{}", kernels.level);
+                }
+            }
+        }
     }
 }
 
@@ -110,10 +157,15 @@ fn noise_gives_the_same_on_every_level() {
         let [first, rest @ ..] = &available()[..] else { return };
         let mut want = start;
         let reached = (first.postings.complete)(&[quad; 3], group, &mut want, 5);
+        let mut want_u4 = start;
+        let reached_u4 = (first.postings.complete_u4)(&[quad; 3], group, &mut want_u4, 5);
         for kernels in rest {
             let mut sums = start;
             let got = (kernels.postings.complete)(&[quad; 3], group, &mut sums, 5);
             assert_eq!((sums, got), (want, reached), "{}", kernels.level);
+            let mut sums = start;
+            let got = (kernels.postings.complete_u4)(&[quad; 3], group, &mut sums, 5);
+            assert_eq!((sums, got), (want_u4, reached_u4), "{}", kernels.level);
         }
     }
 }

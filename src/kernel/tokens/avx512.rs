@@ -12,8 +12,8 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PartTables, TILE, TokenKernels,
-    avx2, expand, parts, scan,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PartTables, TILE,
+    TokenKernels, avx2, expand, parts, scan,
 };
 
 pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {

@@ -23,6 +23,8 @@ mod scan;
 mod single;
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod amx;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
@@ -39,6 +41,8 @@ pub(crate) use single::select_one;
 
 /// Query rows and document rows that the float kernels work on at a time.
 const TILE: usize = 4;
+/// Sums that are held at a time where they do not stay in registers: 32 rows of 32 lanes.
+const SUMS: usize = 32 * 32;
 /// Document rows that are widened to 16 bits at a time where the integers have no faster way.
 const WIDE_ROWS: usize = 8;
 
@@ -99,13 +103,24 @@ impl KernelScratch {
 
     /// The same for the integer kernel.
     pub(crate) fn fit_lanes(&mut self, query: &LaneQuery) {
-        self.grow(((query.out_len() + WIDE_ROWS) * query.dim()).div_ceil(32));
+        let wide = ((query.out_len() + WIDE_ROWS) * query.dim()).div_ceil(32);
+        self.grow(wide.max(SUMS.div_ceil(16)));
     }
 
     fn grow(&mut self, lines: usize) {
         if self.lines.len() < lines {
             self.lines.resize(lines, Line::default());
         }
+    }
+
+    /// Room for sums of the integer kernel, eight lanes at a time.
+    ///
+    /// # Panics
+    /// As [`wide`](Self::wide).
+    #[cfg(target_arch = "x86_64")]
+    fn sums(&mut self) -> &mut [[i32; 8]] {
+        let sums = bytemuck::must_cast_slice_mut::<Line, [i32; 8]>(&mut self.lines);
+        &mut sums[..SUMS / 8]
     }
 
     /// A row of bytes.

@@ -27,8 +27,7 @@ pub(crate) struct PartTables<'a> {
 pub(super) fn nearest(tables: &PartTables<'_>, row: &[f32], codes: &mut [u8]) {
     let (width, entries) = (tables.width.max(1), tables.entries.clamp(16, 256));
     let runs = row.chunks_exact(width).zip(tables.values.chunks_exact(entries * width));
-    for (((run, values), halves), code) in
-        runs.zip(tables.halves.chunks_exact(entries)).zip(codes)
+    for (((run, values), halves), code) in runs.zip(tables.halves.chunks_exact(entries)).zip(codes)
     {
         // Sixteen entries at a time: for each of their places the best so far, and where.
         let mut best = [f32::NEG_INFINITY; 16];

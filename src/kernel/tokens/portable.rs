@@ -5,7 +5,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use wide::{f32x8, i32x4};
 
-use super::{F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, expand, parts, scan};
+use super::{
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, expand, parts,
+    scan,
+};
 
 pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_f32,

@@ -36,6 +36,13 @@ impl FloatQuery {
         self.dim
     }
 
+    /// A row as it was given; empty where there is none.
+    pub(crate) fn row(&self, at: usize) -> &[f32] {
+        let start = at.saturating_mul(self.stride());
+        let end = start.saturating_add(self.dim);
+        if at < self.rows { self.floats().get(start..end).unwrap_or_default() } else { &[] }
+    }
+
     /// Places that the kernels need for results: the rows, rounded up to a multiple of 4.
     pub(crate) fn out_len(&self) -> usize {
         self.rows.next_multiple_of(TILE)

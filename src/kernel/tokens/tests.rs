@@ -5,23 +5,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernel::available;
-
-/// Numbers that repeat for a seed: splitmix64.
-struct Numbers(u64);
+use crate::mix::Numbers;
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-
     fn floats(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| self.unit()).collect()
     }
@@ -224,12 +210,7 @@ fn check_expansion(seed: u64, dim: usize, rows: usize, parts: Option<usize>, bit
         let first = rows / 3;
         let mut out = vec![7; (rows - first) * dim];
         (kernels.tokens.expand)(&packed, first, &mut out);
-        assert_eq!(
-            out,
-            expected[first * dim..],
-            "{}, dim {dim}, {parts:?}, {bits}",
-            kernels.level
-        );
+        assert_eq!(out, expected[first * dim..], "{}, dim {dim}, {parts:?}, {bits}", kernels.level);
         // Less room than rows.
         let mut out = vec![7; dim];
         (kernels.tokens.expand)(&packed, 0, &mut out);
@@ -247,6 +228,23 @@ fn packed_rows_are_expanded_alike() {
             check_expansion(dim as u64, dim, 3, Some(parts), 8);
         }
     }
+}
+
+/// Where a level multiplies sixteen rows and 64 components at a time: all numbers of rows about
+/// such steps, in passes of every width, with dimensions that are whole steps and that are not.
+#[test]
+fn whole_tiles_of_rows() {
+    for queries in [1, 8, 9, 16, 17, 32, 33, 41, 70] {
+        for rows in (15..=50).chain([63, 64, 65, 130]) {
+            check_random((queries * rows) as u64, queries, rows, 64, 64);
+        }
+        for (dim, stored) in [(128, 128), (64, 128), (64, 72), (192, 200), (72, 128)] {
+            for rows in [16, 31, 37] {
+                check_random(dim as u64, queries, rows, dim, stored);
+            }
+        }
+    }
+    check_random(5, 20, 33, 4096, 4096);
 }
 
 /// The naive best rows of a lane: by value, then by row.

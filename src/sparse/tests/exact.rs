@@ -20,7 +20,7 @@ fn search_agrees_with_scoring_everything() {
         docs[0].push((vocabulary, 1.0)); // at least one entry in all
         let index = index(&docs, Forward::F32);
         index.verify().unwrap();
-        assert_eq!(index.postings(), docs.iter().map(|doc| doc.len() as u64).sum::<u64>());
+        assert_eq!(index.entries(), docs.iter().map(|doc| doc.len() as u64).sum::<u64>());
         for query in &queries {
             for k in [1, 10, 100, count + 7] {
                 check(&docs, &index, query, k);

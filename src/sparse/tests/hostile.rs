@@ -12,11 +12,11 @@ fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
         SectionKind::SPARSE_HEAD => 64,
         SectionKind::SPARSE_TERMS => 24,
         SectionKind::SPARSE_TERM_IDS
-        | SectionKind::SPARSE_LIST_STARTS
         | SectionKind::SPARSE_TINY_DOCS
         | SectionKind::SPARSE_DENSE_STARTS
         | SectionKind::SPARSE_ROW_ENDS => 4,
-        SectionKind::SPARSE_DENSE_OFFSETS => 2,
+        // Narrow, where no list is long.
+        SectionKind::SPARSE_DENSE_OFFSETS | SectionKind::SPARSE_LIST_STARTS => 2,
         SectionKind::SPARSE_ROW_BASES => 8,
         _ => 1,
     };
@@ -42,8 +42,8 @@ fn rebuilt(sections: &[(SectionKind, u32, Vec<u8>)]) -> Container {
 }
 
 /// Does everything one can do; whether any of it failed, and whether the walk noticed.
-fn use_all(container: &Container, docs: u32, forward: Forward) -> (Result<()>, Result<()>) {
-    let index = match SparseIndex::open(container, 3, docs, &options(forward)) {
+fn use_all(container: &Container, docs: u32, options: &SparseOptions) -> (Result<()>, Result<()>) {
+    let index = match SparseIndex::open(container, 3, docs, options) {
         Ok(Some(index)) => index,
         Ok(None) => return (Ok(()), Ok(())),
         Err(error) => return (Err(error), Ok(())),
@@ -66,7 +66,27 @@ fn use_all(container: &Container, docs: u32, forward: Forward) -> (Result<()>, R
     (all, index.verify())
 }
 
-fn small(forward: Forward) -> (MemStorage, u32) {
+/// Merges it with itself; errors are fine, panics are not.
+fn merge_all(container: &Container, docs: u32, options: &SparseOptions) {
+    let Ok(Some(index)) = SparseIndex::open(container, 3, docs, options) else { return };
+    let storage = MemStorage::new();
+    let file = storage.create_new("merged").unwrap();
+    let mut out = ContainerWriter::create(file, "merged".into(), ContainerKind::Segment).unwrap();
+    let part = MergePart { index: Some(&index), docs, alive: None };
+    let _ = super::super::merge(&[part, part], options, 3, 1, &mut out);
+}
+
+/// Every kind of section.
+fn kinds() -> [SparseOptions; 4] {
+    [
+        options(Forward::F32),
+        options(Forward::None),
+        options(Forward::Auto).codec(SparseCodec::U4),
+        options(Forward::F16).codec(SparseCodec::Pruned(60)),
+    ]
+}
+
+fn small(options: &SparseOptions) -> (MemStorage, u32) {
     let mut random = Random(3);
     let mut docs: Vec<Vector> = (0..4200).map(|_| random.vector(4, 60)).collect();
     docs[4100].push((65, 1.0));
@@ -74,23 +94,26 @@ fn small(forward: Forward) -> (MemStorage, u32) {
         doc.push((66, 1.0 + (at % 50) as f32)); // a dense term
     }
     let order: Vec<u32> = (0u32..).take(docs.len()).collect();
-    (written(&docs, &order, forward, 1), 4200)
+    (written_as(&docs, &order, options, 1, 1 << 20), 4200)
 }
 
 #[test]
 fn every_flipped_bit_is_survived_and_most_are_found() {
-    for forward in [Forward::F32, Forward::None] {
-        let (storage, docs) = small(forward);
+    for options in kinds() {
+        let (storage, docs) = small(&options);
         let parts = sections(&storage);
         let (mut flips, mut missed) = (0, 0);
         for part in 0..parts.len() {
             let bits = parts[part].2.len() * 8;
             // All bits of the small sections, a sample of the large.
-            let step = (bits / 400).max(1) | 1;
+            let step = (bits / 300).max(1) | 1;
             for bit in (0..bits).step_by(step) {
                 let mut parts = parts.clone();
                 parts[part].2[bit / 8] ^= 1 << (bit % 8);
-                let (used, walked) = use_all(&rebuilt(&parts), docs, forward);
+                let (used, walked) = use_all(&rebuilt(&parts), docs, &options);
+                if flips % 16 == 0 {
+                    merge_all(&rebuilt(&parts), docs, &options);
+                }
                 flips += 1;
                 missed += usize::from(used.is_ok() && walked.is_ok());
                 for error in [used.err(), walked.err()].into_iter().flatten() {
@@ -106,29 +129,31 @@ fn every_flipped_bit_is_survived_and_most_are_found() {
 
 #[test]
 fn every_cut_section_is_found() {
-    let (storage, docs) = small(Forward::F32);
+    let (storage, docs) = small(&options(Forward::F32));
     let parts = sections(&storage);
     for part in 0..parts.len() {
         for keep in [0, 1, parts[part].2.len() / 2] {
             let mut parts = parts.clone();
             let (_, size, bytes) = &mut parts[part];
             bytes.truncate(keep / *size as usize * *size as usize);
-            let (used, walked) = use_all(&rebuilt(&parts), docs, Forward::F32);
+            let (used, walked) = use_all(&rebuilt(&parts), docs, &options(Forward::F32));
             assert!(used.is_err() || walked.is_err(), "section {part} cut to {keep}");
         }
         let mut parts = parts.clone();
         parts.remove(part);
-        let (used, _) = use_all(&rebuilt(&parts), docs, Forward::F32);
+        let (used, _) = use_all(&rebuilt(&parts), docs, &options(Forward::F32));
         assert!(used.is_err() || part == 0, "section {part} gone");
     }
 }
 
 #[test]
 fn noise_is_survived() {
-    let (storage, docs) = small(Forward::F32);
-    let parts = sections(&storage);
     let mut random = Random(77);
-    for _ in 0..300 {
+    let made = kinds().map(|options| {
+        let (storage, docs) = small(&options);
+        (sections(&storage), docs, options)
+    });
+    for (parts, docs, options) in made.iter().cycle().take(300) {
         let mut parts = parts.clone();
         let part = 1 + random.below(parts.len() - 1);
         let bytes = &mut parts[part].2;
@@ -137,13 +162,14 @@ fn noise_is_survived() {
         for byte in &mut bytes[from..to] {
             *byte = random.next() as u8;
         }
-        let _ = use_all(&rebuilt(&parts), docs, Forward::F32);
+        let _ = use_all(&rebuilt(&parts), *docs, options);
+        merge_all(&rebuilt(&parts), *docs, options);
     }
 }
 
 #[test]
 fn another_schema_is_refused() {
-    let (storage, docs) = small(Forward::F32);
+    let (storage, docs) = small(&options(Forward::F32));
     let container = container(&storage);
     for forward in [Forward::F16, Forward::None] {
         assert!(SparseIndex::open(&container, 3, docs, &options(forward)).is_err());

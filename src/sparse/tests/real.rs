@@ -71,7 +71,7 @@ fn against_truth(name: &str, every: usize) {
     }
     index.verify().unwrap();
     let (inverted, forward) = index.tier_bytes();
-    let per = |bytes: u64| bytes as f64 / index.postings() as f64;
+    let per = |bytes: u64| bytes as f64 / index.entries() as f64;
     eprintln!("{name}: {:.3} + {:.3} bytes per posting", per(inverted), per(forward));
 }
 
@@ -126,7 +126,7 @@ fn measure() {
         let container = container(&storage);
         let count = u32::try_from(docs.len()).unwrap();
         let index = SparseIndex::open(&container, 3, count, &options(forward)).unwrap().unwrap();
-        let per = |bytes: u64| bytes as f64 / index.postings() as f64;
+        let per = |bytes: u64| bytes as f64 / index.entries() as f64;
         if forward == Forward::Auto {
             for (kind, _, bytes) in container.sections() {
                 eprintln!("  {:<24} {:.4}", kind.name(), per(bytes));

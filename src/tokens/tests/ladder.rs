@@ -20,8 +20,7 @@ fn ask(store: &TokenStore, query: &[f32], effort: TokenEffort) -> (bool, Vec<Sco
     let mut answers = available().into_iter().map(|kernels| {
         let mut top = TopK::new(10, f32::NEG_INFINITY, &Backwards);
         let mut scratch = TokenScratch::default();
-        let outcome =
-            store.search(&packed, kernels, effort, None, &mut top, &mut scratch).unwrap();
+        let outcome = store.search(&packed, kernels, effort, None, &mut top, &mut scratch).unwrap();
         (outcome.certified, top.finish())
     });
     let first = answers.next().unwrap();
@@ -76,7 +75,8 @@ fn rows_are_what_the_book_says() {
         let store = TokenStore::open(&container, 0, 60, field.options()).unwrap().unwrap();
         use crate::format::SectionKind as Kind;
         let (codes, book) = (bytes(Kind::TOKENS_CODES), bytes(Kind::TOKENS_BOOK));
-        let (ids, centroids) = (bytes(Kind::TOKENS_CENTROID_IDS), bytes(Kind::TOKENS_CENTROID_CODES));
+        let (ids, centroids) =
+            (bytes(Kind::TOKENS_CENTROID_IDS), bytes(Kind::TOKENS_CENTROID_CODES));
         let scales = bytes(Kind::TOKENS_SCALES);
         let row_bytes = codec.row_bytes(dim);
         let mut row = 0;
@@ -211,15 +211,16 @@ fn strange_rows_are_kept_in_every_codec() {
     for codec in codecs {
         for tier in TIERS {
             // All the same, and all of them together.
-            let mut sets: Vec<Vec<Doc>> = rows
-                .iter()
-                .map(|row| vec![Doc { rows: row.repeat(3), spans: None }; 5])
-                .collect();
+            let mut sets: Vec<Vec<Doc>> =
+                rows.iter().map(|row| vec![Doc { rows: row.repeat(3), spans: None }; 5]).collect();
             sets.push(rows.iter().map(|row| Doc { rows: row.clone(), spans: None }).collect());
             for docs in sets {
-                for centroids in
-                    [Centroids::Auto, Centroids::None, Centroids::Count(1), Centroids::Count(65_536)]
-                {
+                for centroids in [
+                    Centroids::Auto,
+                    Centroids::None,
+                    Centroids::Count(1),
+                    Centroids::Count(65_536),
+                ] {
                     let options = options(dim, codec).tier(tier).centroids(centroids);
                     let store = store(&docs, options);
                     store.verify().unwrap();
@@ -270,8 +271,7 @@ fn merging_packed_rows_keeps_the_second_tier_and_the_bounds() {
         for tier in TIERS {
             let options = options(dim, codec).tier(tier);
             let old = store(&docs, options.clone());
-            let merged =
-                container(|out| write_tokens(&Reversed(&old, 100), &options, 0, 2, out));
+            let merged = container(|out| write_tokens(&Reversed(&old, 100), &options, 0, 2, out));
             let new = TokenStore::open(&merged, 0, 100, &options).unwrap().unwrap();
             new.verify().unwrap();
             for doc in 0..100 {

@@ -9,10 +9,11 @@ use std::fmt;
 use std::path::Path;
 
 use super::array::{Dtype, View, bytes_of};
-use super::bytes::{Aligned, FileBytes};
+use super::bytes::FileBytes;
 use super::file_fault;
 use crate::embed::numbers::{Floats, Ints};
 use crate::error::Result;
+use crate::storage::Bytes;
 
 pub use write::NpyValues;
 
@@ -36,13 +37,9 @@ pub struct NpyArray {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    body: Body,
-}
-
-/// Where the numbers are; both forms have been checked to have as many as the shape says.
-enum Body {
-    InFile { file: FileBytes, start: usize },
-    Copied(Aligned),
+    /// Where the numbers are, as many as the shape says: in the file, or in a copy of them that
+    /// lies at an address fit for their type.
+    body: Bytes,
 }
 
 impl NpyArray {
@@ -53,7 +50,7 @@ impl NpyArray {
     /// is no `.npy`, is cut off or longer than its shape, is in Fortran order, or holds numbers of
     /// another type. The message says what to save instead.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::read(FileBytes::open(path.as_ref())?)
+        Self::read(&FileBytes::open(path.as_ref())?)
     }
 
     /// Reads a file's bytes; `name` is what errors call it.
@@ -61,10 +58,10 @@ impl NpyArray {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_bytes(name: &str, bytes: impl AsRef<[u8]>) -> Result<Self> {
-        Self::read(FileBytes::from_vec(name, bytes.as_ref()))
+        Self::read(&FileBytes::from_vec(name, bytes.as_ref()))
     }
 
-    fn read(file: FileBytes) -> Result<Self> {
+    fn read(file: &FileBytes) -> Result<Self> {
         let name = file.name().to_owned();
         let refuse = |what: String| file_fault(&name, what);
         let header = header::parse(file.bytes()).map_err(refuse)?;
@@ -76,11 +73,8 @@ impl NpyArray {
             return Err(refuse(what).into());
         }
         let aligned = View { name: &name, dtype: header.dtype, bytes }.aligned();
-        let body = if aligned {
-            Body::InFile { start: header.body, file }
-        } else {
-            Body::Copied(Aligned::copy_of(bytes))
-        };
+        let in_file = file.tail(header.body).filter(|_| aligned);
+        let body = in_file.unwrap_or_else(|| Bytes::from_vec(bytes));
         Ok(Self { name, dtype: header.dtype, shape: header.shape, body })
     }
 
@@ -155,11 +149,7 @@ impl NpyArray {
     }
 
     fn view(&self) -> View<'_> {
-        let bytes = match &self.body {
-            Body::InFile { file, start } => file.bytes().get(*start..).unwrap_or_default(),
-            Body::Copied(copy) => copy.bytes(),
-        };
-        View { name: &self.name, dtype: self.dtype, bytes }
+        View { name: &self.name, dtype: self.dtype, bytes: self.body.as_slice() }
     }
 }
 

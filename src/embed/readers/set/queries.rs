@@ -33,6 +33,8 @@ pub struct SetQuery<'a> {
     pub sparse: Option<SparseVector<'a>>,
     /// Its token rows, with text spans where there are some, where the set has the token half.
     pub tokens: Option<TokenMatrix<'a>>,
+    /// The bytes of its text that each token row stands for, where the set says so.
+    pub spans: Option<&'a [(u32, u32)]>,
 }
 
 impl SetQueries {
@@ -105,6 +107,9 @@ impl SetQueries {
             let (_, terms, weights) = arrays.rows(i..i + 1).expect(checked);
             SparseVector::new(terms, weights)
         });
+        let spans = self.tokens.as_ref().and_then(|arrays| {
+            self.spans.as_ref().and_then(|spans| spans.get(arrays.range(i..i + 1)))
+        });
         let tokens = self.tokens.as_ref().map(|arrays| {
             let range = arrays.range(i..i + 1);
             let matrix = TokenMatrix::new(arrays.rows(range.clone()).expect(checked), arrays.dim());
@@ -113,6 +118,6 @@ impl SetQueries {
                 None => matrix,
             }
         });
-        SetQuery { id: &self.ids[i], text: &self.texts[i], sparse, tokens }
+        SetQuery { id: &self.ids[i], text: &self.texts[i], sparse, tokens, spans }
     }
 }

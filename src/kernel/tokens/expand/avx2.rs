@@ -66,12 +66,8 @@ fn signs(centroid: &[u8], code: &[u8], levels: &[i8; 16], out: &mut [u8]) {
     assert!(centroid.len() == 8 * code.len() && out.len() == centroid.len());
     let zero = _mm256_set1_epi8(levels[0]);
     let one = _mm256_set1_epi8(levels[1]);
-    let repeat = _mm256_setr_epi64x(
-        0,
-        0x0101_0101_0101_0101,
-        0x0202_0202_0202_0202,
-        0x0303_0303_0303_0303,
-    );
+    let repeat =
+        _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
     let own = _mm256_set1_epi64x(0x8040_2010_0804_0201u64.cast_signed());
     let (whole, _) = code.as_chunks::<4>();
     for (i, &four) in whole.iter().enumerate() {

@@ -100,8 +100,12 @@ impl<'a> PackedRows<'a> {
         let agree = scales.len().checked_mul(book.row_bytes()) == Some(codes.len())
             && ids.len() == scales.len();
         let largest = ids.iter().fold(0, |largest, &id| id.max(largest));
-        (agree && usize::from(largest) < book.centroids())
-            .then_some(Self { codes, scales, ids, book })
+        (agree && usize::from(largest) < book.centroids()).then_some(Self {
+            codes,
+            scales,
+            ids,
+            book,
+        })
     }
 
     /// How many rows.

@@ -1,0 +1,198 @@
+//! Building a large sparse index within bounded memory: a million documents from a set of fewer.
+//!
+//! `LATEEN_SETS=sets cargo bench --bench scaled -- 1000000 [PLACE]`, where `sets` is a folder of
+//! embedding sets; the set is `mixed`, or that of `LATEEN_SET`. The first documents are those of
+//! the set. **The others are made**: each mixes two documents of the set, most of one and some of
+//! another that is usually near it in the set's order, with every weight jittered. So term counts,
+//! lengths and weights are those of real vectors, but each document has near-doubles.
+//!
+//! What is printed: time to make the documents alone, time to build, and the most anonymous memory
+//! (`RssAnon`, sampled) that the build took beyond what the set itself takes. The index stays at
+//! PLACE where one is given.
+
+#![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use half::f16;
+use lateen::{Document, IndexWriter, KeyKind, Schema, SparseCodec, SparseOptions, SparseVector};
+
+/// The values of an .npy file of one type.
+fn npy<const N: usize, T>(path: &Path, kind: &str, value: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let bytes = std::fs::read(path).expect("a file of the set");
+    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
+    assert!(header.contains(kind), "{}: {header}", path.display());
+    bytes[data..].as_chunks::<N>().0.iter().map(|&bytes| value(bytes)).collect()
+}
+
+/// Documents of a set: where each ends, its terms and weights.
+struct Set {
+    ends: Vec<u64>,
+    terms: Vec<u16>,
+    weights: Vec<f16>,
+    largest: f32,
+}
+
+impl Set {
+    fn open(set: &Path) -> Self {
+        let file = |part: &str| set.join(format!("sparse_docs_{part}.npy"));
+        let weights: Vec<f16> = npy(&file("values"), "<f2", f16::from_le_bytes);
+        Self {
+            ends: npy(&file("indptr"), "<i8", u64::from_le_bytes),
+            terms: npy(&file("indices"), "<u2", u16::from_le_bytes),
+            largest: weights.iter().map(|weight| weight.to_f32()).fold(0.0, f32::max),
+            weights,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    fn row(&self, at: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let place = |end: u64| usize::try_from(end).expect("it is in memory");
+        let range = place(self.ends[at])..place(self.ends[at + 1]);
+        let terms = self.terms[range.clone()].iter().map(|&term| u32::from(term));
+        terms.zip(self.weights[range].iter().map(|weight| weight.to_f32()))
+    }
+
+    /// Document `at`: of the set, or made.
+    fn make(&self, at: usize, terms: &mut Vec<u32>, weights: &mut Vec<f32>) {
+        terms.clear();
+        weights.clear();
+        if at < self.len() {
+            for (term, weight) in self.row(at) {
+                terms.push(term);
+                weights.push(weight);
+            }
+            return;
+        }
+        let mut random = Random(at as u64);
+        let first = random.below(self.len());
+        let second = if random.below(10) < 8 {
+            (first + random.below(401)).saturating_sub(200).min(self.len() - 1)
+        } else {
+            random.below(self.len())
+        };
+        let (of_first, of_second) = (self.row(first).count(), self.row(second).count());
+        let part = 28 * of_first / of_second.max(1);
+        let mut a = self.row(first).filter(|_| random.below(100) < 72).collect::<Vec<_>>();
+        a.extend(self.row(second).filter(|_| random.below(100) < part));
+        // Of a term that both have, the weight of the first.
+        a.sort_by_key(|&(term, _)| term);
+        a.dedup_by_key(|&mut (term, _)| term);
+        for (term, weight) in a {
+            let weight = (weight * random.jitter()).clamp(0.001, self.largest);
+            terms.push(term);
+            weights.push(f16::from_f32(weight).to_f32());
+        }
+    }
+}
+
+/// Numbers that repeat for a seed: splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() >> 33).expect("31 bits") % n.max(1)
+    }
+
+    /// About a factor of exp(N(0, 0.18)): the sum of four even draws, bent.
+    fn jitter(&mut self) -> f32 {
+        let draws = self.next().to_le_bytes();
+        let sum: u32 = draws[..4].iter().map(|&draw| u32::from(draw)).sum();
+        let normal = (sum as f32 - 510.0) / 147.8;
+        1.0 + 0.18 * normal + 0.0162 * normal * normal
+    }
+}
+
+/// Anonymous memory of this process, in bytes; 0 where the system does not say.
+fn anonymous() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+fn main() {
+    let Some(sets) = std::env::var_os("LATEEN_SETS") else {
+        println!("nothing is measured: LATEEN_SETS names no folder of sets");
+        return;
+    };
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let Some(count) = args.next().and_then(|count| count.parse::<usize>().ok()) else {
+        println!("nothing is measured: say how many documents");
+        return;
+    };
+    let kept = args.next().map(PathBuf::from);
+    let set = std::env::var("LATEEN_SET").unwrap_or_else(|_| "mixed".to_owned());
+    let set = Set::open(&PathBuf::from(sets).join(set));
+    let number = |name: &str, usual: usize| {
+        std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
+    };
+    let (threads, memory) = (number("LATEEN_THREADS", 1), number("LATEEN_MEMORY", 256));
+    let codec = match std::env::var("LATEEN_CODEC").as_deref() {
+        Ok("u4") => SparseCodec::U4,
+        Ok("pruned") => SparseCodec::Pruned(90),
+        _ => SparseCodec::U8,
+    };
+
+    let (mut terms, mut weights) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    let mut entries = 0;
+    for at in 0..count {
+        set.make(at, &mut terms, &mut weights);
+        entries += terms.len();
+    }
+    let making = start.elapsed();
+    println!("{count} documents, {entries} entries, made in {making:.2?}");
+
+    let place = tempfile::tempdir().expect("a place for the index");
+    let path = kept.unwrap_or_else(|| place.path().join("index"));
+    let (most, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let before = anonymous();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                most.fetch_max(anonymous(), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let start = Instant::now();
+        let mut schema = Schema::builder();
+        schema.keys(KeyKind::U64);
+        let field = schema.sparse_with("sparse", SparseOptions::default().codec(codec));
+        let options = IndexWriter::options().threads(threads).memory(memory << 20);
+        let schema = schema.build().expect("a schema");
+        let mut writer = options.create(&path, schema).expect("a writer");
+        for at in 0..count {
+            set.make(at, &mut terms, &mut weights);
+            let vector = SparseVector::new(&terms[..], &weights[..]);
+            let document = Document::new(at as u64).sparse(&field, vector).expect("a document");
+            writer.add(&document).expect("room for it");
+        }
+        let added = start.elapsed();
+        writer.commit().expect("a commit");
+        let all = start.elapsed();
+        over.store(true, Ordering::Relaxed);
+        let info = writer.reader().expect("the index").info();
+        println!(
+            "{threads} threads, {memory} MiB: added in {added:.2?}, all in {all:.2?} (with making \
+             the documents again); {} segments, {:.3} bytes an entry",
+            info.segments.len(),
+            info.bytes() as f64 / entries as f64
+        );
+    });
+    let most = most.load(Ordering::Relaxed).saturating_sub(before);
+    println!("anonymous memory beyond the set: {:.1} MiB at most", most as f64 / 1048576.0);
+}

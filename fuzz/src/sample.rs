@@ -1,0 +1,193 @@
+//! A small index with every kind of part, made by the same calls each time.
+
+use lateen::{
+    Document, Forward, Index, IndexWriter, Merges, Normalization, Query, Schema, SparseCodec,
+    SparseOptions, TokenCodec, TokenMatrix, TokenOptions, WriterOptions,
+};
+
+/// Components of its token rows.
+pub const DIM: usize = 8;
+
+/// Its sparse fields.
+pub const SPARSE: [&str; 5] = ["sparse", "sparse f32", "sparse bare", "sparse u4", "sparse pruned"];
+
+/// One field of every kind and setting.
+pub fn schema() -> Schema {
+    let mut schema = Schema::builder();
+    schema.sparse("sparse");
+    schema.sparse_with("sparse f32", SparseOptions::default().forward(Forward::F32));
+    schema.sparse_with("sparse bare", SparseOptions::default().forward(Forward::None));
+    schema.sparse_with("sparse u4", SparseOptions::default().codec(SparseCodec::U4));
+    schema.sparse_with("sparse pruned", SparseOptions::default().codec(SparseCodec::Pruned(60)));
+    schema.tokens("half", TokenOptions::new(DIM).codec(TokenCodec::F16));
+    let as_is = Normalization::AsIs;
+    schema.tokens("bytes", TokenOptions::new(DIM).codec(TokenCodec::Int8).normalization(as_is));
+    schema.keyword("lang");
+    schema.i64("year");
+    schema.u64("size");
+    schema.f64("price");
+    schema.bool("open");
+    schema.build().expect("a valid schema")
+}
+
+/// A unit row that differs with `seed`.
+pub fn row(seed: u32) -> [f32; DIM] {
+    let mut row = [0.1f32; DIM];
+    row[seed as usize % DIM] = 1.0 + (seed % 29) as f32 / 16.0;
+    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    row.map(|x| x / length)
+}
+
+/// The terms of document `i`: a frequent one, a rarer one, one of its own; weights that f16 holds
+/// and, in every fifth, one that it does not.
+pub fn terms(i: u32) -> Vec<(u32, f32)> {
+    let odd = if i.is_multiple_of(5) { 0.1 } else { 0.25 };
+    vec![(7, 0.5 + (i % 4) as f32), (100 + i % 3, odd), (70_000 + i, 2.0)]
+}
+
+/// Adds, or replaces, document `i`. Some lack fields, some have several values.
+pub fn put(writer: &mut IndexWriter, i: u32) -> lateen::Result<()> {
+    let schema = writer.schema().clone();
+    let (terms, rows) = (terms(i), [row(i), row(i + 3)].concat());
+    let matrix = TokenMatrix::new(&rows, DIM);
+    let mut document = Document::new(format!("doc-{i:02}"));
+    for name in SPARSE {
+        document = document.sparse(&schema.sparse(name)?, &terms)?;
+    }
+    if !i.is_multiple_of(7) {
+        document = document.tokens(&schema.tokens("half")?, matrix.spans(&[(0, 3), (4, 9)]))?;
+    }
+    document = document.tokens(&schema.tokens("bytes")?, matrix)?;
+    let lang = schema.keyword("lang")?;
+    document = document.keyword(&lang, if i.is_multiple_of(2) { "en" } else { "fr" })?;
+    if i.is_multiple_of(3) {
+        document = document.keyword(&lang, "ké")?;
+    }
+    if !i.is_multiple_of(4) {
+        document = document.i64(&schema.i64("year")?, 1990 - i64::from(i))?;
+    }
+    let document = document
+        .u64(&schema.u64("size")?, u64::from(i) << 40)?
+        .f64(&schema.f64("price")?, f64::from(i) / 8.0)?
+        .bool(&schema.bool("open")?, i.is_multiple_of(2))?;
+    let payload = format!("payload of document {i}, ").repeat(1 + i as usize % 5);
+    let document =
+        if i.is_multiple_of(6) { document } else { document.payload(payload.into_bytes()) };
+    writer.upsert(&document).map(drop)
+}
+
+/// How it is written: with the same files each time.
+pub fn options() -> WriterOptions {
+    IndexWriter::options().merges(Merges::Manual)
+}
+
+/// The first commit of the sample.
+pub fn plain(writer: &mut IndexWriter) -> lateen::Result<()> {
+    (0..12).try_for_each(|i| put(writer, i))?;
+    writer.commit().map(drop)
+}
+
+/// What comes after it: a second segment, deletions in both, a replacement.
+pub fn deletes(writer: &mut IndexWriter) -> lateen::Result<()> {
+    (12..20).try_for_each(|i| put(writer, i))?;
+    writer.commit()?;
+    for i in [1, 4, 13] {
+        writer.delete(format!("doc-{i:02}"))?;
+    }
+    put(writer, 5)?;
+    writer.commit().map(drop)
+}
+
+/// The sample with all its changes, as one packed file.
+pub fn packed() -> Vec<u8> {
+    let make = || {
+        let mut writer = options().in_memory(schema())?;
+        plain(&mut writer)?;
+        deletes(&mut writer)?;
+        let name = format!("lateen-sample-{}-{:p}", std::process::id(), &raw const writer);
+        let path = std::env::temp_dir().join(name);
+        writer.reader()?.pack(&path)?;
+        let bytes = std::fs::read(&path);
+        let _ = std::fs::remove_file(&path);
+        Ok::<_, lateen::Error>(bytes)
+    };
+    make().expect("the sample is valid").expect("readable")
+}
+
+/// Every way to search an index whose fields have any names.
+pub fn queries(schema: &Schema) -> Vec<Query> {
+    let fields: Vec<(String, &str)> =
+        schema.field_names().map(|(name, kind)| (name.to_owned(), kind)).collect();
+    let mut queries = Vec::new();
+    let mut filters = Vec::new();
+    for (name, kind) in &fields {
+        filters.extend(match *kind {
+            "keyword" => schema.keyword(name).ok().map(|field| field.any_of(["en", "ké"])),
+            "i64" => schema.i64(name).ok().map(|field| field.range(1980..)),
+            "u64" => schema.u64(name).ok().map(|field| field.range(1 << 40..9 << 40)),
+            "f64" => schema.f64(name).ok().map(|field| !field.range(..0.5)),
+            "bool" => schema.bool(name).ok().map(|field| field.eq(true)),
+            _ => None,
+        });
+    }
+    for (name, kind) in &fields {
+        let query = match *kind {
+            "sparse" => schema.sparse(name).map_err(Into::into).and_then(|field| {
+                Query::sparse(&field, &[(7u32, 1.0f32), (101, 0.5), (70_003, 2.0)])
+            }),
+            "tokens" => schema.tokens(name).map_err(Into::into).and_then(|field| {
+                let rows = vec![(1.0 / field.dim() as f32).sqrt(); 2 * field.dim()];
+                Query::tokens(&field, TokenMatrix::new(&rows, field.dim()))
+            }),
+            _ => continue,
+        };
+        let Ok(query) = query else { continue };
+        queries.push(query.clone());
+        queries.push(query.clone().exact().top(100));
+        queries.extend(filters.iter().map(|filter| query.clone().filter(filter.clone())));
+        for (second, _) in fields.iter().filter(|(_, kind)| *kind == "tokens") {
+            if let Ok(field) = schema.tokens(second) {
+                let row = vec![(1.0 / field.dim() as f32).sqrt(); field.dim()];
+                let rows = TokenMatrix::new(&row, field.dim());
+                queries.extend(query.clone().rerank(&field, rows));
+            }
+        }
+    }
+    queries
+}
+
+/// Searches in every way and reads everything there is; errors are answers too. Gives how many
+/// hits and documents could be read.
+pub fn use_all(index: &Index) -> usize {
+    let schema = index.schema();
+    let mut read = 0;
+    for query in queries(&schema) {
+        let Ok(hits) = index.search(&query) else { continue };
+        for hit in &hits {
+            read += 1;
+            let _ = hit.payload();
+            let _ = index.explain(&query, hit);
+        }
+    }
+    let _ = index.get("doc-05").map(|found| found.is_some());
+    let _ = index.get(7u64).map(|found| found.is_some());
+    let fields: Vec<(String, &str)> =
+        schema.field_names().map(|(name, kind)| (name.to_owned(), kind)).collect();
+    for document in index.snapshot().documents().take(64).flatten() {
+        read += 1;
+        let _ = document.payload();
+        for (name, kind) in &fields {
+            match *kind {
+                "sparse" => drop(schema.sparse(name).map(|field| document.sparse(&field))),
+                "tokens" => drop(schema.tokens(name).map(|field| document.tokens(&field))),
+                "keyword" => drop(schema.keyword(name).map(|field| document.keywords(&field))),
+                "i64" => drop(schema.i64(name).map(|field| document.i64(&field))),
+                "u64" => drop(schema.u64(name).map(|field| document.u64(&field))),
+                "f64" => drop(schema.f64(name).map(|field| document.f64(&field))),
+                "bool" => drop(schema.bool(name).map(|field| document.bool(&field))),
+                _ => {}
+            }
+        }
+    }
+    read
+}

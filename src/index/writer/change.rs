@@ -1,0 +1,88 @@
+//! Changes to what is there already: by filter, in batches, in part.
+
+use super::{At, IndexWriter};
+use crate::embed::{Update, check_key_kind};
+use crate::error::Result;
+use crate::id::Key;
+use crate::search::Filter;
+
+impl IndexWriter {
+    /// Deletes the live documents of these keys; how many there were. All keys are looked up
+    /// before the first is deleted: a key of the wrong kind deletes nothing.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub fn delete_batch<K: Into<Key>>(&mut self, keys: impl IntoIterator<Item = K>) -> Result<u64> {
+        self.healthy()?;
+        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
+        keys.iter().try_for_each(|key| check_key_kind(self.schema.key_kind(), key))?;
+        let places = keys.iter().map(|key| self.find(key, true)).collect::<Result<Vec<_>>>()?;
+        let mut deleted = 0;
+        for (key, place) in keys.iter().zip(places) {
+            // A key that was named twice is found nowhere the second time.
+            if place != At::Nowhere && self.bury(key, place) {
+                self.step();
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes every live document that passes, those not yet committed included; how many there
+    /// were. Documents gathered so far are written as a segment first.
+    ///
+    /// # Errors
+    /// [`Error::Schema`](crate::Error::Schema) for a field of another schema,
+    /// [`Error::Input`](crate::Error::Input) for a key of another kind than the schema's: nothing
+    /// is deleted. Else as [`commit`](Self::commit), [`Error::Corrupt`](crate::Error::Corrupt)
+    /// where a segment cannot be read.
+    pub fn delete_where(&mut self, filter: &Filter) -> Result<u64> {
+        self.healthy()?;
+        filter.check(&self.schema)?;
+        let spilled = self.spill();
+        self.guard(spilled)?;
+        let mut passing = Vec::with_capacity(self.segments.len());
+        for held in &self.segments {
+            passing.push(filter.select(&self.schema, &held.segment)?);
+        }
+        let mut deleted = 0;
+        for (held, passing) in self.segments.iter_mut().zip(passing) {
+            let fresh = passing.iter().filter(|&doc| held.dead.insert(doc)).count() as u64;
+            held.dirty |= fresh > 0;
+            deleted += fresh;
+        }
+        if deleted > 0 {
+            self.sequence += deleted;
+            self.changed = true;
+        }
+        Ok(deleted)
+    }
+
+    /// Changes attributes or the payload of the live document of a key, which keeps its vectors as
+    /// they are stored: nothing is quantised anew, but in a sparse field without forward rows. Gives
+    /// the sequence number of the change, or `None` where no live document has the key.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) and [`Error::Schema`](crate::Error::Schema): nothing
+    /// was changed. [`Error::Corrupt`](crate::Error::Corrupt) where what is stored cannot be read;
+    /// [`Error::Io`](crate::Error::Io) where memory was full and a segment could not be written.
+    pub fn update(&mut self, update: &Update<'_>) -> Result<Option<u64>> {
+        self.healthy()?;
+        update.check()?;
+        check_key_kind(self.schema.key_kind(), update.key())?;
+        let changes = self.arena.changes(update)?;
+        match self.find(update.key(), true)? {
+            At::Nowhere => return Ok(None),
+            At::Slot(slot) => self.arena.change(slot, &changes),
+            At::Segment(segment, doc) => {
+                let stored = std::sync::Arc::clone(&self.segments[segment].segment);
+                let slot = self.arena.push_changed(&stored, doc, &changes)?;
+                self.bury(update.key(), At::Segment(segment, doc));
+                self.pending.insert(update.key().clone(), slot);
+            }
+        }
+        let sequence = self.step();
+        self.spill_if_full()?;
+        Ok(Some(sequence))
+    }
+}

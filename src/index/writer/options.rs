@@ -1,0 +1,119 @@
+//! How a writer works, and the ways to begin with one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{IndexWriter, Merges};
+use crate::error::{Error, Result};
+use crate::format::FileName;
+use crate::index::commit::newest;
+use crate::kernel::KernelLevel;
+use crate::schema::Schema;
+use crate::storage::{FsStorage, LOCK, MemStorage, OpenMode, Storage};
+
+/// Memory for documents that are not in a segment yet, unless said otherwise.
+const DEFAULT_MEMORY: usize = 256 << 20;
+
+/// How a writer works. What is written depends on `memory` and `merges` alone, never on `threads`
+/// or the kernels; which merges were done in the background depends on time as well.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    pub(in crate::index) memory: usize,
+    pub(in crate::index) threads: usize,
+    pub(in crate::index) kernel: Option<KernelLevel>,
+    pub(in crate::index) merges: Merges,
+}
+
+impl Default for WriterOptions {
+    /// 256 MiB, one thread, the best kernels of this CPU, merging in the background.
+    fn default() -> Self {
+        Self { memory: DEFAULT_MEMORY, threads: 1, kernel: None, merges: Merges::default() }
+    }
+}
+
+impl WriterOptions {
+    /// Bytes of input to gather, by account, before a segment is written without being asked:
+    /// vectors as they are stored, keys, attributes and payloads. At least 1 MiB is used.
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Threads that encode vectors and build segments; at least 1.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// When segments are merged without being asked.
+    #[must_use]
+    pub fn merges(mut self, merges: Merges) -> Self {
+        self.merges = merges;
+        self
+    }
+
+    /// The kernels to use, instead of the best that the CPU has.
+    #[must_use]
+    pub fn kernel(mut self, level: KernelLevel) -> Self {
+        self.kernel = Some(level);
+        self
+    }
+
+    /// Makes a new index in a directory that is not there yet, or is empty but for what an attempt
+    /// left that was cut off.
+    ///
+    /// # Errors
+    /// As [`IndexWriter::create`].
+    pub fn create(self, path: impl AsRef<Path>, schema: Schema) -> Result<IndexWriter> {
+        let path = path.as_ref();
+        let occupied = match std::fs::read_dir(path) {
+            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_left_over(&entry))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(_) if path.exists() => true, // a file, or a directory that cannot be read
+            Err(error) => return Err(Error::io("read", path.display().to_string(), error)),
+        };
+        if occupied {
+            return Err(Error::AlreadyExists { path: path.to_owned() });
+        }
+        let storage = FsStorage::new(path, OpenMode::Map);
+        storage.create_dir().map_err(|e| Error::io("create", storage.place(), e))?;
+        IndexWriter::start(Arc::new(storage), path, Some(schema), self)
+    }
+
+    /// Makes a new index in memory.
+    ///
+    /// # Errors
+    /// A kernel level that this CPU lacks.
+    pub fn in_memory(self, schema: Schema) -> Result<IndexWriter> {
+        let storage = Arc::new(MemStorage::new());
+        IndexWriter::start(storage, Path::new("memory"), Some(schema), self)
+    }
+
+    /// Opens an index for writing.
+    ///
+    /// # Errors
+    /// As [`IndexWriter::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<IndexWriter> {
+        let path = path.as_ref();
+        if path.is_file() {
+            return Err(Error::ReadOnly { what: "open for writing a packed index" });
+        }
+        if !path.is_dir() {
+            let what = "no such directory".to_owned();
+            return Err(Error::NotAnIndex { place: path.display().to_string(), what });
+        }
+        let storage = Arc::new(FsStorage::new(path, OpenMode::Map));
+        newest(storage.as_ref())?; // before the lock file is made in a directory that is not ours
+        IndexWriter::start(storage, path, None, self)
+    }
+}
+
+/// Whether an entry of a directory is what the making of an index leaves behind that was cut off
+/// before there was one.
+fn is_left_over(entry: &std::fs::DirEntry) -> bool {
+    entry.file_name().to_str().is_some_and(|name| {
+        name == LOCK || matches!(FileName::parse(name), Some(FileName::ManifestTemporary(_)))
+    })
+}

@@ -1,0 +1,420 @@
+//! Budgeted search with an expensive scorer: the scores of a new query, guessed for all documents
+//! from a few exact ones.
+//!
+//! A matrix of exact scores, anchor queries × documents, is made once. A new query's scores are
+//! taken to be a combination of its rows, whose coefficients are fitted to the few documents that
+//! are scored exactly (ANNCUR, Yadav et al. 2022); the documents with the best guesses are scored
+//! next, and the fit made again (ADACUR, 2023). The scores of a cheap first search take part as one
+//! more row, so that what it knows is not thrown away. The fit is a ridge regression, so that it
+//! holds with fewer calls than anchors.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::{Fault, InputError, Result};
+use crate::search::outside::Stopped;
+use crate::search::query::refuse;
+
+/// Most exact calls of one search: the fit takes time with their cube.
+const MAX_CALLS: usize = 2000;
+/// Most entries of a matrix.
+const MAX_ENTRIES: usize = 1 << 32;
+
+/// Exact scores of anchor queries for every document: row after row, a column for each document.
+#[derive(Clone, Debug)]
+pub struct AnchorScores<'a> {
+    scores: &'a [f32],
+    anchors: usize,
+    documents: usize,
+    /// For each row what brings it to mean 0 and deviation 1: subtract, then multiply.
+    scales: Vec<(f32, f32)>,
+}
+
+/// How a search goes about its calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CurOptions {
+    calls: usize,
+    start: f32,
+    rounds: usize,
+    ridge: f32,
+}
+
+impl CurOptions {
+    /// So many exact calls, 1 to 2,000. Half of them go to the best of the first search, the
+    /// others, in 4 rounds, to the best guesses; the ridge is 0.1 of the mean of the matrix's
+    /// diagonal.
+    pub fn calls(calls: usize) -> Self {
+        Self { calls, start: 0.5, rounds: 4, ridge: 0.1 }
+    }
+
+    /// The share of the calls that goes to the best of the first search, above 0, at most 1: with
+    /// 1 it is a plain rerank.
+    #[must_use]
+    pub fn start(mut self, share: f32) -> Self {
+        self.start = share;
+        self
+    }
+
+    /// In how many rounds the others are spent, 1 to 100.
+    #[must_use]
+    pub fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
+    /// The ridge, above 0.
+    #[must_use]
+    pub fn ridge(mut self, ridge: f32) -> Self {
+        self.ridge = ridge;
+        self
+    }
+
+    fn check(&self) -> Result<(), InputError> {
+        if self.calls == 0 || self.calls > MAX_CALLS {
+            return refuse("calls", self.calls.to_string(), "1..=2000");
+        }
+        if !(self.start > 0.0 && self.start <= 1.0) {
+            return refuse("start", self.start.to_string(), "above 0, at most 1");
+        }
+        if self.rounds == 0 || self.rounds > 100 {
+            return refuse("rounds", self.rounds.to_string(), "1..=100");
+        }
+        if !(self.ridge > 0.0 && self.ridge.is_finite()) {
+            return refuse("ridge", self.ridge.to_string(), "above 0");
+        }
+        Ok(())
+    }
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurOutcome<E> {
+    /// Documents and their exact scores, best first, of equal scores the first document. All that
+    /// were scored are here.
+    pub scored: Vec<(usize, f32)>,
+    /// How often the scorer was called.
+    pub calls: usize,
+    /// Why it ended early, where it did: what was scored until then is still in `scored`.
+    pub stopped: Option<Stopped<E>>,
+}
+
+impl<'a> AnchorScores<'a> {
+    /// A matrix of `anchors` rows: `scores.len() / anchors` documents.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input): no anchor, no document or more than 2³² entries, not
+    /// a whole number of rows, a score that is not finite.
+    pub fn new(scores: &'a [f32], anchors: usize) -> Result<Self> {
+        let refused = |what| Err(InputError::new("anchor scores", what).into());
+        if anchors == 0 || scores.is_empty() {
+            return refused(Fault::Empty { what: "no anchors or no documents" });
+        }
+        if scores.len() > MAX_ENTRIES {
+            let (found, limit) = (scores.len() as u64, MAX_ENTRIES as u64);
+            return refused(Fault::TooMany { what: "scores", found, limit });
+        }
+        if !scores.len().is_multiple_of(anchors) {
+            let (found, dim) = (scores.len() as u64, anchors as u64);
+            return refused(Fault::Ragged { found, dim });
+        }
+        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
+            let what = Fault::NotFinite { value: scores[at].into() };
+            return Err(InputError::new("anchor scores", what).at(at).into());
+        }
+        let documents = scores.len() / anchors;
+        let scales = scores.chunks_exact(documents).map(scale).collect();
+        Ok(Self { scores, anchors, documents, scales })
+    }
+
+    /// How many documents there are.
+    pub fn documents(&self) -> usize {
+        self.documents
+    }
+
+    /// Finds documents with large exact scores. `first` is what a cheap search found, best first:
+    /// documents, as columns of the matrix, and their scores by it; `exact` scores a document.
+    ///
+    /// ```
+    /// use lateen::{AnchorScores, CurOptions};
+    ///
+    /// // Two anchors, six documents; the new query is like the second anchor.
+    /// let matrix = [1.0f32, 0.0, 0.5, 0.2, 0.1, 0.3, 0.1, 0.9, 0.2, 0.8, 0.0, 0.1];
+    /// let truth = [0.2f32, 1.8, 0.4, 1.6, 0.0, 0.2];
+    /// let anchors = AnchorScores::new(&matrix, 2)?;
+    /// let found = anchors.search(&[(0, 3.0), (1, 2.0)], CurOptions::calls(3), |document| {
+    ///     Ok::<_, std::io::Error>(truth[document])
+    /// })?;
+    /// assert_eq!(found.scored[0], (1, 1.8));
+    /// assert_eq!(found.scored[1], (3, 1.6)); // which the first search did not find
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input): options out of range; in `first` a document that
+    /// there is not, one twice, or a score that is not finite; a score of `exact` that is not
+    /// finite. An error of `exact` itself is no error here: it ends the search.
+    pub fn search<E>(
+        &self,
+        first: &[(usize, f32)],
+        options: CurOptions,
+        mut exact: impl FnMut(usize) -> Result<f32, E>,
+    ) -> Result<CurOutcome<E>> {
+        options.check()?;
+        let cheap = self.cheap(first)?;
+        let mut known =
+            Known { scored: Vec::new(), there: HashSet::new(), calls: 0, stopped: None };
+        let calls = options.calls.min(self.documents);
+        #[allow(clippy::cast_possible_truncation, reason = "a share of a small number")]
+        let start = ((calls as f32 * options.start).ceil() as usize).clamp(1, calls);
+        let start = if options.start >= 1.0 { calls } else { start };
+        // Where the first search found too little, columns spread evenly stand in.
+        let spread = (0..self.documents).step_by((self.documents / start).max(1));
+        let begin: Vec<usize> =
+            first.iter().map(|entry| entry.0).take(start).chain(spread).take(2 * start).collect();
+        for document in begin {
+            if known.len() < start && !known.has(document) {
+                known.ask(document, &mut exact)?;
+            }
+        }
+        let round = (calls - known.len().min(calls)).div_ceil(options.rounds).max(1);
+        while known.len() < calls && known.stopped.is_none() {
+            let guesses = self.guess(&known.scored, cheap.as_deref(), options.ridge);
+            let mut order: Vec<usize> =
+                (0..self.documents).filter(|&document| !known.has(document)).collect();
+            let wanted = round.min(calls - known.len()).min(order.len());
+            if wanted == 0 {
+                break;
+            }
+            let best = |a: &usize, b: &usize| guesses[*b].total_cmp(&guesses[*a]).then(a.cmp(b));
+            if wanted < order.len() {
+                order.select_nth_unstable_by(wanted - 1, best);
+                order.truncate(wanted);
+            }
+            order.sort_unstable_by(best);
+            for document in order {
+                known.ask(document, &mut exact)?;
+            }
+        }
+        let mut scored = known.scored;
+        scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        Ok(CurOutcome { scored, calls: known.calls, stopped: known.stopped })
+    }
+
+    /// The scores of the first search as a row of the matrix, scaled; what it did not find has its
+    /// lowest.
+    fn cheap(&self, first: &[(usize, f32)]) -> Result<Option<Vec<f32>>> {
+        let mut seen = HashMap::with_capacity(first.len());
+        for (at, &(document, score)) in first.iter().enumerate() {
+            let refused = |what| Err(InputError::new("first", what).row(at).into());
+            if document >= self.documents {
+                let (value, limit) = (document.to_string(), self.documents as u64 - 1);
+                return refused(Fault::OutOfRange { value, limit });
+            }
+            if !score.is_finite() {
+                return refused(Fault::NotFinite { value: score.into() });
+            }
+            if seen.insert(document, score).is_some() {
+                return refused(Fault::Twice);
+            }
+        }
+        let lowest = first.iter().map(|entry| entry.1).fold(f32::INFINITY, f32::min);
+        if first.is_empty() {
+            return Ok(None);
+        }
+        let mut row = vec![lowest; self.documents];
+        first.iter().for_each(|&(document, score)| row[document] = score);
+        let (mean, factor) = scale(&row);
+        row.iter_mut().for_each(|score| *score = (*score - mean) * factor);
+        Ok(Some(row))
+    }
+
+    /// A score guessed for every document.
+    fn guess(&self, known: &[(usize, f32)], cheap: Option<&[f32]>, ridge: f32) -> Vec<f64> {
+        let count = known.len();
+        let columns: Vec<Vec<f64>> =
+            known.iter().map(|&(document, _)| self.column(document, cheap)).collect();
+        let mean = known.iter().map(|entry| f64::from(entry.1)).sum::<f64>() / count as f64;
+        let mut kernel = vec![0.0f64; count * count];
+        for i in 0..count {
+            for j in 0..=i {
+                let dot = columns[i].iter().zip(&columns[j]).map(|(a, b)| a * b).sum();
+                kernel[i * count + j] = dot;
+                kernel[j * count + i] = dot;
+            }
+        }
+        let trace: f64 = (0..count).map(|i| kernel[i * count + i]).sum();
+        let ridge = f64::from(ridge) * (trace / count as f64).max(1e-9);
+        (0..count).for_each(|i| kernel[i * count + i] += ridge);
+        let mut alpha: Vec<f64> = known.iter().map(|entry| f64::from(entry.1) - mean).collect();
+        solve(&mut kernel, &mut alpha);
+        // Coefficients of the rows, then the rows' combination.
+        let rows = self.anchors + usize::from(cheap.is_some());
+        let mut coefficients = vec![0.0f64; rows];
+        for (column, alpha) in columns.iter().zip(&alpha) {
+            coefficients.iter_mut().zip(column).for_each(|(sum, x)| *sum += alpha * x);
+        }
+        let mut guesses = vec![mean; self.documents];
+        let scaled = self.scores.chunks_exact(self.documents).zip(&self.scales);
+        for ((row, &(centre, factor)), &coefficient) in scaled.zip(&coefficients) {
+            let by = coefficient * f64::from(factor);
+            let centre = f64::from(centre);
+            guesses.iter_mut().zip(row).for_each(|(g, &x)| *g += by * (f64::from(x) - centre));
+        }
+        if let (Some(cheap), Some(&coefficient)) = (cheap, coefficients.last()) {
+            guesses.iter_mut().zip(cheap).for_each(|(g, &x)| *g += coefficient * f64::from(x));
+        }
+        guesses
+    }
+
+    /// What is known of a document: its column, scaled.
+    fn column(&self, document: usize, cheap: Option<&[f32]>) -> Vec<f64> {
+        let scaled = self.scores.chunks_exact(self.documents).zip(&self.scales);
+        let column =
+            scaled.map(|(row, &(mean, factor))| f64::from((row[document] - mean) * factor));
+        column.chain(cheap.map(|cheap| f64::from(cheap[document]))).collect()
+    }
+}
+
+/// What brings a row to mean 0 and deviation 1.
+#[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+fn scale(row: &[f32]) -> (f32, f32) {
+    let count = row.len() as f64;
+    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+    let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    let factor = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
+    (mean as f32, if factor.is_finite() { factor as f32 } else { 0.0 })
+}
+
+/// Solves a symmetric positive definite system in place, by Cholesky.
+fn solve(matrix: &mut [f64], vector: &mut [f64]) {
+    let n = vector.len();
+    for j in 0..n {
+        for i in j..n {
+            let dot: f64 = (0..j).map(|k| matrix[i * n + k] * matrix[j * n + k]).sum();
+            let left = matrix[i * n + j] - dot;
+            matrix[i * n + j] =
+                if i == j { left.max(1e-12).sqrt() } else { left / matrix[j * n + j] };
+        }
+    }
+    for i in 0..n {
+        let dot: f64 = (0..i).map(|k| matrix[i * n + k] * vector[k]).sum();
+        vector[i] = (vector[i] - dot) / matrix[i * n + i];
+    }
+    for i in (0..n).rev() {
+        let dot: f64 = (i + 1..n).map(|k| matrix[k * n + i] * vector[k]).sum();
+        vector[i] = (vector[i] - dot) / matrix[i * n + i];
+    }
+}
+
+/// The documents scored so far.
+struct Known<E> {
+    scored: Vec<(usize, f32)>,
+    there: HashSet<usize>,
+    calls: usize,
+    stopped: Option<Stopped<E>>,
+}
+
+impl<E> Known<E> {
+    fn len(&self) -> usize {
+        self.scored.len()
+    }
+
+    fn has(&self, document: usize) -> bool {
+        self.there.contains(&document)
+    }
+
+    /// Scores a document, unless the search has ended.
+    fn ask(
+        &mut self,
+        document: usize,
+        exact: &mut impl FnMut(usize) -> Result<f32, E>,
+    ) -> Result<(), InputError> {
+        if self.stopped.is_some() {
+            return Ok(());
+        }
+        self.calls += 1;
+        match exact(document) {
+            Ok(score) if score.is_finite() => {
+                self.there.insert(document);
+                self.scored.push((document, score));
+            }
+            Ok(score) => {
+                let fault = Fault::NotFinite { value: score.into() };
+                return Err(InputError::new("score of the callback", fault).row(document));
+            }
+            Err(error) => self.stopped = Some(Stopped::Failed(error)),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    /// Scores of rank two: 40 anchors and a new query over 500 documents.
+    fn low_rank() -> (Vec<f32>, Vec<f32>) {
+        let factor =
+            |at: usize, which: usize| ((at * 7919 + which * 31 + 17) % 1009) as f32 / 1009.0;
+        let score =
+            |a: usize, d: usize| factor(a, 0) * factor(d, 1) + factor(a, 2) * factor(d + 5000, 3);
+        let matrix = (0..40).flat_map(|a| (0..500).map(move |d| score(a, d))).collect();
+        (matrix, (0..500).map(|d| score(777, d)).collect())
+    }
+
+    fn best(truth: &[f32], k: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..truth.len()).collect();
+        order.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
+        order.truncate(k);
+        order
+    }
+
+    #[test]
+    fn scores_of_low_rank_are_found_with_few_calls() {
+        let (matrix, truth) = low_rank();
+        let anchors = AnchorScores::new(&matrix, 40).unwrap();
+        assert_eq!(anchors.documents(), 500);
+        let mut calls = 0;
+        let options = CurOptions::calls(40).ridge(1e-6);
+        let found = anchors.search(&[], options, |document| {
+            calls += 1;
+            Ok::<_, ()>(truth[document])
+        });
+        let found = found.unwrap();
+        assert!(found.calls == 40 && calls == 40 && found.scored.len() == 40);
+        let top: Vec<usize> = found.scored.iter().map(|entry| entry.0).take(10).collect();
+        assert_eq!(top, best(&truth, 10));
+        // All of the calls for the first search: a plain rerank.
+        let first: Vec<(usize, f32)> = (0..50).map(|d| (d, 1.0)).collect();
+        let plain = anchors.search(&first, CurOptions::calls(30).start(1.0), |document| {
+            Ok::<_, ()>(truth[document])
+        });
+        assert!(plain.unwrap().scored.iter().all(|entry| entry.0 < 30));
+    }
+
+    #[test]
+    fn what_goes_wrong_is_said() {
+        let (matrix, truth) = low_rank();
+        let refused = |scores: &[f32], anchors| AnchorScores::new(scores, anchors).is_err();
+        assert!(refused(&matrix, 0) && refused(&[], 3) && refused(&matrix, 3));
+        assert!(refused(&[f32::NAN], 1));
+        let anchors = AnchorScores::new(&matrix, 40).unwrap();
+        let mut ask = |first: &[(usize, f32)], options, score: Result<f32, ()>| {
+            anchors.search(first, options, |_| score)
+        };
+        let some = CurOptions::calls(5);
+        let input = |result: Result<CurOutcome<()>>| matches!(result, Err(Error::Input(_)));
+        assert!(input(ask(&[(500, 1.0)], some, Ok(1.0))));
+        assert!(input(ask(&[(1, f32::NAN)], some, Ok(1.0))));
+        assert!(input(ask(&[(1, 1.0), (1, 1.0)], some, Ok(1.0))));
+        assert!(input(ask(&[], CurOptions::calls(0), Ok(1.0))));
+        assert!(input(ask(&[], some.start(0.0), Ok(1.0))));
+        assert!(input(ask(&[], some.rounds(0), Ok(1.0))));
+        assert!(input(ask(&[], some.ridge(0.0), Ok(1.0))));
+        assert!(input(ask(&[], some, Ok(f32::NAN))));
+        let failed = ask(&[], some, Err(())).unwrap();
+        assert_eq!((failed.calls, failed.stopped), (1, Some(Stopped::Failed(()))));
+        let all = anchors.search(&[], CurOptions::calls(2000), |d| Ok::<_, ()>(truth[d])).unwrap();
+        assert_eq!(all.scored.len(), 500);
+    }
+}

@@ -1,0 +1,421 @@
+//! Pseudo-relevance feedback: the query's own best documents are taken to be relevant, and what
+//! they have in common is added to the query.
+//!
+//! Sparse: Rocchio (1971) without a negative part, over the forward rows. Late interaction: the
+//! rows of the documents are clustered, and the clusters' means become further query rows, as in
+//! ColBERT-PRF (Wang, Macdonald, Tonellotto and Ounis 2021). There a row is weighted by the rarity
+//! of its nearest token; here, where tokens have no names, by how much nearer the feedback
+//! documents come to it than documents at large.
+
+use crate::error::{InputError, Result};
+use crate::id::{DocId, Key, TermId};
+use crate::limits::{MAX_QUERY_TOKENS, MAX_TERMS};
+use crate::schema::TokenField;
+use crate::search::plan::{Allowed, Plan};
+use crate::search::query::{Query, Stage, refuse};
+use crate::search::run::{Found, Scratch, View, check_filters};
+use crate::sparse::SparseQuery;
+use crate::stop::Stop;
+use crate::tokens::TokenQuery;
+
+/// Most documents that feedback is taken from.
+const MAX_DOCS: usize = 100;
+/// Most terms and most rows that it adds.
+const MAX_ADDED: usize = 1000;
+/// Most rows of the documents that are clustered.
+const MAX_CLUSTERED: usize = 4096;
+/// Documents at large that a row is held against.
+const SAMPLE: u32 = 256;
+/// Rounds of the clustering; it has settled by then on the sets measured.
+const ROUNDS: usize = 6;
+/// Clusters for each row that is to be added: the best of them are taken.
+const CLUSTERS_PER_ROW: usize = 2;
+
+/// How a query is widened. The same for all its parts: sparse vectors get terms, token matrices
+/// get rows, from the best documents of the whole.
+///
+/// Scores are then those of the widened query. It costs a second search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Feedback {
+    docs: usize,
+    terms: usize,
+    rows: usize,
+    weight: f32,
+}
+
+impl Default for Feedback {
+    /// From the best 5 documents at most 30 terms, weighing 0.3 of the query in all, and at most 8
+    /// rows, the heaviest weighing 0.3 of a row.
+    fn default() -> Self {
+        Self { docs: 5, terms: 30, rows: 8, weight: 0.3 }
+    }
+}
+
+impl Feedback {
+    /// So many documents: 1 to 100.
+    #[must_use]
+    pub fn docs(mut self, count: usize) -> Self {
+        self.docs = count;
+        self
+    }
+
+    /// So many terms at most: 0 to 1,000.
+    #[must_use]
+    pub fn terms(mut self, count: usize) -> Self {
+        self.terms = count;
+        self
+    }
+
+    /// So many rows at most: 0 to 1,000.
+    #[must_use]
+    pub fn rows(mut self, count: usize) -> Self {
+        self.rows = count;
+        self
+    }
+
+    /// How much the terms weigh together beside those of the query, and the heaviest row beside a
+    /// row of the query: above 0, at most 10.
+    #[must_use]
+    pub fn weight(mut self, weight: f32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InputError> {
+        if self.docs == 0 || self.docs > MAX_DOCS {
+            return refuse("feedback docs", self.docs.to_string(), "1..=100");
+        }
+        if self.terms > MAX_ADDED || self.rows > MAX_ADDED {
+            let most = self.terms.max(self.rows);
+            return refuse("feedback terms or rows", most.to_string(), "0..=1000");
+        }
+        if !(self.weight > 0.0 && self.weight <= 10.0) {
+            return refuse("feedback weight", self.weight.to_string(), "above 0, at most 10");
+        }
+        Ok(())
+    }
+}
+
+/// What feedback adds to a query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expansion {
+    /// The documents it is taken from, best first.
+    pub documents: Vec<Key>,
+    /// For each sparse vector of the query, in their order, what is added to the weights of terms:
+    /// ascending by term.
+    pub terms: Vec<Vec<(TermId, f32)>>,
+    /// For each token matrix of the query, in their order, the rows that are added behind its own,
+    /// heaviest first.
+    pub rows: Vec<Vec<ExpansionRow>>,
+}
+
+/// A row that feedback adds to a token matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExpansionRow {
+    /// Its length, beside the length 1 that the query's own rows usually have.
+    pub weight: f32,
+    /// How near the feedback documents come to it: the mean of their largest dot products with its
+    /// direction.
+    pub support: f32,
+    /// The same of documents at large.
+    pub background: f32,
+    /// How many rows of the documents it stands for.
+    pub rows: usize,
+}
+
+/// The query as feedback widens it; `None` where it asks for none, or nothing was found.
+pub(crate) fn expanded(
+    plan: &Plan<'_>,
+    query: &Query,
+    among: &Allowed<'_>,
+    scratch: &mut Scratch,
+) -> Result<Option<Query>> {
+    Ok(expansion(plan, query, among, scratch)?.map(|(query, _)| query))
+}
+
+/// The same, and what was added.
+pub(crate) fn expansion(
+    plan: &Plan<'_>,
+    query: &Query,
+    among: &Allowed<'_>,
+    scratch: &mut Scratch,
+) -> Result<Option<(Query, Expansion)>> {
+    let Some(feedback) = &query.feedback else { return Ok(None) };
+    let mut first = plan.answer(query, feedback.docs.max(query.top), among, scratch)?;
+    first.found.truncate(feedback.docs);
+    // What has no score was not found by its content.
+    first.found.retain(|found| found.score.is_finite());
+    if first.found.is_empty() || plan.stop.reached() {
+        return Ok(None);
+    }
+    let mut wide = Wide {
+        plan,
+        feedback,
+        among,
+        found: &first.found,
+        expansion: Expansion {
+            documents: first.found.iter().map(|found| found.key.clone()).collect(),
+            ..Expansion::default()
+        },
+    };
+    let mut query = query.clone();
+    query.feedback = None;
+    wide.widen(&mut query, scratch)?;
+    Ok(Some((query, wide.expansion)))
+}
+
+/// What feedback adds to a query of a snapshot.
+pub(crate) fn expansion_of(
+    view: View<'_>,
+    query: &Query,
+    scratch: &mut Scratch,
+) -> Result<Option<Expansion>> {
+    query.check()?;
+    check_filters(view.schema, query)?;
+    let stop = Stop::new(query.deadline, query.cancel.clone());
+    let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
+    let widened = expansion(&Plan { view, stop: &stop }, query, &among, scratch)?;
+    Ok(widened.map(|(_, added)| added))
+}
+
+/// Widening, under way.
+struct Wide<'a> {
+    plan: &'a Plan<'a>,
+    feedback: &'a Feedback,
+    among: &'a Allowed<'a>,
+    found: &'a [Found],
+    expansion: Expansion,
+}
+
+impl Wide<'_> {
+    fn widen(&mut self, query: &mut Query, scratch: &mut Scratch) -> Result<()> {
+        match &mut query.first {
+            Stage::Sparse(field, vector) => {
+                let place = self.plan.view.schema.resolve(field)?;
+                *vector = self.sparse(place, vector)?;
+            }
+            Stage::Tokens(field, rows) => *rows = self.tokens(field, rows, scratch)?,
+            Stage::Fused(fused) => {
+                for part in &mut fused.parts {
+                    self.widen(part, scratch)?;
+                }
+            }
+        }
+        if let Some(second) = &mut query.rerank {
+            second.query = self.tokens(&second.field, &second.query, scratch)?;
+        }
+        Ok(())
+    }
+
+    /// The vector and the heaviest terms of the documents' mean.
+    fn sparse(&mut self, place: usize, vector: &SparseQuery) -> Result<SparseQuery> {
+        let mut sums = std::collections::BTreeMap::<TermId, f64>::new();
+        for found in self.found {
+            let segment = &self.plan.view.segments[found.segment].segment;
+            let row = segment.sparse(place).map(|index| index.row(found.doc)).transpose()?;
+            for (term, weight) in row.flatten().iter().flat_map(|row| row.iter()) {
+                *sums.entry(term).or_default() += f64::from(weight);
+            }
+        }
+        let mut added: Vec<(TermId, f64)> = sums.into_iter().collect();
+        added.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        added.truncate(self.feedback.terms);
+        let own: f64 = vector.entries().map(|entry| f64::from(entry.1)).sum();
+        let all: f64 = added.iter().map(|entry| entry.1).sum();
+        let scale = f64::from(self.feedback.weight) * own / all;
+        let mut wide: std::collections::BTreeMap<TermId, f32> = vector.entries().collect();
+        let mut parts = Vec::with_capacity(added.len());
+        for (term, sum) in added {
+            #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+            let weight = (sum * scale) as f32;
+            if weight.is_finite() && weight > 0.0 && (wide.len() < MAX_TERMS) {
+                *wide.entry(term).or_default() += weight;
+                parts.push((term, weight));
+            }
+        }
+        parts.sort_unstable_by_key(|part| part.0);
+        self.expansion.terms.push(parts);
+        let entries: Vec<(TermId, f32)> =
+            wide.into_iter().map(|(term, weight)| (term, weight.min(f32::MAX))).collect();
+        Ok(SparseQuery::from_entries(&entries))
+    }
+
+    /// The rows and the means of the clusters that set the documents apart.
+    fn tokens(
+        &mut self,
+        field: &TokenField,
+        query: &TokenQuery,
+        scratch: &mut Scratch,
+    ) -> Result<TokenQuery> {
+        let place = self.plan.view.schema.resolve(field)?;
+        let dim = field.dim();
+        let mut rows = Vec::new();
+        for found in self.found {
+            let store = self.plan.view.segments[found.segment].segment.tokens(place);
+            if let Some(own) = store.map(|store| store.doc_rows(found.doc)).transpose()?.flatten() {
+                rows.extend(own);
+            }
+            if rows.len() >= MAX_CLUSTERED * dim {
+                break;
+            }
+        }
+        rows.truncate(MAX_CLUSTERED * dim);
+        let room = MAX_QUERY_TOKENS.saturating_sub(query.rows()).min(self.feedback.rows);
+        let clusters = cluster(&rows, dim, room.saturating_mul(CLUSTERS_PER_ROW));
+        let mut flat = query.flat();
+        let mut parts = Vec::new();
+        if room > 0 && !clusters.is_empty() {
+            let means: Vec<f32> =
+                clusters.iter().flat_map(|cluster| cluster.mean.clone()).collect();
+            let means = TokenQuery::new(means, dim);
+            let own: Vec<(usize, DocId)> =
+                self.found.iter().map(|found| (found.segment, found.doc)).collect();
+            let support = self.nearness(place, &means, &own, scratch)?;
+            let background = self.nearness(place, &means, &self.sample(), scratch)?;
+            let mut order: Vec<usize> = (0..clusters.len()).collect();
+            let gain = |at: usize| support[at] - background[at];
+            order.sort_by(|&a, &b| gain(b).total_cmp(&gain(a)).then(a.cmp(&b)));
+            order.truncate(room);
+            let most = order.first().map_or(0.0, |&at| gain(at));
+            for at in order {
+                let weight = self.feedback.weight * gain(at) / most;
+                if !(weight.is_finite() && weight > 0.0) {
+                    break;
+                }
+                flat.extend(clusters[at].mean.iter().map(|x| x * weight));
+                let (support, background) = (support[at], background[at]);
+                parts.push(ExpansionRow { weight, support, background, rows: clusters[at].rows });
+            }
+        }
+        self.expansion.rows.push(parts);
+        Ok(TokenQuery::new(flat, dim))
+    }
+
+    /// For each row the mean, over documents that have the field, of the largest dot product.
+    fn nearness(
+        &self,
+        place: usize,
+        rows: &TokenQuery,
+        docs: &[(usize, DocId)],
+        scratch: &mut Scratch,
+    ) -> Result<Vec<f32>> {
+        let mut sums = vec![0.0f32; rows.rows()];
+        let mut count = 0.0f32;
+        for &(segment, doc) in docs {
+            let Some(store) = self.plan.view.segments[segment].segment.tokens(place) else {
+                continue;
+            };
+            if self.plan.stop.reached() {
+                break;
+            }
+            let kernels = self.plan.view.kernels;
+            if let Some(best) = store.largest(rows, kernels, doc, &mut scratch.tokens)? {
+                sums.iter_mut().zip(best).for_each(|(sum, best)| *sum += best);
+                count += 1.0;
+            }
+        }
+        sums.iter_mut().for_each(|sum| *sum /= count.max(1.0));
+        Ok(sums)
+    }
+
+    /// Documents at large: spread evenly over all that may be found.
+    fn sample(&self) -> Vec<(usize, DocId)> {
+        let all: u64 = self.among.0.iter().map(|among| u64::from(among.count)).sum();
+        let step = all.div_ceil(u64::from(SAMPLE)).max(1);
+        let mut sample = Vec::new();
+        let mut next = 0u64;
+        let mut before = 0u64;
+        for (at, (part, among)) in self.plan.view.segments.iter().zip(&self.among.0).enumerate() {
+            let end = before + u64::from(among.count);
+            let mut take = |rank: u64, doc: DocId| {
+                if rank == next {
+                    sample.push((at, doc));
+                    next += step;
+                }
+            };
+            match &among.set {
+                Some(set) => (before..).zip(set.iter()).for_each(|(rank, doc)| take(rank, doc)),
+                None => {
+                    (before..).zip(0..part.segment.docs()).for_each(|(rank, doc)| take(rank, doc));
+                }
+            }
+            before = end;
+        }
+        sample
+    }
+}
+
+/// A cluster of rows.
+struct Cluster {
+    /// Of length 1.
+    mean: Vec<f32>,
+    rows: usize,
+}
+
+/// Clusters rows by direction, by Lloyd's rounds from rows as far apart as can be: always the same
+/// clusters for the same rows. Rows of no length are left out.
+fn cluster(rows: &[f32], dim: usize, wanted: usize) -> Vec<Cluster> {
+    let unit: Vec<Vec<f32>> = rows.chunks_exact(dim.max(1)).filter_map(unit).collect();
+    let wanted = wanted.min(unit.len());
+    if wanted == 0 {
+        return Vec::new();
+    }
+    let mut means: Vec<Vec<f32>> = Vec::with_capacity(wanted);
+    let mut nearest = vec![f32::NEG_INFINITY; unit.len()];
+    let mut next = 0;
+    while means.len() < wanted {
+        means.push(unit[next].clone());
+        let added = &unit[next];
+        nearest.iter_mut().zip(&unit).for_each(|(near, row)| *near = near.max(dot(added, row)));
+        let farthest = nearest.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
+        next = farthest.map_or(0, |(at, _)| at);
+    }
+    let mut counts = vec![0; wanted];
+    for _ in 0..ROUNDS {
+        let mut sums = vec![vec![0.0f32; dim]; wanted];
+        counts = vec![0; wanted];
+        for row in &unit {
+            let to = (0..wanted)
+                .map(|at| (at, dot(&means[at], row)))
+                .reduce(|best, other| if other.1 > best.1 { other } else { best })
+                .map_or(0, |best| best.0);
+            counts[to] += 1;
+            sums[to].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
+        for (mean, sum) in means.iter_mut().zip(&sums) {
+            if let Some(unit) = self::unit(sum) {
+                *mean = unit;
+            }
+        }
+    }
+    let clusters = means.into_iter().zip(counts);
+    clusters.filter(|(_, rows)| *rows > 0).map(|(mean, rows)| Cluster { mean, rows }).collect()
+}
+
+fn unit(row: &[f32]) -> Option<Vec<f32>> {
+    let length = dot(row, row).sqrt();
+    (length.is_finite() && length > 0.0).then(|| row.iter().map(|x| x / length).collect())
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_are_directions() {
+        let rows = [[1.0f32, 0.1], [2.0, 0.0], [0.0, 0.0], [0.1, 3.0], [0.0, 1.0], [-1.0, 0.0]];
+        let clusters = cluster(&rows.concat(), 2, 3);
+        let mut counts: Vec<usize> = clusters.iter().map(|cluster| cluster.rows).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 2, 2]);
+        for cluster in &clusters {
+            assert!((dot(&cluster.mean, &cluster.mean) - 1.0).abs() < 1e-6);
+        }
+        assert!(cluster(&[0.0; 4], 2, 3).is_empty() && cluster(&[], 2, 3).is_empty());
+        assert_eq!(cluster(&rows.concat(), 2, 100).iter().map(|c| c.rows).sum::<usize>(), 5);
+    }
+}

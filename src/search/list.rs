@@ -1,0 +1,371 @@
+//! The final list: diversified, collapsed, sorted.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use crate::error::{Fault, InputError, Result};
+use crate::id::Key;
+use crate::limits::{MAX_CANDIDATES, MAX_TOP};
+use crate::schema::{
+    BoolField, F64Field, Handle, I64Field, KeywordField, Schema, TokenField, U64Field,
+};
+use crate::search::plan::Plan;
+use crate::search::query::{Query, refuse};
+use crate::search::run::{Answer, Found, View};
+use crate::segment::AttributeTable;
+
+/// Maximal marginal relevance (Carbonell and Goldstein 1998) over a token field, of which a dense
+/// vector is the case of one row: each next hit is the one with the largest
+/// λ · relevance − (1 − λ) · (largest similarity to a hit before it).
+///
+/// Relevance is the score, scaled to 0 to 1 over the pool. Similarity is the cosine of the
+/// documents' rows' means; a document that lacks the field is similar to none. Hits keep their
+/// scores, which therefore need not descend.
+#[derive(Clone, Debug)]
+pub struct Diversify {
+    field: TokenField,
+    lambda: f32,
+    pool: usize,
+}
+
+impl Diversify {
+    /// With λ from 0, unlike each other at any price, to 1, the order of scores. Hits are taken
+    /// from the best 100, or as many as are asked for where that is more.
+    pub fn new(field: &TokenField, lambda: f32) -> Self {
+        Self { field: field.clone(), lambda, pool: 100 }
+    }
+
+    /// Takes hits from so many of the best, at most 10,000.
+    #[must_use]
+    pub fn pool(mut self, count: usize) -> Self {
+        self.pool = count;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InputError> {
+        if !(0.0..=1.0).contains(&self.lambda) {
+            return refuse("lambda", self.lambda.to_string(), "0 to 1");
+        }
+        if self.pool == 0 || self.pool > MAX_TOP {
+            return refuse("pool", self.pool.to_string(), "1..=10000");
+        }
+        Ok(())
+    }
+}
+
+/// One hit for each parent: the best of its documents, with the next best inside
+/// ([`Hit::inside`](crate::Hit::inside)).
+#[derive(Clone, Debug)]
+pub struct Collapse {
+    by: Parent,
+    inside: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Parent {
+    Keyword(KeywordField),
+    I64(I64Field),
+    U64(U64Field),
+    Prefix(char),
+}
+
+impl Collapse {
+    /// By a keyword attribute: of several values, the first in byte order.
+    pub fn keyword(field: &KeywordField) -> Self {
+        Self { by: Parent::Keyword(field.clone()), inside: 0 }
+    }
+
+    /// By a signed integer attribute.
+    pub fn i64(field: &I64Field) -> Self {
+        Self { by: Parent::I64(field.clone()), inside: 0 }
+    }
+
+    /// By an unsigned integer attribute.
+    pub fn u64(field: &U64Field) -> Self {
+        Self { by: Parent::U64(field.clone()), inside: 0 }
+    }
+
+    /// By what stands in a string key before the last occurrence of a character: the passages
+    /// `page#0` and `page#1` of one page. A key without
+    /// it names the parent itself.
+    pub fn key_prefix(separator: char) -> Self {
+        Self { by: Parent::Prefix(separator), inside: 0 }
+    }
+
+    /// Gives so many documents of each parent inside its hit, the hit itself included, best first;
+    /// 0, none, unless said otherwise, and at most 1,000.
+    #[must_use]
+    pub fn inside(mut self, count: usize) -> Self {
+        self.inside = count;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InputError> {
+        if self.inside > 1000 {
+            return refuse("inside", self.inside.to_string(), "0..=1000");
+        }
+        Ok(())
+    }
+}
+
+/// The order of an attribute; of equal values, that of the scores. Documents without a value come
+/// last. Made by the fields: `year.ascending()`, `lang.descending()`.
+#[derive(Clone, Debug)]
+pub struct Sort {
+    by: By,
+    descending: bool,
+}
+
+#[derive(Clone, Debug)]
+enum By {
+    Keyword(KeywordField),
+    I64(I64Field),
+    U64(U64Field),
+    F64(F64Field),
+    Bool(BoolField),
+}
+
+macro_rules! sortable {
+    ($($field:ident, $variant:ident;)*) => {$(
+        impl $field {
+            /// The order of its values, smallest first; of several values of one document the
+            /// first counts.
+            pub fn ascending(&self) -> Sort {
+                Sort { by: By::$variant(self.clone()), descending: false }
+            }
+
+            /// The order of its values, largest first; of several values of one document the
+            /// first counts.
+            pub fn descending(&self) -> Sort {
+                Sort { by: By::$variant(self.clone()), descending: true }
+            }
+        }
+    )*};
+}
+sortable! {
+    KeywordField, Keyword;
+    I64Field, I64;
+    U64Field, U64;
+    F64Field, F64;
+    BoolField, Bool;
+}
+
+/// How many of the best the final list is made of, to begin with.
+pub(crate) fn pool(query: &Query) -> usize {
+    let mut pool = query.top;
+    if query.after.is_some() {
+        pool = pool.saturating_mul(2).saturating_add(64);
+    }
+    if let Some(collapse) = &query.collapse {
+        pool = pool.saturating_mul(4.max(collapse.inside.saturating_add(2))).saturating_add(64);
+    }
+    if let Some(diversify) = &query.diversify {
+        pool = pool.max(diversify.pool);
+    }
+    pool.min(MAX_CANDIDATES)
+}
+
+/// Collapses, diversifies, cuts and sorts, in this order.
+pub(crate) fn finish(plan: &Plan<'_>, query: &Query, answer: &mut Answer) -> Result<()> {
+    if let Some(collapse) = &query.collapse {
+        collapsed(plan.view, collapse, &mut answer.found)?;
+    }
+    if let Some(diversify) = &query.diversify {
+        diversified(plan, diversify, query.top, &mut answer.found)?;
+    }
+    if let Some(sort) = &query.sort {
+        answer.found.truncate(query.top);
+        sorted(plan.view, sort, &mut answer.found)?;
+    }
+    Ok(())
+}
+
+/// What documents have in common.
+#[derive(PartialEq, Eq, Hash)]
+enum Group {
+    Text(String),
+    Number(u64),
+    /// A document without a parent.
+    Alone(Key),
+}
+
+fn collapsed(view: View<'_>, collapse: &Collapse, found: &mut Vec<Found>) -> Result<()> {
+    let group = |one: &Found| -> Result<Group> {
+        let alone = || Group::Alone(one.key.clone());
+        Ok(match &collapse.by {
+            Parent::Keyword(field) => match value(view, field, one)? {
+                Some(Value::Text(text)) => Group::Text(text),
+                _ => alone(),
+            },
+            Parent::I64(field) => bits(view, field, one)?.map_or_else(alone, Group::Number),
+            Parent::U64(field) => bits(view, field, one)?.map_or_else(alone, Group::Number),
+            Parent::Prefix(separator) => match &one.key {
+                Key::Str(key) => match key.rfind(*separator) {
+                    Some(end) => Group::Text(key.get(..end).unwrap_or_default().to_owned()),
+                    None => Group::Text(key.to_string()),
+                },
+                Key::U64(_) => {
+                    let (key, expected) = (one.key.to_string(), "strings");
+                    let fault = Fault::KeyKind { key, expected };
+                    return Err(InputError::new("collapse", fault).into());
+                }
+            },
+        })
+    };
+    let mut places: HashMap<Group, usize> = HashMap::new();
+    let mut heads: Vec<Found> = Vec::new();
+    for one in found.drain(..) {
+        let place = *places.entry(group(&one)?).or_insert(heads.len());
+        if place == heads.len() {
+            heads.push(one.clone());
+        }
+        if heads[place].inside.len() < collapse.inside {
+            heads[place].inside.push(one);
+        }
+    }
+    *found = heads;
+    Ok(())
+}
+
+fn diversified(
+    plan: &Plan<'_>,
+    diversify: &Diversify,
+    top: usize,
+    found: &mut Vec<Found>,
+) -> Result<()> {
+    let place = plan.view.schema.resolve(&diversify.field)?;
+    found.truncate(diversify.pool.max(top));
+    let mut means = Vec::with_capacity(found.len());
+    for one in &*found {
+        let store = plan.view.segments[one.segment].segment.tokens(place);
+        let rows = match store {
+            Some(store) => store.doc_rows(one.doc)?,
+            None => None,
+        };
+        means.push(rows.map(|rows| mean(&rows, diversify.field.dim())));
+    }
+    let finite = || found.iter().map(|one| one.score).filter(|score| score.is_finite());
+    let (low, high) = (finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max));
+    let relevance = |score: f32| {
+        if !score.is_finite() {
+            0.0
+        } else if high > low {
+            (score - low) / (high - low)
+        } else {
+            1.0
+        }
+    };
+    let lambda = diversify.lambda;
+    let mut nearest = vec![0.0f32; found.len()];
+    let mut left: Vec<usize> = (0..found.len()).collect();
+    let mut chosen = Vec::with_capacity(top.min(found.len()));
+    while chosen.len() < top && !left.is_empty() && !plan.stop.reached() {
+        let worth = |at: usize| {
+            // Without a first hit there is nothing to be like.
+            let like = if chosen.is_empty() { 0.0 } else { nearest[at] };
+            lambda * relevance(found[at].score) - (1.0 - lambda) * like
+        };
+        let mut best = 0;
+        for place in 1..left.len() {
+            if worth(left[place]).total_cmp(&worth(left[best])) == Ordering::Greater {
+                best = place;
+            }
+        }
+        let at = left.remove(best); // the order of scores is kept among the others
+        for &other in &left {
+            let like = match (&means[at], &means[other]) {
+                (Some(a), Some(b)) => a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b),
+                _ => 0.0,
+            };
+            nearest[other] = if chosen.is_empty() { like } else { nearest[other].max(like) };
+        }
+        chosen.push(at);
+    }
+    *found = chosen.into_iter().map(|at| found[at].clone()).collect();
+    Ok(())
+}
+
+/// The mean of rows, of length 1 where it has a length.
+fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
+    let mut sum = vec![0.0f32; dim];
+    for row in rows.chunks_exact(dim) {
+        for (sum, x) in sum.iter_mut().zip(row) {
+            *sum += x;
+        }
+    }
+    let length = sum.iter().fold(0.0, |all, x| all + x * x).sqrt();
+    if length > 0.0 {
+        sum.iter_mut().for_each(|x| *x /= length);
+    }
+    sum
+}
+
+/// An attribute's value as it is compared.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text(String),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+}
+
+impl Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::I64(a), Self::I64(b)) => a.cmp(b),
+            (Self::U64(a), Self::U64(b)) => a.cmp(b),
+            (Self::F64(a), Self::F64(b)) => a.total_cmp(b),
+            _ => Ordering::Equal, // of one attribute all are of one type
+        }
+    }
+}
+
+fn table<'a, H: Handle>(
+    view: View<'a>,
+    field: &H,
+    one: &Found,
+) -> Result<Option<&'a AttributeTable>> {
+    let schema: &Schema = view.schema;
+    Ok(view.segments[one.segment].segment.attribute(schema.resolve(field)?))
+}
+
+fn bits<H: Handle>(view: View<'_>, field: &H, one: &Found) -> Result<Option<u64>> {
+    Ok(match table(view, field, one)? {
+        Some(AttributeTable::Number(numbers)) => numbers.get(one.doc),
+        _ => None,
+    })
+}
+
+fn value(view: View<'_>, field: &KeywordField, one: &Found) -> Result<Option<Value>> {
+    Ok(match table(view, field, one)? {
+        Some(AttributeTable::Keyword(table)) => {
+            table.get(one.doc)?.first().map(|text| Value::Text((*text).to_owned()))
+        }
+        _ => None,
+    })
+}
+
+fn sorted(view: View<'_>, sort: &Sort, found: &mut Vec<Found>) -> Result<()> {
+    let mut keyed = Vec::with_capacity(found.len());
+    for one in found.drain(..) {
+        let value = match &sort.by {
+            By::Keyword(field) => value(view, field, &one)?,
+            By::I64(field) => bits(view, field, &one)?.map(|bits| Value::I64(bits.cast_signed())),
+            By::U64(field) => bits(view, field, &one)?.map(Value::U64),
+            By::F64(field) => bits(view, field, &one)?.map(|bits| Value::F64(f64::from_bits(bits))),
+            By::Bool(field) => bits(view, field, &one)?.map(Value::U64),
+        };
+        keyed.push((value, one));
+    }
+    // Stable: equal values stay in the order of the scores.
+    keyed.sort_by(|(a, _), (b, _)| match (a, b) {
+        (Some(a), Some(b)) if sort.descending => b.cmp(a),
+        (Some(a), Some(b)) => a.cmp(b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    });
+    found.extend(keyed.into_iter().map(|(_, one)| one));
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Rerankers from outside: models that the engine does not run, called back.
+//!
+//! A strategy is given how many candidates there are, in their present order, a [`Budget`], and a
+//! callback that judges candidates by their places in that order. It gives a new order of all
+//! places. It never calls more often than the budget says.
+//!
+//! | strategy | the callback | calls, at most |
+//! | --- | --- | --- |
+//! | [`pointwise`] | scores one | depth |
+//! | [`pairwise_heap`] | says which of two is better | 2n + 2k⌈log₂ n⌉ |
+//! | [`pairwise_passes`] | says which of two is better | k(n − 1) |
+//! | [`listwise`] | orders a window | passes · (⌈(n − w) / s⌉ + 1) |
+//! | [`groupwise`] | picks the best of a group of c | n + k(⌈log₍c₋₁₎ n⌉ + 1) |
+//! | [`elimination`] | orders a group of g | ⌈n / g⌉ + ⌈(k / g)⌈n / g⌉⌉ + … |
+//!
+//! What goes wrong outside is not an error of the search: where the callback fails, or the time is
+//! up, the order is left as it was, and [`Reordered::stopped`] says why. Where the budget is used
+//! up, what was found out until then counts. What is no judgement at all (a score that is NaN, an
+//! order with a place missing) is an [`Error`](crate::Error), since it is a mistake in the callback.
+//!
+//! ```
+//! use lateen::outside::{Budget, pairwise_heap};
+//!
+//! // A model that prefers longer texts.
+//! let texts = ["a", "abcd", "ab", "abc"];
+//! let found = pairwise_heap(texts.len(), 2, Budget::calls(20), |a, b| {
+//!     Ok::<_, std::io::Error>(texts[a].len() > texts[b].len())
+//! });
+//! assert_eq!(found.order, [1, 3, 0, 2]);
+//! assert!(found.calls <= 20 && found.stopped.is_none());
+//! ```
+
+mod listwise;
+mod pairwise;
+mod pointwise;
+
+pub use listwise::{elimination, groupwise, listwise};
+pub use pairwise::{pairwise_heap, pairwise_passes};
+pub use pointwise::pointwise;
+
+use std::time::Instant;
+
+/// What a strategy may use up.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    calls: usize,
+    deadline: Option<Instant>,
+}
+
+impl Budget {
+    /// So many calls.
+    pub fn calls(calls: usize) -> Self {
+        Self { calls, deadline: None }
+    }
+
+    /// No call begins after this time; a call that ends after it is the last, and in vain.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+}
+
+/// Why a strategy ended before it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped<E> {
+    /// The calls are used up. The order is what was found out until then.
+    Budget,
+    /// The time is up. The order is as it was.
+    Deadline,
+    /// The callback failed. The order is as it was.
+    Failed(E),
+}
+
+/// An order of places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reordered<E> {
+    /// The places of the candidates, each once, best first.
+    pub order: Vec<usize>,
+    /// How often the callback was called.
+    pub calls: usize,
+    /// Why the strategy ended early, where it did.
+    pub stopped: Option<Stopped<E>>,
+}
+
+/// Counts calls and keeps the budget.
+struct Counter<E> {
+    budget: Budget,
+    calls: usize,
+    stopped: Option<Stopped<E>>,
+}
+
+impl<E> Counter<E> {
+    fn new(budget: Budget) -> Self {
+        Self { budget, calls: 0, stopped: None }
+    }
+
+    /// Makes a call, if there is one left; `None` where the strategy has to end.
+    fn call<T>(&mut self, work: impl FnOnce() -> Result<T, E>) -> Option<T> {
+        let late = |counter: &Self| {
+            counter.budget.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        };
+        if self.stopped.is_some() {
+            return None;
+        }
+        if self.calls >= self.budget.calls {
+            self.stopped = Some(Stopped::Budget);
+            return None;
+        }
+        if late(self) {
+            self.stopped = Some(Stopped::Deadline);
+            return None;
+        }
+        self.calls += 1;
+        match work() {
+            Ok(_) if late(self) => {
+                self.stopped = Some(Stopped::Deadline);
+                None
+            }
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.stopped = Some(Stopped::Failed(error));
+                None
+            }
+        }
+    }
+
+    /// The places found best, then the others as they were; or all as they were.
+    fn finish(self, count: usize, best: Vec<usize>) -> Reordered<E> {
+        let order = match self.stopped {
+            Some(Stopped::Deadline | Stopped::Failed(_)) => (0..count).collect(),
+            None | Some(Stopped::Budget) => with_rest(count, best),
+        };
+        Reordered { order, calls: self.calls, stopped: self.stopped }
+    }
+}
+
+/// These places, and behind them all others in their order.
+fn with_rest(count: usize, best: Vec<usize>) -> Vec<usize> {
+    let mut there = vec![false; count];
+    for &place in &best {
+        if let Some(there) = there.get_mut(place) {
+            *there = true;
+        }
+    }
+    let mut order = best;
+    order.extend((0..count).filter(|&place| !there[place]));
+    order
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! Each candidate judged alone.
+
+use super::{Budget, Counter, Reordered};
+use crate::error::{Fault, InputError, Result};
+
+/// Scores the first `depth` candidates, one a call, and orders them by score, of equal scores as
+/// they were; the others follow. With fewer calls than that, so many of the first are scored.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) for a score that is NaN.
+pub fn pointwise<E>(
+    count: usize,
+    depth: usize,
+    budget: Budget,
+    mut score: impl FnMut(usize) -> Result<f32, E>,
+) -> Result<Reordered<E>> {
+    let mut counter = Counter::new(budget);
+    let mut scored: Vec<(usize, f32)> = Vec::new();
+    for place in 0..depth.min(count) {
+        let Some(value) = counter.call(|| score(place)) else { break };
+        if value.is_nan() {
+            let fault = Fault::NotFinite { value: value.into() };
+            return Err(InputError::new("score of the callback", fault).at(place).into());
+        }
+        scored.push((place, value));
+    }
+    scored.sort_by(|a, b| b.1.total_cmp(&a.1)); // stable
+    Ok(counter.finish(count, scored.into_iter().map(|(place, _)| place).collect()))
+}

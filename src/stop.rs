@@ -1,0 +1,40 @@
+//! When a search has to end before it is done: a deadline, or a flag that somebody raises.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Asked now and then by everything that takes longer than a fraction of a millisecond.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    deadline: Option<Instant>,
+    flag: Option<Arc<AtomicBool>>,
+    /// Whether the answer was yes once: from then on it is.
+    reached: AtomicBool,
+}
+
+impl Stop {
+    /// Ends at the deadline, or once the flag is raised, whichever comes first.
+    pub(crate) fn new(deadline: Option<Instant>, flag: Option<Arc<AtomicBool>>) -> Self {
+        Self { deadline, flag, reached: AtomicBool::new(false) }
+    }
+
+    /// Whether it is time to end. A search that is told so leaves something out.
+    pub(crate) fn reached(&self) -> bool {
+        if self.deadline.is_none() && self.flag.is_none() {
+            return false;
+        }
+        let raised = || self.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let late = || self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let reached = self.was_reached() || raised() || late();
+        if reached {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        reached
+    }
+
+    /// Whether anything was left out.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+}

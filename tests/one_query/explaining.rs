@@ -1,0 +1,114 @@
+use lateen::{Explanation, Feedback, Fusion, Query};
+
+use super::Wiki;
+
+#[test]
+fn the_parts_sum_to_the_score() {
+    let wiki = Wiki::new(3);
+    let mut explained = 0;
+    for at in 0..wiki.queries() {
+        let parts = || [wiki.by_terms(at), wiki.by_tokens(at)];
+        for query in [
+            wiki.by_terms(at),
+            wiki.by_tokens(at),
+            wiki.by_terms(at).rerank(&wiki.tokens, wiki.matrix(at)).unwrap(),
+            Query::union(parts(), &wiki.tokens, wiki.matrix(at)).unwrap(),
+            Query::fused(Fusion::default(), parts()).unwrap().candidates(25),
+            Query::fused(Fusion::RelativeScore, parts()).unwrap(),
+            Query::fused(Fusion::Weighted(vec![0.5, 1.5]), parts()).unwrap(),
+            wiki.by_terms(at).feedback(Feedback::default()),
+            wiki.by_tokens(at).feedback(Feedback::default()),
+        ] {
+            let asked = query.top(4);
+            let hits = wiki.index.search(&asked).unwrap();
+            for hit in hits.iter().filter(|hit| hit.score().is_finite()) {
+                let told = wiki.index.explain(&asked, hit).unwrap();
+                let (sum, score) = (told.sum(), hit.score());
+                assert!((sum - score).abs() <= 1e-5 * score.abs().max(1e-3), "{sum} for {score}");
+                for part in &told.parts {
+                    inner(&part.explanation, part.score);
+                }
+                explained += 1;
+            }
+        }
+    }
+    assert!(explained > 1000, "{explained}");
+}
+
+/// A part's own score is the sum of its parts.
+fn inner(told: &Explanation, score: Option<f32>) {
+    if let Some(score) = score.filter(|score| score.is_finite()) {
+        assert!((told.sum() - score).abs() <= 1e-5 * score.abs().max(1e-3));
+    }
+}
+
+#[test]
+fn feedback_is_bounded_and_told() {
+    let wiki = Wiki::new(2);
+    let feedback = Feedback::default().docs(3).terms(10).rows(4).weight(0.5);
+    for at in 0..wiki.queries() {
+        let query = wiki.by_terms(at).feedback(feedback);
+        let added = wiki.index.expansion(&query).unwrap().unwrap();
+        let plain = wiki.index.search(&wiki.by_terms(at).top(3)).unwrap();
+        let keys: Vec<_> = plain.iter().map(|hit| hit.key().clone()).collect();
+        assert_eq!(added.documents, keys);
+        // The heaviest terms of the documents' sum, weighing half of the query together.
+        let mut sums = std::collections::BTreeMap::<u32, f64>::new();
+        for hit in &plain {
+            for (term, weight) in hit.sparse(&wiki.sparse).unwrap().unwrap() {
+                *sums.entry(term).or_default() += f64::from(weight);
+            }
+        }
+        let mut heaviest: Vec<(u32, f64)> = sums.into_iter().collect();
+        heaviest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        heaviest.truncate(10);
+        heaviest.sort_by_key(|entry| entry.0);
+        let terms: Vec<u32> = added.terms[0].iter().map(|entry| entry.0).collect();
+        assert_eq!(terms, heaviest.iter().map(|entry| entry.0).collect::<Vec<_>>());
+        let all: f64 = added.terms[0].iter().map(|entry| f64::from(entry.1)).sum();
+        let own: f64 = wiki
+            .index
+            .explain(&wiki.by_terms(at), &plain[0])
+            .map(|told| told.terms.iter().map(|part| f64::from(part.query_weight)).sum())
+            .unwrap();
+        assert!(all >= 0.5 * own * 0.999, "at least half of what met: {all}, {own}");
+        assert!(added.rows.is_empty());
+
+        let query = wiki.by_tokens(at).feedback(feedback);
+        let added = wiki.index.expansion(&query).unwrap().unwrap();
+        assert!(added.terms.is_empty() && added.rows.len() == 1);
+        assert!(!added.rows[0].is_empty() && added.rows[0].len() <= 4);
+        for row in &added.rows[0] {
+            assert!(row.weight > 0.0 && row.weight <= 0.5 && row.rows > 0);
+            assert!(row.support > row.background);
+        }
+        let hits = wiki.index.search(&query).unwrap();
+        let told = wiki.index.explain(&query, &hits[0]).unwrap();
+        assert_eq!(told.feedback.unwrap(), added);
+    }
+    for bad in [
+        feedback.docs(0),
+        feedback.docs(101),
+        feedback.terms(1001),
+        feedback.weight(0.0),
+        feedback.weight(f32::NAN),
+    ] {
+        assert!(wiki.index.search(&wiki.by_terms(0).feedback(bad)).is_err());
+    }
+    // Nothing found, nothing added.
+    let nothing = wiki.by_terms(0).filter(wiki.colour.eq("none")).feedback(feedback);
+    assert!(wiki.index.expansion(&nothing).unwrap().is_none());
+    assert!(wiki.index.search(&nothing).unwrap().is_empty());
+}
+
+#[test]
+fn pruned_terms_are_no_part_of_the_score() {
+    let wiki = Wiki::new(1);
+    for at in 0..wiki.queries() {
+        let query = wiki.by_terms(at).prune(3, 1.0);
+        for hit in &wiki.index.search(&query).unwrap() {
+            let told = wiki.index.explain(&query, hit).unwrap();
+            assert!(told.terms.len() <= 3 && told.sum() == hit.score());
+        }
+    }
+}
