@@ -247,7 +247,7 @@ fn kernels_and_threads_change_nothing() {
             levels.push(Some(level));
         }
     }
-    for codec in ["f16", "int8"] {
+    for codec in ["f16", "int8", "residual4", "residual1 --tier f16", "pq32x4 --tier int8"] {
         let mut first = None;
         for (number, level) in levels.iter().enumerate() {
             let with = |line: String| {
@@ -604,6 +604,8 @@ fn flags_that_are_wrong_are_one_line_and_code_2() {
         "build".to_owned(),
         "build wiki".to_owned(),
         "build wiki --set SET --codec f8".to_owned(),
+        "build wiki --set SET --codec pq32".to_owned(),
+        "build wiki --set SET --tier residual4".to_owned(),
         "build wiki --set SET --sparse-codec u2".to_owned(),
         "build wiki --set SET --sparse-codec pruned:1.0".to_owned(),
         "build wiki --set SET --sparse-codec pruned:0.005".to_owned(),

@@ -8,7 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use lateen::readers::{DocumentChunk, EmbeddingSet, SetDocuments};
 use lateen::{
     Batch, Error, Forward, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseCodec,
-    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions,
+    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions, TokenTier,
 };
 
 use crate::failure::{Code, Failure};
@@ -33,9 +33,14 @@ pub(crate) struct Args {
     /// The embedding set: a folder of texts and vectors
     #[arg(long, value_name = "DIR")]
     set: PathBuf,
-    /// How token rows are kept
-    #[arg(long, value_enum, default_value = "int8")]
-    codec: Codec,
+    /// How token rows are kept: f16; int8; residual4, residual2 or residual1, bits for each
+    /// component's distance from a centroid; pq32x8 or pq64x4 and the like, so many codes of 8 or 4
+    /// bits for that distance
+    #[arg(long, default_value = "int8", value_parser = codec)]
+    codec: TokenCodec,
+    /// A second copy of the token rows, which gives the scores of what the first has found
+    #[arg(long, value_enum, default_value = "none")]
+    tier: Tier,
     /// How sparse weights are kept in the inverted index: `u8`, `u4` (smaller; exact answers take
     /// longer), or `pruned:MASS`, which leaves out the weakest terms of each document, so that
     /// MASS (0.01 to 0.99) of its weight remains
@@ -57,12 +62,43 @@ pub(crate) struct Args {
     memory: usize,
 }
 
+/// Reads a codec as its name is written.
+fn codec(name: &str) -> Result<TokenCodec, String> {
+    let product = || {
+        let (subspaces, bits) = name.strip_prefix("pq")?.split_once('x')?;
+        Some(TokenCodec::Product { subspaces: subspaces.parse().ok()?, bits: bits.parse().ok()? })
+    };
+    let scalar = [
+        TokenCodec::F16,
+        TokenCodec::Int8,
+        TokenCodec::Residual4,
+        TokenCodec::Residual2,
+        TokenCodec::Residual1,
+    ];
+    let known =
+        || "f16, int8, residual4, residual2, residual1 or pq<SUBSPACES>x<4 or 8>".to_owned();
+    let found = scalar.into_iter().find(|codec| codec.to_string() == name).or_else(product);
+    found.ok_or_else(known)
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Codec {
-    /// 16-bit floats: the reference
-    F16,
-    /// 8-bit integers with a scale per row: half the size
+enum Tier {
+    /// None: the rows that search give the scores
+    None,
+    /// 8-bit integers with a scale per row
     Int8,
+    /// 16-bit floats
+    F16,
+}
+
+impl From<Tier> for TokenTier {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::None => Self::None,
+            Tier::Int8 => Self::Int8,
+            Tier::F16 => Self::F16,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -103,15 +139,6 @@ impl From<Rows> for Forward {
             Rows::F16 => Self::Auto,
             Rows::F32 => Self::F32,
             Rows::None => Self::None,
-        }
-    }
-}
-
-impl From<Codec> for TokenCodec {
-    fn from(codec: Codec) -> Self {
-        match codec {
-            Codec::F16 => Self::F16,
-            Codec::Int8 => Self::Int8,
         }
     }
 }
@@ -187,7 +214,8 @@ impl Fields {
         let sparse = documents.has_sparse().then(|| schema.sparse_with("sparse", options));
         let tokens = documents
             .dim()
-            .map(|dim| schema.tokens("tokens", TokenOptions::new(dim).codec(args.codec.into())));
+            .map(|dim| TokenOptions::new(dim).codec(args.codec).tier(args.tier.into()))
+            .map(|options| schema.tokens("tokens", options));
         let src = schema.keyword("src");
         Ok((schema.build()?, Self { sparse, tokens, src }))
     }
