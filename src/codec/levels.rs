@@ -250,7 +250,9 @@ mod tests {
     fn strange_samples_have_levels() {
         for numbers in [vec![], vec![0.0; 9], vec![1e9, -1e9, f32::INFINITY], vec![f32::NAN]] {
             let mut histogram = Histogram::new();
-            numbers.iter().for_each(|&x| histogram.add(x));
+            for &x in &numbers {
+                histogram.add(x);
+            }
             for count in [2, 4, 16] {
                 let levels = histogram.levels(count);
                 assert!(levels[..count].windows(2).all(|pair| pair[0] < pair[1]));

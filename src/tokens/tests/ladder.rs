@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::codec::int8;
+use crate::format::SectionKind as Kind;
 use crate::kernel::tokens::Steps;
 use crate::schema::{Centroids, TokenTier};
 
@@ -73,7 +74,6 @@ fn rows_are_what_the_book_says() {
         let container = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
         let bytes = |kind| container.section(kind, 0).unwrap().bytes().to_vec();
         let store = TokenStore::open(&container, 0, 60, field.options()).unwrap().unwrap();
-        use crate::format::SectionKind as Kind;
         let (codes, book) = (bytes(Kind::TOKENS_CODES), bytes(Kind::TOKENS_BOOK));
         let (ids, centroids) =
             (bytes(Kind::TOKENS_CENTROID_IDS), bytes(Kind::TOKENS_CENTROID_CODES));
