@@ -104,7 +104,7 @@ fn copy_set(to: &Path) {
     }
 }
 
-const MODES: [&str; 3] = ["sparse", "tokens", "rerank"];
+const MODES: [&str; 6] = ["sparse", "tokens", "rerank", "union", "rrf", "weighted"];
 
 #[test]
 fn every_command_works_on_a_directory_and_on_a_packed_file() {
@@ -661,6 +661,45 @@ fn a_reader_that_left_is_no_failure() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
+/// An index is added to, deleted from and compacted; a set that does not fit leaves it as it was.
+#[test]
+fn an_index_is_kept_up() {
+    let place = Place::new();
+    place.ok("build w --set SET");
+    let before = content(&place.path("w"));
+    let twice = place.fails(3, "add w --set SET");
+    assert!(twice.contains("is in the index already"), "{twice}");
+    assert!(content(&place.path("w")) == before, "a refused set has changed something");
+    let ids: Vec<String> = Index::open(place.path("w"))
+        .unwrap()
+        .snapshot()
+        .documents()
+        .map(|document| document.unwrap().key().to_string())
+        .collect();
+    fs::write(place.path("ids"), ids[10..300].join("\n")).unwrap();
+    let report = place.ok(&format!("delete w {} nobody --ids-from ids", ids[0]));
+    assert!(report.contains("291 deleted") && report.contains("109 documents left"), "{report}");
+    place.fails(2, "delete w");
+    place.fails(3, "delete w --ids-from nowhere");
+    let size = Index::open(place.path("w")).unwrap().info().bytes();
+    let report = place.ok("compact w");
+    assert!(report.contains("109 documents") && report.contains("291 deleted"), "{report}");
+    let index = Index::open(place.path("w")).unwrap();
+    assert!(index.info().deleted == 0 && index.info().bytes() * 2 < size);
+    let report = place.ok("add w --set SET --replace");
+    assert!(report.contains("291 added, 109 replaced, 400 documents"), "{report}");
+    place.ok("compact w --segments 1");
+    index.refresh().unwrap();
+    assert_eq!((index.len(), index.info().segments.len()), (400, 1));
+    place.ok("verify w");
+    // What is found is what a fresh index finds.
+    place.ok("build fresh --set SET");
+    assert!(place.run("w", "--mode rerank --exact") == place.run("fresh", "--mode rerank --exact"));
+    place.fails(4, "compact nowhere");
+    place.ok("pack w packed");
+    place.fails(1, "compact packed");
+}
+
 #[test]
 fn sparse_codecs_give_the_same_exact_answers() {
     let place = Place::new();
@@ -702,4 +741,74 @@ fn an_interrupted_command_says_so_and_leaves_nothing() {
         drop(reader);
     }
     assert_eq!(place.names(), ["pipe", "wiki"]);
+}
+
+#[test]
+fn a_filter_is_text_and_says_where_it_is_wrong() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let find = |expression: &str, code: i32| {
+        let mut command = place.command("search wiki --set SET --mode rrf --top 20 --run out.run");
+        let output = command.arg("--filter").arg(expression).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    find("src = wikipedia-vital-leads", 0);
+    let all = fs::read(place.path("out.run")).unwrap();
+    assert!(all == place.run("wiki", "--mode rrf --top 20"));
+    find("src = elsewhere or key in (\"wiki-Cauchy's_integral_formula#0\")", 0);
+    let one = read(&fs::read(place.path("out.run")).unwrap());
+    let name = "wiki-Cauchy's_integral_formula#0";
+    assert!(one.rankings().all(|(_, ranking)| ranking.iter().all(|hit| hit.document == name)));
+    assert!(one.rankings().any(|(_, ranking)| ranking.len() == 1));
+    let said = find("src > a", 3);
+    assert!(said.contains("column 5: \"src\" is keyword"), "{said}");
+    let said = find("year = 1", 3);
+    assert!(said.contains("no attribute is named \"year\": there are \"src\" (keyword)"), "{said}");
+}
+
+#[test]
+fn explanations_are_a_page_or_data() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let line = "search wiki --set SET --mode union --top 3 --run out.run --query wikiq-1045";
+    place.ok(&format!("{line} --explain told.json"));
+    let told = fs::read(place.path("told.json")).unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["query"], "wikiq-1045");
+    let hits = told["hits"].as_array().unwrap();
+    assert_eq!(hits.len(), 3);
+    for hit in hits {
+        let adds = |parts: &serde_json::Value| -> f64 {
+            parts.as_array().unwrap().iter().map(|part| part["adds"].as_f64().unwrap()).sum()
+        };
+        let score = hit["score"].as_f64().unwrap();
+        assert!((adds(&hit["tokens"]) - score).abs() < 1e-5 * score);
+        assert_eq!(hit["parts"].as_array().unwrap().len(), 2);
+        assert!(!hit["highlights"].as_array().unwrap().is_empty());
+    }
+    place.ok(&format!("{line} --explain told.html"));
+    let page = fs::read_to_string(place.path("told.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("<mark style"));
+    assert!(page.contains("Sufi mystic") && !page.contains("http"), "nothing from elsewhere");
+    let said = place.fails(
+        3,
+        "search wiki --set SET --mode union --top 3 --run out.run --query x --explain y.html",
+    );
+    assert!(said.contains("x: no such query"), "{said}");
+}
+
+#[test]
+fn every_way_of_asking_is_compared() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let table = place.ok("compare wiki --set SET");
+    assert_eq!(table.lines().count(), 10, "{table}");
+    for way in ["sparse", "tokens", "rerank, 500", "union, 50", "reciprocal rank", "60 judged"] {
+        assert!(table.contains(way), "{table}");
+    }
+    copy_set(&place.path("bare2"));
+    fs::remove_file(place.path("bare2/qrels.tsv")).unwrap();
+    let said = place.fails(3, "compare wiki --set bare2");
+    assert!(said.contains("no qrels.tsv"), "{said}");
 }

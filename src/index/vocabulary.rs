@@ -164,12 +164,12 @@ impl Vocabulary {
             reserved: 0,
         };
         let mut bytes = bytemuck::bytes_of(&head).to_vec();
-        bytes.extend_from_slice(bytemuck::cast_slice(&ends));
-        bytes.extend_from_slice(bytemuck::cast_slice(&terms));
+        bytes.extend_from_slice(bytemuck::must_cast_slice::<u32, u8>(&ends));
+        bytes.extend_from_slice(bytemuck::must_cast_slice::<u32, u8>(&terms));
         if weighted {
-            bytes.extend_from_slice(bytemuck::cast_slice(&weights));
+            bytes.extend_from_slice(bytemuck::must_cast_slice::<f32, u8>(&weights));
         }
-        bytes.extend_from_slice(bytemuck::cast_slice(&table));
+        bytes.extend_from_slice(bytemuck::must_cast_slice::<u32, u8>(&table));
         bytes.extend_from_slice(&text);
         Ok(Self { bytes: Bytes::from_vec(&bytes), words: ends.len(), slots, weighted })
     }

@@ -221,9 +221,13 @@ impl<'a> AnchorScores<'a> {
             return Ok(None);
         }
         let mut row = vec![lowest; self.documents];
-        first.iter().for_each(|&(document, score)| row[document] = score);
+        for &(document, score) in first {
+            row[document] = score;
+        }
         let (mean, factor) = scale(&row);
-        row.iter_mut().for_each(|score| *score = (*score - mean) * factor);
+        for score in &mut row {
+            *score = (*score - mean) * factor;
+        }
         Ok(Some(row))
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn facets(
     }
     let mut facets: Vec<Facet> =
         counts.into_iter().map(|(value, count)| Facet { value, count }).collect();
-    facets.sort_by(|a, b| b.count.cmp(&a.count)); // stable: values ascend
+    facets.sort_by_key(|facet| std::cmp::Reverse(facet.count)); // stable: values ascend
     facets.truncate(most);
     Ok(facets)
 }

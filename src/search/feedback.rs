@@ -213,14 +213,16 @@ impl Wide<'_> {
         for found in self.found {
             let segment = &self.plan.view.segments[found.segment].segment;
             let row = segment.sparse(place).map(|index| index.row(found.doc)).transpose()?;
-            for (term, weight) in row.flatten().iter().flat_map(|row| row.iter()) {
-                *sums.entry(term).or_default() += f64::from(weight);
+            if let Some(row) = row.flatten() {
+                for (term, weight) in row.iter() {
+                    *sums.entry(term).or_default() += f64::from(weight);
+                }
             }
         }
         let mut added: Vec<(TermId, f64)> = sums.into_iter().collect();
         added.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         added.truncate(self.feedback.terms);
-        let own: f64 = vector.entries().map(|entry| f64::from(entry.1)).sum();
+        let own: f64 = vector.entries().map(|entry| f64::from(entry.1.abs())).sum();
         let all: f64 = added.iter().map(|entry| entry.1).sum();
         let scale = f64::from(self.feedback.weight) * own / all;
         let mut wide: std::collections::BTreeMap<TermId, f32> = vector.entries().collect();
@@ -314,7 +316,9 @@ impl Wide<'_> {
                 count += 1.0;
             }
         }
-        sums.iter_mut().for_each(|sum| *sum /= count.max(1.0));
+        for sum in &mut sums {
+            *sum /= count.max(1.0);
+        }
         Ok(sums)
     }
 

@@ -295,7 +295,9 @@ fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
     }
     let length = sum.iter().fold(0.0, |all, x| all + x * x).sqrt();
     if length > 0.0 {
-        sum.iter_mut().for_each(|x| *x /= length);
+        for x in &mut sum {
+            *x /= length;
+        }
     }
     sum
 }

@@ -2,16 +2,16 @@
 
 use crate::sparse::SparseQuery;
 
-/// The heaviest terms: at most `terms`, as long as those kept hold less than `mass` of all weight.
+/// The heaviest terms, weights below zero by their size: at most `terms`, as long as those kept hold less than `mass` of all weight.
 /// At least one is kept where there is one.
 pub(crate) fn heaviest(query: &SparseQuery, terms: usize, mass: f32) -> SparseQuery {
     let mut entries: Vec<(u32, f32)> = query.entries().collect();
-    let all: f64 = entries.iter().map(|entry| f64::from(entry.1)).sum();
-    entries.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let all: f64 = entries.iter().map(|entry| f64::from(entry.1.abs())).sum();
+    entries.sort_unstable_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
     let wanted = f64::from(mass.clamp(0.0, 1.0)) * all;
     let mut held = 0.0;
     let enough = entries.iter().position(|entry| {
-        held += f64::from(entry.1);
+        held += f64::from(entry.1.abs());
         held >= wanted
     });
     // Rounding must not drop a term where all of the weight was asked for.

@@ -90,7 +90,6 @@ impl TokenStore {
     }
 
     /// Rows of all documents together.
-    #[allow(dead_code, reason = "for the planner and for `info`")]
     pub(crate) fn rows_total(&self) -> u64 {
         self.rows.into()
     }

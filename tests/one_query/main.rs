@@ -4,6 +4,7 @@
 #[path = "../naive/set.rs"]
 mod set;
 
+mod budget;
 mod explaining;
 mod filters;
 mod fusion;

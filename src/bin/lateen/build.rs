@@ -56,8 +56,8 @@ pub(crate) struct Args {
     /// Threads [default: one per core]; the bytes written do not depend on it
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
-    /// Input to gather before a part of the index is written, in MiB
-    #[arg(long, value_name = "MIB", default_value = "256")]
+    /// Memory to keep to, in MiB; the set itself is mapped and comes on top
+    #[arg(long, value_name = "MIB", default_value = "512")]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_048_576))]
     memory: usize,
 }
@@ -156,14 +156,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         .threads(threads)
         .memory(args.memory.saturating_mul(1 << 20))
         .create(staging.path(), schema)?;
-    let bar = Progress::new("documents", documents.len());
-    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
-    for chunk in documents.chunks(size).map_err(Failure::input)? {
-        let chunk = chunk.map_err(Failure::input)?;
-        fields.add(&mut writer, &chunk).map_err(|error| explain(error, &set, &chunk))?;
-        bar.add(chunk.len())?;
-    }
-    drop(bar);
+    take_in(&mut writer, &fields, &documents, false, |error, chunk| explain(error, &set, chunk))?;
     let bar = Progress::new("writing", 1);
     writer.commit()?;
     drop(bar);
@@ -188,8 +181,26 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     ))
 }
 
+/// Hands all documents of a set to a writer; `explain` puts an error in the words of the set.
+pub(crate) fn take_in(
+    writer: &mut IndexWriter,
+    fields: &Fields,
+    documents: &SetDocuments,
+    replace: bool,
+    explain: impl Fn(Error, &DocumentChunk<'_>) -> Failure,
+) -> Result<(), Failure> {
+    let bar = Progress::new("documents", documents.len());
+    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+    for chunk in documents.chunks(size).map_err(Failure::input)? {
+        let chunk = chunk.map_err(Failure::input)?;
+        fields.add(writer, &chunk, replace).map_err(|error| explain(error, &chunk))?;
+        bar.add(chunk.len())?;
+    }
+    Ok(())
+}
+
 /// The fields of the index, by what the set has.
-struct Fields {
+pub(crate) struct Fields {
     sparse: Option<SparseField>,
     tokens: Option<TokenField>,
     src: KeywordField,
@@ -209,7 +220,24 @@ impl Fields {
         Ok((schema.build()?, Self { sparse, tokens, src }))
     }
 
-    fn add(&self, writer: &mut IndexWriter, chunk: &DocumentChunk<'_>) -> lateen::Result<()> {
+    /// Those of an index that is there.
+    pub(crate) fn in_schema(
+        documents: &SetDocuments,
+        schema: &Schema,
+    ) -> Result<Self, SchemaError> {
+        Ok(Self {
+            sparse: documents.has_sparse().then(|| schema.sparse("sparse")).transpose()?,
+            tokens: documents.dim().map(|_| schema.tokens("tokens")).transpose()?,
+            src: schema.keyword("src")?,
+        })
+    }
+
+    fn add(
+        &self,
+        writer: &mut IndexWriter,
+        chunk: &DocumentChunk<'_>,
+        replace: bool,
+    ) -> lateen::Result<()> {
         let sources: Vec<Vec<&str>> =
             chunk.sources().iter().map(|src| src.as_deref().into_iter().collect()).collect();
         let mut batch = Batch::new(chunk.ids()).payloads(chunk.texts())?;
@@ -221,12 +249,13 @@ impl Fields {
         if let (Some(field), Some(rows)) = (&self.tokens, &tokens) {
             batch = batch.tokens(field, rows)?;
         }
-        writer.add_batch(&batch).map(drop)
+        let taken = if replace { writer.upsert_batch(&batch) } else { writer.add_batch(&batch) };
+        taken.map(drop)
     }
 }
 
 /// An error of a chunk in the words of the set: rows are those of the whole set, with their id.
-fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
+pub(crate) fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
     let set = set.dir().display();
     match error {
         Error::Input(mut input) => {
@@ -236,7 +265,8 @@ fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failu
             Failure::from(Error::Input(input)).at(format!("{set}{id}"))
         }
         Error::DuplicateKey { key, .. } => {
-            let what = format!("{set}: the id {:?} appears twice", key.to_string());
+            let id = key.to_string();
+            let what = format!("{set}: the id {id:?} appears twice, or is in the index already");
             Failure::new(Code::Input, what)
         }
         other => other.into(),

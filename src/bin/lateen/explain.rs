@@ -171,7 +171,9 @@ fn alignment(asked: &Asked<'_>, text: &str, met: &[TokenPart]) -> String {
         .collect();
     let most = met.iter().map(|part| part.score).fold(0.0, f32::max);
     let mut out = "<table><thead><tr><th></th>".to_owned();
-    columns.values().for_each(|word| drop(write!(out, "<th>{word}</th>")));
+    for word in columns.values() {
+        let _ = write!(out, "<th>{word}</th>");
+    }
     out.push_str("</tr></thead>\n");
     for part in met {
         let span = asked.spans.and_then(|spans| spans.get(part.query_row)).copied();

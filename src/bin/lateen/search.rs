@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use lateen::eval::Run;
 use lateen::readers::{EmbeddingSet, SetQuery};
-use lateen::{Effort, Feedback, Filter, Fusion, Hits, Index, Query, SparseField, TokenField};
+use lateen::{Effort, Hits, Index, Query};
 
 use crate::explain;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
+use crate::planner::{Mode, Planner, Settings};
 use crate::progress::Progress;
 use crate::text;
 
@@ -83,22 +83,6 @@ pub(crate) struct Args {
     threads: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// Learned sparse vectors
-    Sparse,
-    /// Late interaction (MaxSim) over all documents
-    Tokens,
-    /// The candidates of the sparse search, ordered by MaxSim
-    Rerank,
-    /// The candidates of both searches, ordered by MaxSim
-    Union,
-    /// Both searches, fused by reciprocal rank
-    Rrf,
-    /// Both searches, fused by a weighted sum of calibrated scores
-    Weighted,
-}
-
 fn effort(text: &str) -> Result<f32, String> {
     number(text).filter(|level| (0.0..=1.0).contains(level)).ok_or("0 to 1 is needed".to_owned())
 }
@@ -125,7 +109,20 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
-    let planner = Planner::new(&index, args)?;
+    let settings = Settings {
+        candidates: args.candidates,
+        weights: args.weights.unwrap_or([1.0, 1.0]),
+        filter: args.filter.clone(),
+        feedback: args.feedback,
+        effort: match (args.exact, args.effort, args.recall) {
+            (true, _, _) => Effort::Exact,
+            (_, Some(level), _) => Effort::Level(level),
+            (_, _, Some(share)) => Effort::Recall(share),
+            _ => Effort::default(),
+        },
+        top: args.top,
+    };
+    let planner = Planner::new(&index, &args.index, args.mode, settings)?;
     if let Some(file) = &args.explain {
         let asked = match &args.query {
             None => queries.get(0),
@@ -164,85 +161,6 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
 /// What the page about a query needs to know.
 fn explained<'a>(asked: &SetQuery<'a>, query: Query) -> explain::Asked<'a> {
     explain::Asked { id: asked.id, text: asked.text, spans: asked.spans, query }
-}
-
-/// Makes the library's queries from those of a set.
-struct Planner {
-    mode: Mode,
-    sparse: Option<SparseField>,
-    tokens: Option<TokenField>,
-    candidates: Option<usize>,
-    weights: [f32; 2],
-    filter: Option<Filter>,
-    feedback: bool,
-    effort: Effort,
-    top: usize,
-}
-
-impl Planner {
-    /// Finds the fields that the mode needs.
-    fn new(index: &Index, args: &Args) -> Result<Self, Failure> {
-        let schema = index.schema();
-        let lacking = |error: lateen::SchemaError| Failure::from(error).at(args.index.display());
-        let sparse = match args.mode {
-            Mode::Tokens => None,
-            _ => Some(schema.sparse("sparse").map_err(lacking)?),
-        };
-        let tokens = match args.mode {
-            Mode::Sparse => None,
-            _ => Some(schema.tokens("tokens").map_err(lacking)?),
-        };
-        let effort = match (args.exact, args.effort, args.recall) {
-            (true, _, _) => Effort::Exact,
-            (_, Some(level), _) => Effort::Level(level),
-            (_, _, Some(share)) => Effort::Recall(share),
-            _ => Effort::default(),
-        };
-        let filter = args.filter.as_ref().map(|text| Filter::parse(&schema, text));
-        let filter =
-            filter.transpose().map_err(|error| Failure::new(Code::Input, error.to_string()))?;
-        let (mode, candidates, top) = (args.mode, args.candidates, args.top);
-        let (weights, feedback) = (args.weights.unwrap_or([1.0, 1.0]), args.feedback);
-        Ok(Self { mode, sparse, tokens, candidates, weights, filter, feedback, effort, top })
-    }
-
-    fn query(&self, asked: &SetQuery<'_>) -> Result<Query, Failure> {
-        let of_query =
-            |error: lateen::Error| Failure::from(error).at(format!("query {}", asked.id));
-        let lacking = |files: &str| {
-            Failure::new(Code::Input, format!("the queries have no {files}, which --mode needs"))
-        };
-        let sparse =
-            || asked.sparse.ok_or_else(|| lacking("sparse vectors (sparse_queries_*.npy)"));
-        let tokens = || asked.tokens.ok_or_else(|| lacking("token rows (tok_queries.npy)"));
-        let mut parts = Vec::new();
-        if let Some(field) = &self.sparse {
-            parts.push(Query::sparse(field, sparse()?).map_err(of_query)?);
-        }
-        if let Some(field) = &self.tokens
-            && self.mode != Mode::Rerank
-        {
-            parts.push(Query::tokens(field, tokens()?).map_err(of_query)?);
-        }
-        let mut query = match (self.mode, &self.tokens) {
-            (Mode::Union, Some(field)) => Query::union(parts, field, tokens()?),
-            (Mode::Rrf, _) => Query::fused(Fusion::default(), parts),
-            (Mode::Weighted, _) => Query::fused(Fusion::Weighted(self.weights.to_vec()), parts),
-            (Mode::Rerank, Some(field)) => parts.remove(0).rerank(field, tokens()?),
-            _ => Ok(parts.remove(0)),
-        }
-        .map_err(of_query)?;
-        if let Some(count) = self.candidates {
-            query = query.candidates(count);
-        }
-        if let Some(filter) = &self.filter {
-            query = query.filter(filter.clone());
-        }
-        if self.feedback {
-            query = query.feedback(Feedback::default());
-        }
-        Ok(query.effort(self.effort).top(self.top))
-    }
 }
 
 /// What was found, and how long it took.

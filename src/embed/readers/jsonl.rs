@@ -29,6 +29,46 @@ pub struct Record {
     pub vector: Option<Vec<(String, f32)>>,
 }
 
+impl Record {
+    /// A record of an id alone.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), text: None, src: None, vector: None }
+    }
+
+    /// The record as a line of JSON in the form of Anserini, without a line's end: `id`,
+    /// `contents` and `vector`, of which those that are absent are left out. `src` comes last,
+    /// where there is one. Weights that are not finite, which JSON has no word for, are left out.
+    ///
+    /// ```
+    /// use lateen::readers::{JsonLines, Record};
+    ///
+    /// let mut record = Record::new("7");
+    /// record.vector = Some(vec![("fat \"free\"".to_owned(), 0.5), ("lipid".to_owned(), 2.25)]);
+    /// let line = record.to_json();
+    /// assert_eq!(line, r#"{"id":"7","vector":{"fat \"free\"":0.5,"lipid":2.25}}"#);
+    /// let lines = std::io::Cursor::new(line);
+    /// assert_eq!(JsonLines::new("line", lines).next().unwrap()?, record);
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    pub fn to_json(&self) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let mut line = format!("{{\"id\":{}", text(&self.id));
+        if let Some(contents) = &self.text {
+            line += &format!(",\"contents\":{}", text(contents));
+        }
+        if let Some(vector) = &self.vector {
+            let finite = vector.iter().filter(|entry| entry.1.is_finite());
+            // The shortest number that is read back as the same f32.
+            let entries = finite.map(|(word, weight)| format!("{}:{weight}", text(word)));
+            line += &format!(",\"vector\":{{{}}}", entries.collect::<Vec<_>>().join(","));
+        }
+        if let Some(src) = &self.src {
+            line += &format!(",\"src\":{}", text(src));
+        }
+        line + "}"
+    }
+}
+
 /// Reads a JSON-lines file object by object, holding one line at a time. Blank lines are passed
 /// over, and a file whose name ends in `.gz` is decompressed.
 ///
