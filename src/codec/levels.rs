@@ -47,8 +47,8 @@ impl Histogram {
             let mut next = vec![f64::INFINITY; PLACES];
             let mut from = [0; PLACES];
             for j in 0..PLACES {
-                for i in 0..j {
-                    let sum = cost[i] + sums.between(i, j);
+                for (i, before) in cost.iter().enumerate().take(j) {
+                    let sum = before + sums.between(i, j);
                     if sum < next[j] {
                         (next[j], from[j]) = (sum, i);
                     }
@@ -97,7 +97,7 @@ impl Sums {
     }
 
     /// The squared distances of the numbers in a range of bins from a level.
-    fn from_level(&self, bins: std::ops::Range<usize>, place: usize) -> f64 {
+    fn cost_to(&self, bins: std::ops::Range<usize>, place: usize) -> f64 {
         let level = f64::from(level_at(place) * FINE);
         let (a, b) = (self.0[bins.start], self.0[bins.end]);
         let [count, sum, squares] = [b[0] - a[0], b[1] - a[1], b[2] - a[2]];
@@ -107,13 +107,13 @@ impl Sums {
     /// The cost of the numbers between two levels, each by the nearer one.
     fn between(&self, i: usize, j: usize) -> f64 {
         let middle = (bin_of(i) + bin_of(j)).div_ceil(2);
-        self.from_level(bin_of(i)..middle, i) + self.from_level(middle..bin_of(j), j)
+        self.cost_to(bin_of(i)..middle, i) + self.cost_to(middle..bin_of(j), j)
     }
 
     /// The cost of the numbers from a level on, or of those before one.
     fn outside(&self, from: Option<usize>, before: Option<usize>) -> f64 {
-        let above = from.map_or(0.0, |i| self.from_level(bin_of(i)..BINS, i));
-        above + before.map_or(0.0, |j| self.from_level(0..bin_of(j), j))
+        let above = from.map_or(0.0, |i| self.cost_to(bin_of(i)..BINS, i));
+        above + before.map_or(0.0, |j| self.cost_to(0..bin_of(j), j))
     }
 }
 
@@ -250,7 +250,9 @@ mod tests {
     fn strange_samples_have_levels() {
         for numbers in [vec![], vec![0.0; 9], vec![1e9, -1e9, f32::INFINITY], vec![f32::NAN]] {
             let mut histogram = Histogram::new();
-            numbers.iter().for_each(|&x| histogram.add(x));
+            for &x in &numbers {
+                histogram.add(x);
+            }
             for count in [2, 4, 16] {
                 let levels = histogram.levels(count);
                 assert!(levels[..count].windows(2).all(|pair| pair[0] < pair[1]));

@@ -96,7 +96,9 @@ impl FirstTier {
             codec => {
                 let bits = 8 * codec.row_bytes(dim) / dim;
                 let mut histogram = Histogram::new();
-                rest.iter().for_each(|&x| histogram.add(x));
+                for &x in &rest {
+                    histogram.add(x);
+                }
                 let levels = histogram.levels(1 << bits);
                 let nearest = Nearest::new(&levels, 1 << bits);
                 (How::Levels { nearest, bits }, levels[..1 << bits].to_vec())
@@ -191,18 +193,12 @@ impl FirstTier {
         let mut work = Work::default();
         for (i, (code, scale)) in codes.chunks_exact_mut(bytes).zip(&mut scales).enumerate() {
             rows.coded.decode(i, &mut row);
-            let fit = match (meaning, ids.get(i)) {
-                (Some(book), Some(&id)) => {
-                    let (bits, fit) = self.pack(&row, id, book, &mut work, crew, code);
-                    *scale = bits;
-                    fit
-                }
-                _ => {
-                    let (bits, fit) = int8::encode(&row, code);
-                    *scale = bits;
-                    fit
-                }
+            let (bits, fit) = if let (Some(book), Some(&id)) = (meaning, ids.get(i)) {
+                self.pack(&row, id, book, &mut work, crew, code)
+            } else {
+                int8::encode(&row, code)
             };
+            *scale = bits;
             norm = norm.max(fit.norm);
             error = error.max(fit.error);
             if self.tier {
@@ -234,7 +230,9 @@ impl FirstTier {
         if length == 0.0 {
             return (0, int8::RowFit::default());
         }
-        let Some(&step) = self.centroids.scales.first() else { return (0, Default::default()) };
+        let Some(&step) = self.centroids.scales.first() else {
+            return (0, int8::RowFit::default());
+        };
         let centroid = &self.centroids.codes[usize::from(id) * self.dim..][..self.dim];
         rest_of(row, length, centroid, f16::from_bits(step).to_f64(), &mut work.rest);
         match &self.how {

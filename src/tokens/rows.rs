@@ -30,7 +30,7 @@ pub(crate) enum Coded<'a> {
     Packed(PackedRows<'a>),
 }
 
-impl<'a> Coded<'a> {
+impl Coded<'_> {
     /// How many rows.
     pub(crate) fn len(&self) -> usize {
         match self {

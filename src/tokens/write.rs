@@ -69,19 +69,13 @@ pub(crate) fn write_tokens(
     write_ends(source, field, out)?;
     let crew = Crew { kernels: crate::kernel::select(None)?, threads: threads.max(1) };
     let trained = train(source, options, totals.rows, totals.docs, crew)?;
-    match &trained.first {
-        Some(first) => write_first(first, source, field, out)?,
-        None => {
-            write_rows(
-                source,
-                (SectionKind::TOKENS_CODES, SectionKind::TOKENS_SCALES),
-                field,
-                out,
-            )?;
-            each(source, SectionKind::TOKENS_BOUNDS, field, 4, out, |doc, out| {
-                out.write_pod(&[doc.map(|rows| rows.bounds).unwrap_or_default()])
-            })?;
-        }
+    if let Some(first) = &trained.first {
+        write_first(first, source, field, out)?;
+    } else {
+        write_rows(source, (SectionKind::TOKENS_CODES, SectionKind::TOKENS_SCALES), field, out)?;
+        each(source, SectionKind::TOKENS_BOUNDS, field, 4, out, |doc, out| {
+            out.write_pod(&[doc.map(|rows| rows.bounds).unwrap_or_default()])
+        })?;
     }
     if totals.spans {
         let bytes = if narrow { 4 } else { 8 };
