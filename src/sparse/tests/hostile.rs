@@ -108,7 +108,7 @@ fn every_flipped_bit_is_survived_and_most_are_found() {
         for part in 0..parts.len() {
             let bits = parts[part].2.len() * 8;
             // All bits of the small sections, a sample of the large.
-            let step = (bits / 300).max(1) | 1;
+            let step = (bits / 150).max(1) | 1;
             for bit in (0..bits).step_by(step) {
                 let mut parts = parts.clone();
                 parts[part].2[bit / 8] ^= 1 << (bit % 8);
