@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lateen::KernelLevel;
-use lateen::measure::TokenBench;
+use lateen::measure::{PackedDoc, TokenBench};
 
 const DIM: usize = 128;
 const ROWS: usize = 105;
 const DOCS: usize = 100;
+/// Centroids of packed rows: 1 MiB of them, as 0.5 million rows have.
+const CENTROIDS: usize = 8192;
 
 /// Numbers that repeat: splitmix64.
 fn numbers(seed: u64) -> impl Iterator<Item = u64> {
@@ -62,6 +64,37 @@ fn maxsim(c: &mut Criterion) {
                     }
                 });
             });
+            let centroids = bytes(4, CENTROIDS * DIM);
+            let ids: Vec<u16> =
+                numbers(5).take(DOCS * ROWS).map(|n| (n % CENTROIDS as u64) as u16).collect();
+            let entries: Vec<i8> =
+                bytes(6, 256 * DIM).iter().map(|&code| code.cast_signed() / 4).collect();
+            let mut levels = [0; 16];
+            levels.copy_from_slice(&entries[..16]);
+            let mut room = vec![0; ROWS * DIM];
+            for (name, bits, row_bytes) in [
+                ("residual4", 4, DIM / 2),
+                ("residual2", 2, DIM / 4),
+                ("residual1", 1, DIM / 8),
+                ("pq32x8", 8, 32),
+            ] {
+                let entries = if bits == 8 { &entries[..] } else { &[] };
+                let docs = codes
+                    .chunks_exact(ROWS * row_bytes)
+                    .zip(scales.chunks_exact(ROWS))
+                    .zip(ids.chunks_exact(ROWS))
+                    .take(DOCS);
+                group.bench_function(format!("select_{name}"), |b| {
+                    b.iter(|| {
+                        for ((codes, scales), ids) in docs.clone() {
+                            let (centroids, levels) = (&centroids[..], levels);
+                            let doc =
+                                PackedDoc { codes, scales, ids, centroids, bits, levels, entries };
+                            black_box(bench.select_packed(&doc, &mut room));
+                        }
+                    });
+                });
+            }
             group.bench_function("max_int8", |b| {
                 b.iter(|| {
                     for (codes, scales) in docs() {

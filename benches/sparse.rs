@@ -3,6 +3,13 @@
 //!
 //! `LATEEN_SETS=sets cargo bench --bench sparse`, where `sets` is a folder of embedding sets; the
 //! set is `mixed`, or that of `LATEEN_SET`. Without sets there is nothing to measure.
+//!
+//! `LATEEN_TIMES=1` leaves criterion out and prints, for each way of asking, the median and the
+//! 99th percentile of all queries, each the best of a few, and how many of the true hits were found;
+//! `LATEEN_ONLY=words` takes only the lines whose name contains all of these words, `=name` only the
+//! one that is called so; each query is asked `LATEEN_ROUNDS` times, or five. `LATEEN_INDEX=folder`
+//! keeps the indexes there for the next run. `LATEEN_SCALE=1000000` takes so many documents: after
+//! the set's own, mixtures of two of them with weights changed a little.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
@@ -11,38 +18,74 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lateen::readers::NpyArray;
 use lateen::{
-    Document, Filter, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema, SparseField,
-    SparseVector,
+    Document, Effort, Filter, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind, Query,
+    Schema, SparseField, SparseOptions,
 };
 
-/// The sparse vectors of a set, of its documents or its queries.
-struct Vectors {
-    ends: Vec<usize>,
-    terms: NpyArray,
-    weights: NpyArray,
+/// A vector: terms and weights.
+type Vector = Vec<(u32, f32)>;
+
+/// The numbers of an .npy file of a type that such sets have.
+fn npy(path: &Path) -> Vec<f64> {
+    let bytes = std::fs::read(path).expect("a file of the set");
+    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
+    let kind = header.split("'descr': '").nth(1).and_then(|rest| rest.get(..3)).unwrap_or_default();
+    let values = &bytes[data..];
+    match kind {
+        "<u2" => values.as_chunks().0.iter().map(|&b| f64::from(u16::from_le_bytes(b))).collect(),
+        "<i4" => values.as_chunks().0.iter().map(|&b| f64::from(i32::from_le_bytes(b))).collect(),
+        "<u4" => values.as_chunks().0.iter().map(|&b| f64::from(u32::from_le_bytes(b))).collect(),
+        "<i8" => values.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f64).collect(),
+        "<f2" => {
+            values.as_chunks().0.iter().map(|&b| half::f16::from_le_bytes(b).to_f64()).collect()
+        }
+        "<f4" => values.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
+        other => panic!("{}: numbers of the type {other}", path.display()),
+    }
 }
 
-impl Vectors {
-    fn open(set: &Path, what: &str) -> Self {
-        let file = |part: &str| {
-            let path = set.join(format!("sparse_{what}_{part}.npy"));
-            NpyArray::open(path).expect("a file of the set")
-        };
-        let ends = file("indptr").usizes().expect("offsets");
-        Self { ends, terms: file("indices"), weights: file("values") }
-    }
-
-    fn iter(&self) -> impl ExactSizeIterator<Item = SparseVector<'_>> {
-        let terms = self.terms.ints().expect("terms");
-        let weights = self.weights.floats().expect("weights");
-        self.ends.windows(2).map(move |pair| {
-            let range = pair[0]..pair[1];
-            let terms = terms.slice(range.clone()).expect("offsets within the terms");
-            SparseVector::new(terms, weights.slice(range).expect("offsets within the weights"))
+#[allow(clippy::cast_possible_truncation, reason = "the numbers were integers and f32")]
+fn vectors(set: &Path, what: &str) -> Vec<Vector> {
+    let file = |part: &str| npy(&set.join(format!("sparse_{what}_{part}.npy")));
+    let (ends, terms, weights) = (file("indptr"), file("indices"), file("values"));
+    let range = |pair: &[f64]| pair[0] as usize..pair[1] as usize;
+    ends.windows(2)
+        .map(|pair| {
+            let entries = terms[range(pair)].iter().zip(&weights[range(pair)]);
+            entries.map(|(&term, &weight)| (term as u32, weight as f32)).collect()
         })
+        .collect()
+}
+
+/// Until there are `count`: entries of two documents of the set, each with a weight of four fifths
+/// to six fifths of its own. Three entries in four of the first are kept and one in four of the
+/// second, so a mixture is as long as a document.
+fn scaled(mut docs: Vec<Vector>, count: usize) -> Vec<Vector> {
+    let own = docs.len();
+    let mut state = 1u64;
+    let mut random = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    while docs.len() < count {
+        let first = random() % own;
+        let second = (first + 1 + random() % 64) % own;
+        let mut mixed = std::collections::BTreeMap::new();
+        for (doc, keep) in [(second, 1), (first, 3)] {
+            for &(term, weight) in &docs[doc] {
+                if random() % 4 < keep {
+                    let share = 0.8 + 0.4 * (random() % 1024) as f32 / 1024.0;
+                    mixed.insert(term, half::f16::from_f32(weight * share).to_f32());
+                }
+            }
+        }
+        mixed.retain(|_, weight| *weight > 0.0);
+        docs.push(mixed.into_iter().collect());
     }
+    docs
 }
 
 fn cpu() -> String {
@@ -51,20 +94,159 @@ fn cpu() -> String {
     name.and_then(|line| line.split(':').nth(1)).unwrap_or("unknown").trim().to_owned()
 }
 
-/// Median and 99th percentile of the queries' own times, each the best of five.
+/// Median and 99th percentile of the queries' own times, each the best of its rounds.
 fn percentiles(index: &Index, queries: &[Query]) -> String {
-    let time = |query: &Query| {
-        let once = |_| {
+    let rounds = std::env::var("LATEEN_ROUNDS").map_or(5, |text| text.parse().unwrap_or(5));
+    let mut best = vec![Duration::MAX; queries.len()];
+    for _ in 0..rounds {
+        for (query, best) in queries.iter().zip(&mut best) {
             let start = Instant::now();
             black_box(index.search(query).expect("a search"));
-            start.elapsed()
-        };
-        (0..5).map(once).min().unwrap_or_default()
+            *best = start.elapsed().min(*best);
+        }
+    }
+    best.sort_unstable();
+    let at = |part: usize| best.get(best.len() * part / 100).copied().unwrap_or_default();
+    let mean = best.iter().sum::<Duration>() / u32::try_from(best.len()).unwrap_or(1).max(1);
+    let us = |time: Duration| time.as_secs_f64() * 1e6;
+    format!("median {:.1} us, mean {:.1}, 99th percentile {:.1}", us(at(50)), us(mean), us(at(99)))
+}
+
+/// The share of the true hits that are found: a hit that scores as much as the last true one
+/// counts as one.
+fn recall(index: &Index, queries: &[Query]) -> f64 {
+    let (mut found, mut all) = (0, 0);
+    for query in queries {
+        let truth = index.search(&query.clone().exact()).expect("a search");
+        let Some(last) = truth.last().map(Hit::score) else { continue };
+        let answer = index.search(query).expect("a search");
+        found += answer.iter().filter(|hit| hit.score() >= last).count();
+        all += truth.len();
+    }
+    f64::from(u32::try_from(found).unwrap_or(0)) / f64::from(u32::try_from(all).unwrap_or(1))
+}
+
+/// What is asked of one index.
+struct Asked {
+    said: String,
+    top: usize,
+    effort: Effort,
+    filter: Option<Filter>,
+    /// Above what the exact answer's fifth hit scores.
+    range: bool,
+    threads: usize,
+    /// A term that no document has, in place of the query: what is around a search.
+    nothing: bool,
+}
+
+/// An index of a set, and the fields in it.
+struct Built {
+    path: PathBuf,
+    sparse: SparseField,
+    filters: Vec<(&'static str, Filter)>,
+}
+
+fn build(docs: &[Vector], path: PathBuf, forward: Forward) -> Built {
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let options = SparseOptions::default().forward(forward);
+    let sparse: SparseField = schema.sparse_with("sparse", options);
+    let place = schema.u64("place");
+    let random = schema.u64("random");
+    let schema = schema.build().expect("a schema");
+    if !path.exists() {
+        let start = Instant::now();
+        let mut writer = IndexWriter::create(&path, schema).expect("a writer");
+        for (at, vector) in (0u64..).zip(docs) {
+            let document = Document::new(at)
+                .sparse(&sparse, &vector[..])
+                .and_then(|document| document.u64(&place, at))
+                .and_then(|document| {
+                    document.u64(&random, at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)
+                });
+            writer.add(&document.expect("a document")).expect("room for it");
+        }
+        writer.commit().expect("a commit");
+        println!("{} documents, built in {:.1?}", docs.len(), start.elapsed());
+    }
+    let count = docs.len() as u64;
+    let all = 1u64 << 24;
+    let filters = vec![
+        ("10 % at random", random.range(..all / 10)),
+        ("1 % at random", random.range(..all / 100)),
+        ("0.1 % at random", random.range(..all / 1000)),
+        ("10 % in one place", place.range(count / 2..count / 2 + count / 10)),
+        ("1 % in one place", place.range(count / 2..count / 2 + count / 100)),
+        ("one document", place.eq(count / 3)),
+    ];
+    Built { path, sparse, filters }
+}
+
+fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<Asked> {
+    let plain = |said: String, top, effort| Asked {
+        said,
+        top,
+        effort,
+        filter: None,
+        range: false,
+        threads: 1,
+        nothing: false,
     };
-    let mut times: Vec<Duration> = queries.iter().map(time).collect();
-    times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default();
-    format!("median {:.1?}, 99th percentile {:.1?}", at(50), at(99))
+    let exact = if rows { "exact" } else { "exact on impacts" };
+    let mut all: Vec<Asked> = [10, 100, 1000]
+        .into_iter()
+        .map(|top| plain(format!("{exact} top {top}"), top, Effort::Exact))
+        .collect();
+    if rows {
+        for share in [0.99, 0.98, 0.95] {
+            for top in [10, 100] {
+                let said = format!("recall {share} top {top}");
+                all.push(plain(said, top, Effort::Recall(share)));
+            }
+        }
+        for level in [0.0, 0.2, 0.4, 0.5, 0.7, 0.9] {
+            all.push(plain(format!("level {level} top 10"), 10, Effort::Level(level)));
+        }
+        for (said, filter) in &built.filters {
+            let said = format!("exact top 10, {said}");
+            let filter = Some(filter.clone());
+            all.push(Asked { filter: filter.clone(), ..plain(said.clone(), 10, Effort::Exact) });
+            all.push(Asked { filter, nothing: true, ..plain(said + " alone", 10, Effort::Exact) });
+        }
+        if windows > 64 {
+            let said = "exact top 10 on two threads".to_owned();
+            all.push(Asked { threads: 2, ..plain(said, 10, Effort::Exact) });
+        }
+        let said = "exact above the fifth best".to_owned();
+        all.push(Asked { range: true, ..plain(said, 10, Effort::Exact) });
+    }
+    let only = std::env::var("LATEEN_ONLY").unwrap_or_default();
+    all.retain(|asked| {
+        let name = format!("{level}, {}", asked.said);
+        match only.strip_prefix('=') {
+            Some(exactly) => name == exactly,
+            None => only.split(' ').all(|word| name.contains(word)),
+        }
+    });
+    all
+}
+
+fn queries(index: &Index, built: &Built, vectors: &[Vector], asked: &Asked) -> Vec<Query> {
+    vectors
+        .iter()
+        .map(|vector| {
+            let vector = if asked.nothing { &[(u32::MAX, 1.0)] } else { &vector[..] };
+            let query = Query::sparse(&built.sparse, vector).expect("a query");
+            let query = query.effort(asked.effort).top(asked.top).threads(asked.threads);
+            let query = asked.filter.iter().cloned().fold(query, Query::filter);
+            if !asked.range {
+                return query;
+            }
+            let hits = index.search(&query).expect("a search");
+            let fifth = hits.get(4).or(hits.last()).map_or(0.0, Hit::score);
+            query.at_least(fifth)
+        })
+        .collect()
 }
 
 fn sparse(c: &mut Criterion) {
@@ -75,65 +257,42 @@ fn sparse(c: &mut Criterion) {
     let name = std::env::var("LATEEN_SET").unwrap_or_else(|_| "mixed".to_owned());
     let set = PathBuf::from(sets).join(&name);
     let place = tempfile::tempdir().expect("a place for the index");
-    let path = place.path().join("index");
+    let kept = std::env::var_os("LATEEN_INDEX").map(PathBuf::from);
+    let place = kept.as_deref().unwrap_or(place.path());
+    std::fs::create_dir_all(place).expect("a place for the index");
+    let times = std::env::var_os("LATEEN_TIMES").is_some();
 
-    let mut schema = Schema::builder();
-    schema.keys(KeyKind::U64);
-    let field: SparseField = schema.sparse("sparse");
-    let place_of = schema.u64("place");
-    let random = schema.u64("random");
-    let docs = Vectors::open(&set, "docs");
-    let start = Instant::now();
-    let mut writer =
-        IndexWriter::create(&path, schema.build().expect("a schema")).expect("a writer");
-    for (at, vector) in (0u64..).zip(docs.iter()) {
-        let document = Document::new(at)
-            .sparse(&field, vector)
-            .and_then(|document| document.u64(&place_of, at))
-            .and_then(|document| {
-                document.u64(&random, at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40)
-            });
-        writer.add(&document.expect("a document")).expect("room for it");
-    }
-    writer.commit().expect("a commit");
-    let built = start.elapsed();
-
-    let count = docs.iter().len() as u64;
-    let all = 1u64 << 24;
-    let filters: [(&str, Option<Filter>); 7] = [
-        ("", None),
-        (", 10 % at random", Some(random.range(..all / 10))),
-        (", 1 % at random", Some(random.range(..all / 100))),
-        (", 0.1 % at random", Some(random.range(..all / 1000))),
-        (", 10 % in one place", Some(place_of.range(count / 2..count / 2 + count / 10))),
-        (", 1 % in one place", Some(place_of.range(count / 2..count / 2 + count / 100))),
-        (", one document", Some(place_of.eq(count / 3))),
-    ];
-    let vectors = Vectors::open(&set, "queries");
-    println!("CPU: {}; set {name}: {count} documents, built in {built:.1?}", cpu());
-    for level in KernelLevel::available() {
-        let index = Index::options().kernel(level).open(&path).expect("the index");
-        let mut group = c.benchmark_group(format!("{name}/{level}"));
-        group.throughput(Throughput::Elements(vectors.iter().len() as u64));
-        group.sample_size(10);
-        group.warm_up_time(Duration::from_millis(200));
-        group.measurement_time(Duration::from_secs(1));
-        for (said, filter) in &filters {
-            for top in [10, 100, 1000] {
-                if filter.is_some() && top != 10 {
+    let scale = std::env::var("LATEEN_SCALE").map_or(0, |text| text.parse().unwrap_or(0));
+    let name = if scale > 0 { format!("{name}-{scale}") } else { name };
+    let docs = scaled(vectors(&set, "docs"), scale);
+    let vectors = vectors(&set, "queries");
+    println!("CPU: {}; set {name}: {} documents, {} queries", cpu(), docs.len(), vectors.len());
+    let all = [(Forward::Auto, true), (Forward::None, false)];
+    // A large set once is enough.
+    let kinds = if scale > 0 { &all[..1] } else { &all[..] };
+    for &(forward, rows) in kinds {
+        let path = place.join(format!("{name}-{rows}"));
+        let built = build(&docs, path, forward);
+        for level in KernelLevel::available().into_iter().rev() {
+            let index = Index::options().kernel(level).open(&built.path).expect("the index");
+            let mut group = c.benchmark_group(format!("{name}/{level}"));
+            group.throughput(Throughput::Elements(vectors.len() as u64));
+            group.sample_size(10);
+            group.warm_up_time(Duration::from_millis(200));
+            group.measurement_time(Duration::from_secs(1));
+            for asked in asked(&built, docs.len() / 4096, rows, level) {
+                let queries = queries(&index, &built, &vectors, &asked);
+                let said = &asked.said;
+                let measured = percentiles(&index, &queries);
+                let found = match asked.effort {
+                    Effort::Exact => String::new(),
+                    _ => format!(", recall {:.4}", recall(&index, &queries)),
+                };
+                println!("{level}, {said}: {measured}{found}");
+                if times {
                     continue;
                 }
-                let queries: Vec<Query> = vectors
-                    .iter()
-                    .map(|vector| {
-                        let query = Query::sparse(&field, vector).expect("a query");
-                        let query = query.exact().top(top);
-                        filter.iter().cloned().fold(query, Query::filter)
-                    })
-                    .collect();
-                let id = format!("exact top {top}{said}");
-                println!("{level}, {id}: {}", percentiles(&index, &queries));
-                group.bench_function(id, |b| {
+                group.bench_function(said, |b| {
                     b.iter(|| {
                         for query in &queries {
                             black_box(index.search(query).expect("a search"));
@@ -141,8 +300,8 @@ fn sparse(c: &mut Criterion) {
                     });
                 });
             }
+            group.finish();
         }
-        group.finish();
     }
 }
 

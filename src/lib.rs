@@ -110,7 +110,7 @@ pub use roaring::RoaringTreemap;
 pub use schema::{
     BoolField, Centroids, F64Field, Forward, I64Field, KeyKind, KeywordField, ModelFingerprint,
     Normalization, Schema, SchemaBuilder, SparseCodec, SparseField, SparseOptions, TokenCodec,
-    TokenField, TokenOptions, U64Field,
+    TokenField, TokenOptions, TokenTier, U64Field,
 };
 pub use search::{
     AnchorScores, Certainty, Collapse, CurOptions, CurOutcome, Diversify, Effort, Expansion,

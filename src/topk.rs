@@ -60,6 +60,11 @@ impl<'a> TopK<'a> {
         self.stop.is_some_and(Stop::reached)
     }
 
+    /// An empty one of the same kind, for a part of what this one is for.
+    pub(crate) fn part(&self) -> Self {
+        Self { buffer: Vec::new(), ..*self }
+    }
+
     /// How many are kept.
     pub(crate) fn k(&self) -> usize {
         self.k

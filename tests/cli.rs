@@ -247,7 +247,7 @@ fn kernels_and_threads_change_nothing() {
             levels.push(Some(level));
         }
     }
-    for codec in ["f16", "int8"] {
+    for codec in ["f16", "int8", "residual4", "residual1 --tier f16", "pq32x4 --tier int8"] {
         let mut first = None;
         for (number, level) in levels.iter().enumerate() {
             let with = |line: String| {
@@ -604,6 +604,8 @@ fn flags_that_are_wrong_are_one_line_and_code_2() {
         "build".to_owned(),
         "build wiki".to_owned(),
         "build wiki --set SET --codec f8".to_owned(),
+        "build wiki --set SET --codec pq32".to_owned(),
+        "build wiki --set SET --tier residual4".to_owned(),
         "build wiki --set SET --sparse-codec u2".to_owned(),
         "build wiki --set SET --sparse-codec pruned:1.0".to_owned(),
         "build wiki --set SET --sparse-codec pruned:0.005".to_owned(),
@@ -657,6 +659,45 @@ fn a_reader_that_left_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// An index is added to, deleted from and compacted; a set that does not fit leaves it as it was.
+#[test]
+fn an_index_is_kept_up() {
+    let place = Place::new();
+    place.ok("build w --set SET");
+    let before = content(&place.path("w"));
+    let twice = place.fails(3, "add w --set SET");
+    assert!(twice.contains("is in the index already"), "{twice}");
+    assert!(content(&place.path("w")) == before, "a refused set has changed something");
+    let ids: Vec<String> = Index::open(place.path("w"))
+        .unwrap()
+        .snapshot()
+        .documents()
+        .map(|document| document.unwrap().key().to_string())
+        .collect();
+    fs::write(place.path("ids"), ids[10..300].join("\n")).unwrap();
+    let report = place.ok(&format!("delete w {} nobody --ids-from ids", ids[0]));
+    assert!(report.contains("291 deleted") && report.contains("109 documents left"), "{report}");
+    place.fails(2, "delete w");
+    place.fails(3, "delete w --ids-from nowhere");
+    let size = Index::open(place.path("w")).unwrap().info().bytes();
+    let report = place.ok("compact w");
+    assert!(report.contains("109 documents") && report.contains("291 deleted"), "{report}");
+    let index = Index::open(place.path("w")).unwrap();
+    assert!(index.info().deleted == 0 && index.info().bytes() * 2 < size);
+    let report = place.ok("add w --set SET --replace");
+    assert!(report.contains("291 added, 109 replaced, 400 documents"), "{report}");
+    place.ok("compact w --segments 1");
+    index.refresh().unwrap();
+    assert_eq!((index.len(), index.info().segments.len()), (400, 1));
+    place.ok("verify w");
+    // What is found is what a fresh index finds.
+    place.ok("build fresh --set SET");
+    assert!(place.run("w", "--mode rerank --exact") == place.run("fresh", "--mode rerank --exact"));
+    place.fails(4, "compact nowhere");
+    place.ok("pack w packed");
+    place.fails(1, "compact packed");
 }
 
 #[test]

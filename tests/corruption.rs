@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lateen::{
     Document, Index, IndexWriter, OpenMode, Query, Schema, TokenCodec, TokenMatrix, TokenOptions,
+    TokenTier,
 };
 
 const DIM: usize = 8;
@@ -20,12 +21,16 @@ fn row(seed: u8) -> [f32; DIM] {
     row.map(|x| x / length)
 }
 
-/// A small index with every kind of part: both codecs, every attribute, payloads, tombstones.
+/// A small index with every kind of part: every kind of codec, every attribute, payloads, tombstones.
 fn build(path: &Path) {
     let mut schema = Schema::builder();
     let sparse = schema.sparse("sparse");
     let half = schema.tokens("half", TokenOptions::new(DIM).codec(TokenCodec::F16));
     let bytes = schema.tokens("bytes", TokenOptions::new(DIM).codec(TokenCodec::Int8));
+    let packed = TokenOptions::new(DIM).codec(TokenCodec::Residual2).tier(TokenTier::F16);
+    let packed = schema.tokens("packed", packed);
+    let product = TokenCodec::Product { subspaces: 2, bits: 4 };
+    let product = schema.tokens("product", TokenOptions::new(DIM).codec(product));
     let lang = schema.keyword("lang");
     let (year, size, price, open) =
         (schema.i64("year"), schema.u64("size"), schema.f64("price"), schema.bool("open"));
@@ -40,6 +45,8 @@ fn build(path: &Path) {
                 doc.tokens(&half, TokenMatrix::new(&rows, DIM).spans(&[(0, 3), (4, 9)]))
             })
             .and_then(|doc| doc.tokens(&bytes, TokenMatrix::new(&rows, DIM)))
+            .and_then(|doc| doc.tokens(&packed, TokenMatrix::new(&rows, DIM)))
+            .and_then(|doc| doc.tokens(&product, TokenMatrix::new(&rows, DIM)))
             .and_then(|doc| doc.keyword(&lang, if i < 3 { "en" } else { "fr" }))
             .and_then(|doc| doc.i64(&year, 1990 + i64::from(i)))
             .and_then(|doc| doc.u64(&size, u64::from(i)))
@@ -66,7 +73,7 @@ fn use_it(index: &Index) {
             schema.keyword("lang").unwrap().eq("fr") | schema.i64("year").unwrap().eq(1990),
         ),
     ];
-    for name in ["half", "bytes"] {
+    for name in ["half", "bytes", "packed", "product"] {
         let field = schema.tokens(name).unwrap();
         let rows = TokenMatrix::new(&query_row, DIM);
         queries.push(Query::tokens(&field, rows).unwrap().exact());

@@ -1,4 +1,5 @@
-//! `kill -9` of a writing process at random moments: what was acknowledged is there afterwards.
+//! `kill -9` of a process that writes and merges, at random moments: what was acknowledged is there
+//! afterwards.
 //!
 //! Only the process dies here, the system's caches survive; what a power cut leaves is replayed
 //! by the simulated storage in the crate's own tests.
@@ -16,7 +17,8 @@ use lateen::{Document, Index, IndexWriter, KeyKind, Schema};
 use random::Draw;
 
 const CHILD: &str = "LATEEN_CRASH_CHILD";
-const CYCLES: u64 = 200;
+/// How often it is killed; `LATEEN_KILLS` asks for more, 10,000 before a release.
+const CYCLES: u64 = 300;
 
 /// What commit `n` holds: document `i` of `1..=n` was added by commit `i`, and every third one is
 /// deleted again by the commit after it. Each document says when it was written.
@@ -75,14 +77,17 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
     schema.sparse("terms");
     drop(IndexWriter::create(&path, schema.build().unwrap()).unwrap());
 
+    let cycles = std::env::var_os("LATEEN_KILLS")
+        .map_or(CYCLES, |text| text.into_string().unwrap().parse().unwrap());
     let mut acknowledged = 0;
     let mut total = 0;
+    let mut merged = 0;
     // How long a commit takes here, as far as is known.
     let mut pace = Duration::from_millis(5);
     let mut draw = Draw::new(1);
-    for cycle in 0..CYCLES {
-        // A segment per commit adds up: start anew now and then.
-        if cycle > 0 && cycle.is_multiple_of(20) {
+    for cycle in 0..cycles {
+        // Merges keep the segments few; the documents add up all the same: start anew now and then.
+        if cycle > 0 && cycle.is_multiple_of(60) {
             std::fs::remove_dir_all(&path).unwrap();
             let mut schema = Schema::builder();
             schema.keys(KeyKind::U64);
@@ -131,6 +136,9 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
             pace = (2 * pace).min(Duration::from_secs(1));
         }
         acknowledged = check(&path, acknowledged);
+        let segments = Index::open(&path).unwrap().info().segments.len() as u64;
+        assert!(segments < 60, "{segments} segments");
+        merged += u64::from(segments < acknowledged / 2);
         // The lock went with the process, and what it left unfinished is cleaned up.
         drop(IndexWriter::open(&path).unwrap());
         let names: Vec<String> = std::fs::read_dir(&path)
@@ -139,6 +147,7 @@ fn no_acknowledged_commit_is_lost_to_kill_9() {
             .collect();
         assert!(!names.iter().any(|name| name.contains(".tmp")), "left behind: {names:?}");
     }
-    println!("{CYCLES} kills, {total} acknowledged commits, none lost");
-    assert!(total > CYCLES / 4, "the kills came too early: {total} commits in all");
+    println!("{cycles} kills, {total} acknowledged commits, none lost; {merged} after a merge");
+    assert!(merged > 0, "nothing was ever merged");
+    assert!(total > cycles / 4, "the kills came too early: {total} commits in all");
 }

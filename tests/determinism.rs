@@ -11,8 +11,8 @@ use std::path::Path;
 use half::f16;
 use lateen::{
     Batch, Certainty, Document, Forward, Hits, Index, IndexWriter, KernelLevel, Key, KeyKind,
-    Normalization, OpenMode, Query, Rows, SparseBatch, SparseVector, TokenBatch, TokenCodec,
-    TokenMatrix, WriterOptions,
+    Merges, Normalization, OpenMode, Query, Rows, SparseBatch, SparseVector, TokenBatch,
+    TokenCodec, TokenMatrix, WriterOptions,
 };
 use naive::Fields;
 use naive::given::{Columns, Given};
@@ -24,7 +24,8 @@ use set::{Set, SetFields};
 fn ways() -> Vec<WriterOptions> {
     let levels = KernelLevel::available();
     let both = |level: KernelLevel| {
-        [1, 2].map(|threads| IndexWriter::options().kernel(level).threads(threads))
+        let options = IndexWriter::options().kernel(level).merges(Merges::AtCommit);
+        [1, 2].map(|threads| options.clone().threads(threads))
     };
     levels.into_iter().flat_map(both).collect()
 }

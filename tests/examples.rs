@@ -7,6 +7,8 @@ mod filters;
 mod from_files;
 #[path = "../examples/hybrid.rs"]
 mod hybrid;
+#[path = "../examples/living.rs"]
+mod living;
 #[path = "../examples/packed.rs"]
 mod packed;
 #[path = "../examples/quickstart.rs"]
@@ -28,6 +30,11 @@ fn from_files_runs() {
 #[test]
 fn hybrid_runs() {
     hybrid::main().unwrap();
+}
+
+#[test]
+fn living_runs() {
+    living::main().unwrap();
 }
 
 #[test]

@@ -5,6 +5,9 @@
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/drive.rs"]
+mod drive;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/mend.rs"]
 mod mend;
 mod random;
@@ -13,6 +16,7 @@ mod random;
 mod sample;
 
 use std::path::Path;
+use std::time::Duration;
 
 use random::Draw;
 
@@ -71,6 +75,24 @@ fn every_target_over_its_corpus_and_on() {
             if !seed.is_empty() {
                 changed(&seed, 300, body);
             }
+        }
+    }
+}
+
+/// `LATEEN_FUZZ=60 cargo test --test fuzz_bodies rounds -- --nocapture` runs each target for so many
+/// seconds and says how often it ran; `LATEEN_FUZZ_SEED` names the inputs.
+#[test]
+fn rounds() {
+    let number = |name: &str| std::env::var_os(name).and_then(|text| text.to_str()?.parse().ok());
+    let (limit, seed) = (number("LATEEN_FUZZ").unwrap_or(0), number("LATEEN_FUZZ_SEED"));
+    let place = tempfile::tempdir().unwrap();
+    for &(target, body) in bodies::TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        let failed = place.path().join(target);
+        let limit = Duration::from_secs(limit).max(Duration::from_millis(50));
+        match drive::drive(body, &folder, limit, seed.unwrap_or(1), &failed) {
+            Ok((runs, slowest)) => println!("{target}: {runs} runs, slowest {slowest:.0?}"),
+            Err(run) => panic!("{target}, run {run}: {:?}", std::fs::read(failed)),
         }
     }
 }

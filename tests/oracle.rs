@@ -59,9 +59,16 @@ proptest! {
     fn number_keys(ops in prop::collection::vec(op(), 20..120)) {
         played(KeyKind::U64, &ops, 24);
     }
+
+    #[test]
+    fn merged(ops in prop::collection::vec(op(), 20..120)) {
+        let exact = [Forward::Auto, Forward::F32, Forward::F16];
+        let fields = Fields::some(KeyKind::Str, &exact, &naive::TOKENS);
+        let place = tempfile::tempdir().unwrap();
+        play(&fields, &place.path().join("index"), &ops, 24);
+    }
 }
 
-/// Without the field whose impacts are all there is, merging may leave any number of segments.
 #[test]
 fn merging_into_any_number_of_segments() {
     let exact = [Forward::Auto, Forward::F32, Forward::F16];

@@ -247,13 +247,13 @@ fn place(row: u32) -> usize {
 }
 
 /// At most `count` places out of `rows`, evenly spread.
-fn evenly(rows: usize, count: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn evenly(rows: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(rows);
     (0..count).map(move |i| i.saturating_mul(rows).checked_div(count).unwrap_or(0))
 }
 
 /// A copy of some rows.
-fn pick(rows: &Int8Rows<'_>, places: impl Iterator<Item = usize>) -> CodeRows {
+pub(crate) fn pick(rows: &Int8Rows<'_>, places: impl Iterator<Item = usize>) -> CodeRows {
     let mut out = CodeRows::default();
     for row in places.filter_map(|place| rows.row(place)) {
         out.codes.extend_from_slice(row.codes());

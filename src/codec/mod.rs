@@ -4,3 +4,5 @@ pub(crate) mod f16;
 pub(crate) mod impact;
 pub(crate) mod int8;
 pub(crate) mod kmeans;
+pub(crate) mod levels;
+pub(crate) mod product;

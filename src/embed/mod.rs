@@ -19,5 +19,5 @@ pub use sparse::SparseVector;
 pub use sparse_batch::SparseBatch;
 pub(crate) use tokens::CleanTokens;
 pub use tokens::{Rows, TokenBatch, TokenMatrix};
-pub(crate) use update::Change;
 pub use update::Update;
+pub(crate) use update::{Change, NewPayload};

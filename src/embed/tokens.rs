@@ -7,7 +7,9 @@ use super::numbers::{Floats, Ints};
 use super::sparse::{check_model, same_length};
 use crate::error::{Fault, InputError};
 use crate::limits::{MAX_DOCUMENT_TOKENS, MAX_QUERY_TOKENS};
-use crate::schema::{ModelFingerprint, Normalization, TokenCodec, TokenField};
+use crate::schema::{
+    ModelFingerprint, Normalization, TokenCodec, TokenField, TokenOptions, TokenTier,
+};
 
 /// How far from 1 the length of a row of a `Checked` field may be: 8-bit rows stay within it.
 pub(crate) const LENGTH_TOLERANCE: f32 = 0.02;
@@ -271,31 +273,23 @@ fn clean_matrix<'a>(
     row.resize(dim, 0.0);
     for i in 0..count {
         rows.decode(i, row);
-        check_row(options.normalization, options.codec, row).map_err(|(position, what)| {
-            match position {
-                Some(at) => InputError::new(name, what).row(i).at(at),
-                None => InputError::new(name, what).row(i),
-            }
+        check_row(options, row).map_err(|(position, what)| match position {
+            Some(at) => InputError::new(name, what).row(i).at(at),
+            None => InputError::new(name, what).row(i),
         })?;
     }
     let normalize = options.normalization == Normalization::Normalize;
     Ok((count > 0).then_some(CleanTokens { rows, dim, count, normalize, spans }))
 }
 
-fn check_row(
-    normalization: Normalization,
-    codec: TokenCodec,
-    row: &[f32],
-) -> Result<(), (Option<usize>, Fault)> {
+fn check_row(options: &TokenOptions, row: &[f32]) -> Result<(), (Option<usize>, Fault)> {
     if let Some(at) = row.iter().position(|x| !x.is_finite()) {
         return Err((Some(at), Fault::NotFinite { value: row[at].into() }));
     }
-    match normalization {
+    match options.normalization {
         Normalization::AsIs => {
-            let largest = match codec {
-                TokenCodec::F16 => LARGEST_F16,
-                TokenCodec::Int8 => LARGEST_INT8,
-            };
+            let int8 = options.codec == TokenCodec::Int8 && options.tier == TokenTier::None;
+            let largest = if int8 { LARGEST_INT8 } else { LARGEST_F16 };
             if let Some(at) = row.iter().position(|x| x.abs() >= largest) {
                 return Err((Some(at), Fault::TooLarge { value: row[at], limit: largest }));
             }

@@ -28,7 +28,15 @@ use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Fiel
 pub struct Update<'a> {
     pub(crate) key: Key,
     pub(crate) changes: Vec<Change<'a>>,
-    pub(crate) payload: Option<Option<Cow<'a, [u8]>>>,
+    pub(crate) payload: NewPayload<'a>,
+}
+
+/// What becomes of the payload.
+#[derive(Clone, Debug)]
+pub(crate) enum NewPayload<'a> {
+    Kept,
+    Removed,
+    Given(Cow<'a, [u8]>),
 }
 
 /// An attribute with the values that take the place of those it has.
@@ -78,7 +86,7 @@ impl Change<'_> {
 impl<'a> Update<'a> {
     /// Changes nothing yet.
     pub fn new(key: impl Into<Key>) -> Self {
-        Self { key: key.into(), changes: Vec::new(), payload: None }
+        Self { key: key.into(), changes: Vec::new(), payload: NewPayload::Kept }
     }
 
     /// The key of the document to be changed.
@@ -150,19 +158,22 @@ impl<'a> Update<'a> {
     /// Replaces the payload; at most 16 MiB, checked when the change is made.
     #[must_use]
     pub fn payload(mut self, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
-        self.payload = Some(Some(bytes.into()));
+        self.payload = NewPayload::Given(bytes.into());
         self
     }
 
     /// Removes the payload.
     #[must_use]
     pub fn no_payload(mut self) -> Self {
-        self.payload = Some(None);
+        self.payload = NewPayload::Removed;
         self
     }
 
     /// Checks what was not checked at once.
     pub(crate) fn check(&self) -> Result<(), InputError> {
-        self.payload.as_ref().and_then(|payload| payload.as_deref()).map_or(Ok(()), check_payload)
+        match &self.payload {
+            NewPayload::Given(bytes) => check_payload(bytes),
+            NewPayload::Kept | NewPayload::Removed => Ok(()),
+        }
     }
 }

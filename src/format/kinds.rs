@@ -64,7 +64,7 @@ section_kinds! {
     TOKENS_HEAD = 128, required, "One `TokenHead`.";
     TOKENS_ENDS = 129, required, "Where each document's rows end.";
     TOKENS_CODES = 130, required, "The stored rows, document after document.";
-    TOKENS_SCALES = 131, required, "One f16 scale for each row of int8.";
+    TOKENS_SCALES = 131, required, "One f16 scale for each row of codes.";
     TOKENS_BOUNDS = 132, required, "One `RowBounds` per document.";
     TOKENS_SPANS = 133, required, "The text bytes of each row, start and end.";
     TOKENS_CENTROID_HEAD = 134, required, "One `CentroidHead`.";
@@ -74,6 +74,10 @@ section_kinds! {
     TOKENS_LIST_ENDS = 138, required, "Where each centroid's documents end.";
     TOKENS_LISTS = 139, required, "The documents of each centroid, ascending.";
     TOKENS_CURVE = 140, required, "Recall by effort, one `CurvePoint` each.";
+    TOKENS_BOOK = 141, required, "What the codes of packed rows add to their centroids.";
+    TOKENS_TIER = 142, required, "The rows of the second tier, document after document.";
+    TOKENS_TIER_SCALES = 143, required, "One f16 scale for each row of an int8 second tier.";
+    TOKENS_GAPS = 144, required, "How far the two tiers of each document are apart.";
     // 250–255: small containers
     TOMBSTONES = 250, required, "Deleted documents, a portable Roaring bitmap.";
     PACK_NAMES = 251, required, "The names of the packed files.";

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::limits::MAX_FIELDS;
 use crate::schema::{
     Centroids, FieldDef, FieldKind, Forward, KeyKind, ModelFingerprint, Normalization, Schema,
-    SparseCodec, SparseOptions, TokenCodec, TokenOptions,
+    SparseCodec, SparseOptions, TokenCodec, TokenOptions, TokenTier,
 };
 
 /// The encoding's own version.
@@ -48,10 +48,24 @@ pub(crate) fn encode_schema(schema: &Schema) -> Vec<u8> {
                 out.push(2);
                 let dim = u16::try_from(options.dim).unwrap_or(u16::MAX);
                 out.extend_from_slice(&dim.to_le_bytes());
-                out.push(match options.codec {
+                let codec = match options.codec {
                     TokenCodec::F16 => 1,
                     TokenCodec::Int8 => 2,
-                });
+                    TokenCodec::Residual4 => 3,
+                    TokenCodec::Residual2 => 4,
+                    TokenCodec::Residual1 => 5,
+                    TokenCodec::Product { .. } => 6,
+                };
+                let tier = match options.tier {
+                    TokenTier::None => 0,
+                    TokenTier::F16 => 1,
+                    TokenTier::Int8 => 2,
+                };
+                out.push(codec | tier << 4);
+                if let TokenCodec::Product { subspaces, bits } = options.codec {
+                    out.extend_from_slice(&subspaces.to_le_bytes());
+                    out.push(bits);
+                }
                 out.push(match options.normalization {
                     Normalization::Checked => 1,
                     Normalization::Normalize => 2,
@@ -169,10 +183,21 @@ fn sparse_options(from: &mut Cursor<'_>) -> Result<SparseOptions> {
 
 fn token_options(from: &mut Cursor<'_>) -> Result<TokenOptions> {
     let dim = usize::from(from.u16()?);
-    let codec = match from.u8()? {
+    let byte = from.u8()?;
+    let codec = match byte % 16 {
         1 => TokenCodec::F16,
         2 => TokenCodec::Int8,
+        3 => TokenCodec::Residual4,
+        4 => TokenCodec::Residual2,
+        5 => TokenCodec::Residual1,
+        6 => TokenCodec::Product { subspaces: from.u16()?, bits: from.u8()? },
         other => return Err(from.corrupt(format!("token codec {other}"))),
+    };
+    let tier = match byte / 16 {
+        0 => TokenTier::None,
+        1 => TokenTier::F16,
+        2 => TokenTier::Int8,
+        other => return Err(from.corrupt(format!("second tier {other}"))),
     };
     let normalization = match from.u8()? {
         1 => Normalization::Checked,
@@ -186,5 +211,5 @@ fn token_options(from: &mut Cursor<'_>) -> Result<TokenOptions> {
         count if count <= Centroids::MOST => Centroids::Count(count),
         other => return Err(from.corrupt(format!("{other} centroids"))),
     };
-    Ok(TokenOptions { dim, codec, normalization, centroids, model: model(from)? })
+    Ok(TokenOptions { dim, codec, tier, normalization, centroids, model: model(from)? })
 }

@@ -123,7 +123,8 @@ impl DetachedBuilder {
     }
 
     fn spill_if_full(&mut self) -> Result<()> {
-        let full = self.arena.bytes() >= self.options.memory.max(1 << 20);
+        self.arena.set_aside(&self.storage)?;
+        let full = self.arena.bytes() >= self.options.gathered();
         if full || self.arena.slots() >= MAX_SEGMENT_DOCS { self.spill() } else { Ok(()) }
     }
 

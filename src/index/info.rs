@@ -1,7 +1,7 @@
 //! What an index consists of, in numbers.
 
 use crate::index::snapshot::Snapshot;
-use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenCodec};
+use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenTier};
 
 /// What a commit of an index consists of; see [`Index::info`](crate::Index::info).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct FieldInfo {
     /// Components of a row, of a token field.
     pub dim: Option<usize>,
     /// The codec in words, of a vector field.
-    pub codec: Option<&'static str>,
+    pub codec: Option<String>,
     /// Percent of each document's weight that the inverted index of a sparse field keeps, where
     /// that is not all.
     pub percent: Option<u8>,
@@ -115,12 +115,14 @@ impl FieldInfo {
                     SparseCodec::U4 => "u4",
                     SparseCodec::Pruned(_) => "pruned",
                 };
-                (None, Some(codec))
+                (None, Some(codec.to_owned()))
             }
             FieldKind::Tokens(options) => {
-                let codec = match options.codec {
-                    TokenCodec::F16 => "f16",
-                    TokenCodec::Int8 => "int8",
+                let codec = options.codec.to_string();
+                let codec = match options.tier {
+                    TokenTier::None => codec,
+                    TokenTier::F16 => codec + " + f16",
+                    TokenTier::Int8 => codec + " + int8",
                 };
                 (Some(options.dim), Some(codec))
             }
@@ -156,8 +158,11 @@ mod tests {
 
         let info = writer.reader().unwrap().info();
         assert_eq!((info.documents, info.deleted, info.commit), (2, 1, 3));
-        let fields: Vec<_> =
-            info.fields.iter().map(|f| (f.name.as_str(), f.kind, f.dim, f.codec)).collect();
+        let fields: Vec<_> = info
+            .fields
+            .iter()
+            .map(|f| (f.name.as_str(), f.kind, f.dim, f.codec.as_deref()))
+            .collect();
         let expected = [
             ("lang", "keyword", None, None),
             ("sparse", "sparse", None, Some("u8")),

@@ -17,6 +17,8 @@ pub(crate) struct Size {
     pub(crate) docs: u64,
     /// Documents that live.
     pub(crate) live: u64,
+    /// Bytes of memory that a merge takes for it.
+    pub(crate) cost: u64,
 }
 
 impl Size {
@@ -52,9 +54,9 @@ fn level(bytes: u64) -> u32 {
     level
 }
 
-/// The neighbours that should become one segment now; none where all is well. One alone is to be
-/// rewritten without its dead.
-pub(crate) fn choose(sizes: &[Size]) -> Option<Range<usize>> {
+/// The neighbours that should become one segment now, in `memory` bytes; none where all is well.
+/// One alone is to be rewritten without its dead.
+pub(crate) fn choose(sizes: &[Size], memory: u64) -> Option<Range<usize>> {
     let levels: Vec<u32> = sizes.iter().map(|size| level(size.live_bytes())).collect();
     let highest = levels.iter().copied().max()?;
     for level in 0..=highest {
@@ -64,30 +66,41 @@ pub(crate) fn choose(sizes: &[Size]) -> Option<Range<usize>> {
             let run = start..if levels[end - 1] > level { end - 1 } else { end };
             start = end;
             if levels[run.clone()].iter().filter(|&&other| other == level).count() >= FACTOR
-                && let Some(run) = bounded(sizes, run)
+                && let Some(run) = bounded(sizes, run, memory)
             {
                 return Some(run);
             }
         }
     }
     let rewritten = (0..sizes.len())
+        .filter(|&at| sizes[at].cost <= memory)
         .filter(|&at| sizes[at].dead() * DEAD_SHARE.1 > sizes[at].docs * DEAD_SHARE.0)
         .max_by_key(|&at| (sizes[at].dead(), std::cmp::Reverse(at)));
     rewritten.map(|at| at..at + 1)
 }
 
-/// As many of a run, from its start, as make no segment that is too large; none where that is one.
-fn bounded(sizes: &[Size], run: Range<usize>) -> Option<Range<usize>> {
-    let mut total = 0u64;
-    let mut end = run.start;
-    while end < run.end {
-        total = total.saturating_add(sizes[end].live_bytes());
-        if total > MOST {
-            break;
+/// The first neighbours of a run that together make no segment that is too large, and take no more
+/// memory than there is: half as many as make a level, or all of a run of fewer; none where there
+/// are not so many.
+fn bounded(sizes: &[Size], run: Range<usize>, memory: u64) -> Option<Range<usize>> {
+    let mut start = run.start;
+    while start < run.end {
+        let (mut bytes, mut cost) = (0u64, 0u64);
+        let mut end = start;
+        while end < run.end {
+            bytes = bytes.saturating_add(sizes[end].live_bytes());
+            cost = cost.saturating_add(sizes[end].cost);
+            if bytes > MOST || cost > memory {
+                break;
+            }
+            end += 1;
         }
-        end += 1;
+        if end - start >= FACTOR / 2 {
+            return Some(start..end);
+        }
+        start = end.max(start + 1);
     }
-    (end > run.start + 1).then_some(run.start..end)
+    None
 }
 
 /// Groups of neighbours, in order, that leave at most `most` segments and no dead document: those
@@ -107,25 +120,26 @@ pub(crate) fn groups(sizes: &[Size], most: usize) -> Vec<Range<usize>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "groups are ranges")]
 mod tests {
     use super::*;
 
     fn sizes(bytes: &[u64]) -> Vec<Size> {
-        bytes.iter().map(|&bytes| Size { bytes, docs: 100, live: 100 }).collect()
+        bytes.iter().map(|&bytes| Size { bytes, docs: 100, live: 100, cost: bytes }).collect()
     }
 
     #[test]
     fn eight_of_a_level_become_one() {
-        assert_eq!(choose(&[]), None);
-        assert_eq!(choose(&sizes(&[100; 7])), None);
-        assert_eq!(choose(&sizes(&[100; 8])), Some(0..8));
+        assert_eq!(choose(&[], u64::MAX), None);
+        assert_eq!(choose(&sizes(&[100; 7]), u64::MAX), None);
+        assert_eq!(choose(&sizes(&[100; 8]), u64::MAX), Some(0..8));
         let big = 3 * FLOOR;
-        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4, 5, 6, 7])), None);
-        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4, 5, 6, 7, 8])), Some(1..9));
+        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4, 5, 6, 7]), u64::MAX), None);
+        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4, 5, 6, 7, 8]), u64::MAX), Some(1..9));
         // Small ones between large ones go with them.
         let mut mixed = vec![big, 5];
         mixed.extend([big; 7]);
-        assert_eq!(choose(&sizes(&mixed)), Some(0..9));
+        assert_eq!(choose(&sizes(&mixed), u64::MAX), Some(0..9));
     }
 
     #[test]
@@ -135,7 +149,7 @@ mod tests {
         let mut most = 0;
         for _ in 0..20_000 {
             held.push(FLOOR / 4);
-            while let Some(run) = choose(&sizes(&held)) {
+            while let Some(run) = choose(&sizes(&held), u64::MAX) {
                 let merged: u64 = held[run.clone()].iter().sum();
                 written += merged;
                 held.splice(run, [merged]);
@@ -153,11 +167,25 @@ mod tests {
     fn a_segment_of_many_dead_is_rewritten() {
         let mut held = sizes(&[100 * FLOOR; 3]);
         held[1].live = 71;
-        assert_eq!(choose(&held), None);
+        assert_eq!(choose(&held, u64::MAX), None);
         held[1].live = 69;
-        assert_eq!(choose(&held), Some(1..2));
+        assert_eq!(choose(&held, u64::MAX), Some(1..2));
         held[2].live = 10;
-        assert_eq!(choose(&held), Some(2..3));
+        assert_eq!(choose(&held, u64::MAX), Some(2..3));
+    }
+
+    #[test]
+    fn no_merge_takes_more_memory_than_there_is() {
+        let mut held = sizes(&[100; 16]);
+        assert_eq!(choose(&held, 1600), Some(0..16));
+        assert_eq!(choose(&held, 1000), Some(0..10));
+        assert_eq!(choose(&held, 399), None);
+        held[2].cost = 5000;
+        assert_eq!(choose(&held, 1000), Some(3..13));
+        held[2].live = 10;
+        held[4..].iter_mut().for_each(|size| size.bytes = 9 * FLOOR);
+        assert_eq!(choose(&held[..8], 1000), None);
+        assert_eq!(choose(&held[..8], 5000), Some(2..3));
     }
 
     #[test]
@@ -165,10 +193,10 @@ mod tests {
         let mut held = sizes(&[10, 20, 1, 1, 30]);
         assert_eq!(groups(&held, 1), [0..5]);
         assert_eq!(groups(&held, 3), [1..4]);
-        assert_eq!(groups(&held, 9), []);
+        assert!(groups(&held, 9).is_empty());
         held[4].live = 99;
         assert_eq!(groups(&held, 9), [4..5]);
         assert_eq!(groups(&held, 0), [0..5]);
-        assert_eq!(groups(&[], 1), []);
+        assert!(groups(&[], 1).is_empty());
     }
 }

@@ -481,7 +481,7 @@ impl IndexWriter {
     fn spill_if_full(&mut self) -> Result<()> {
         let aside = self.arena.set_aside(self.storage.as_ref());
         self.guard(aside)?;
-        let full = self.arena.bytes() >= self.options.memory.max(1 << 20);
+        let full = self.arena.bytes() >= self.options.gathered();
         if full || self.arena.slots() >= MAX_SEGMENT_DOCS {
             let result = self.spill();
             return self.guard(result);

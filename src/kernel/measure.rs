@@ -1,7 +1,9 @@
 //! The kernels for the benches of this crate, which see no more of it than any other program:
 //! no part of the public interface.
 
-use super::tokens::{F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, select_one};
+use super::tokens::{
+    Book, F16Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PackedRows, Steps, select_one,
+};
 use super::{KernelLevel, Kernels, select};
 use crate::error::Result;
 
@@ -55,9 +57,50 @@ impl TokenBench {
         &self.out
     }
 
+    /// Largest integer dot products with a document of packed rows, which are made int8 rows in
+    /// `room` first: by levels of `bits` bits, or by parts of `entries` where there are any.
+    pub fn select_packed(&mut self, doc: &PackedDoc<'_>, room: &mut [u8]) -> &[f32] {
+        let dim = self.lanes.dim();
+        let steps = match doc.entries {
+            [] => Steps::Levels { bits: doc.bits, levels: doc.levels },
+            entries => Steps::Parts { entries, parts: doc.codes.len() / doc.ids.len().max(1) },
+        };
+        let rows = Book::new(doc.centroids, dim, steps)
+            .and_then(|book| PackedRows::new(doc.codes, doc.scales, doc.ids, book));
+        if let Some(rows) = rows
+            && let Some(room) = room.get_mut(..rows.len() * dim)
+        {
+            (self.kernels.tokens.expand)(&rows, 0, room);
+            if let Some(doc) = Int8Rows::new(room, doc.scales, dim) {
+                let (scratch, out) = (&mut self.scratch, &mut self.out);
+                (self.kernels.tokens.select_int8)(&self.lanes, &doc, scratch, out);
+            }
+        }
+        &self.out
+    }
+
     /// The integer dot product of the only query row with a document of one row.
     pub fn select_one(&mut self, codes: &[u8], scales: &[u16]) -> Option<f32> {
         let doc = Int8Rows::new(codes, scales, self.lanes.dim())?;
         select_one(&self.lanes, &doc, &mut self.scratch)
     }
+}
+
+/// A document of packed rows and what its codes mean.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedDoc<'a> {
+    /// The code of each row.
+    pub codes: &'a [u8],
+    /// The scale of each row, f16 bits.
+    pub scales: &'a [u16],
+    /// The centroid of each row.
+    pub ids: &'a [u16],
+    /// The centroids' bytes.
+    pub centroids: &'a [u8],
+    /// Bits of a component, where codes are levels.
+    pub bits: usize,
+    /// What those stand for.
+    pub levels: [i8; 16],
+    /// What codes by parts stand for; none where codes are levels.
+    pub entries: &'a [i8],
 }

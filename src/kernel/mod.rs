@@ -196,6 +196,7 @@ fn table(level: KernelLevel) -> Option<&'static Kernels> {
 
 /// Asks the memory for the first `bytes` bytes of a slice, a hint that takes no time; nothing
 /// happens where the platform has no such hint.
+#[inline]
 pub(crate) fn prefetch<T>(data: &[T], bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     {

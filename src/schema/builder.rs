@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::field::{FieldDef, FieldKind, Handle};
-use super::options::{SparseOptions, TokenOptions};
+use super::options::{SparseOptions, TokenCodec, TokenOptions, TokenTier};
 use super::{
     BoolField, F64Field, I64Field, KeyKind, KeywordField, Schema, SparseField, TokenField, U64Field,
 };
@@ -81,7 +81,8 @@ impl SchemaBuilder {
     ///
     /// # Errors
     /// A name that is empty, longer than 255 bytes, holds a control character or is taken; a
-    /// dimension that is no multiple of 8 in 8..=4096; a model fingerprint's text longer than 255
+    /// dimension that is no multiple of 8 in 8..=4096; a codec that does not suit the dimension; a second
+    /// tier that is no larger than the first; a model fingerprint's text longer than 255
     /// bytes; more than 256 fields; no vector field.
     pub fn build(self) -> Result<Schema, SchemaError> {
         Schema::from_parts(self.keys, self.fields)
@@ -142,6 +143,27 @@ pub(super) fn check(fields: &[Arc<FieldDef>]) -> Result<(), SchemaError> {
                 what: "dimension",
                 value: options.dim as u64,
                 range: "a multiple of 8 in 8..=4096",
+            });
+        }
+        if let FieldKind::Tokens(options) = &field.kind
+            && let TokenCodec::Product { subspaces, .. } = options.codec
+            && !options.codec_is_valid()
+        {
+            return Err(SchemaError::Setting {
+                name: field.name.clone(),
+                what: "number of sub-spaces",
+                value: subspaces.into(),
+                range: "a divisor of the dimension, with codes of 8 bits, or an even one with 4",
+            });
+        }
+        if let FieldKind::Tokens(options) = &field.kind
+            && !options.tier_is_valid()
+        {
+            return Err(SchemaError::Setting {
+                name: field.name.clone(),
+                what: "bits of the second tier",
+                value: if options.tier == TokenTier::F16 { 16 } else { 8 },
+                range: "more than those of the codec",
             });
         }
         if let FieldKind::Tokens(options) = &field.kind

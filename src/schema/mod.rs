@@ -11,7 +11,7 @@ pub use field::{BoolField, F64Field, I64Field, KeywordField, SparseField, TokenF
 pub(crate) use field::{FieldDef, FieldKind, Handle};
 pub use options::{
     Centroids, Forward, ModelFingerprint, Normalization, SparseCodec, SparseOptions, TokenCodec,
-    TokenOptions,
+    TokenOptions, TokenTier,
 };
 
 use std::sync::Arc;

@@ -62,6 +62,67 @@ pub enum TokenCodec {
     /// every query (`tests/ground_truth.rs` holds recall@10 to at least .99).
     #[default]
     Int8,
+    /// 4 bits for each component's distance from the row's centroid.
+    Residual4,
+    /// 2 bits for each component's distance from the row's centroid.
+    Residual2,
+    /// 1 bit for each component's distance from the row's centroid.
+    Residual1,
+    /// Product quantisation of the distance from the row's centroid: a code for each of some runs
+    /// of neighbouring components.
+    Product {
+        /// How many runs, all of the same length: a divisor of the dimension, and even where codes
+        /// have 4 bits.
+        subspaces: u16,
+        /// Bits of a code: 4 or 8.
+        bits: u8,
+    },
+}
+
+impl TokenCodec {
+    /// Whether rows are kept as a centroid and what is left.
+    pub(crate) fn is_packed(self) -> bool {
+        !matches!(self, Self::F16 | Self::Int8)
+    }
+
+    /// Bytes of a row of `dim` components, without its scale and its centroid.
+    pub(crate) fn row_bytes(self, dim: usize) -> usize {
+        match self {
+            Self::F16 => 2 * dim,
+            Self::Int8 => dim,
+            Self::Residual4 => dim / 2,
+            Self::Residual2 => dim / 4,
+            Self::Residual1 => dim / 8,
+            Self::Product { subspaces, bits } => usize::from(subspaces) * usize::from(bits) / 8,
+        }
+    }
+}
+
+impl std::fmt::Display for TokenCodec {
+    /// As the command spells it: `int8`, `residual4`, `pq32x8`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::F16 => f.write_str("f16"),
+            Self::Int8 => f.write_str("int8"),
+            Self::Residual4 => f.write_str("residual4"),
+            Self::Residual2 => f.write_str("residual2"),
+            Self::Residual1 => f.write_str("residual1"),
+            Self::Product { subspaces, bits } => write!(f, "pq{subspaces}x{bits}"),
+        }
+    }
+}
+
+/// A second copy of each token row, larger than the first: the first finds the documents that may
+/// be among the best, the second gives their scores and their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum TokenTier {
+    /// None: scores are those of the rows that search.
+    #[default]
+    None,
+    /// 8-bit integers with one scale per token row.
+    Int8,
+    /// 16-bit floats.
+    F16,
 }
 
 /// Whether a segment's token rows get centroids, over which a search finds its candidates without
@@ -91,8 +152,8 @@ pub enum Normalization {
     Checked,
     /// Rows are scaled to length 1 as they come in; a row of zeros is refused.
     Normalize,
-    /// Rows are taken as they are: of any length, but each component below what the codec holds
-    /// (65,520 for f16, 8,319,008 for int8), and no promise that components far below 10⁻⁷ of it
+    /// Rows are taken as they are: of any length, but each component below what codec and second
+    /// copy hold (8,319,008 for int8, 65,520 for all others), and no promise that components far below 10⁻⁷ of it
     /// keep their value.
     AsIs,
 }
@@ -161,6 +222,7 @@ impl SparseOptions {
 pub struct TokenOptions {
     pub(crate) dim: usize,
     pub(crate) codec: TokenCodec,
+    pub(crate) tier: TokenTier,
     pub(crate) normalization: Normalization,
     pub(crate) centroids: Centroids,
     pub(crate) model: Option<ModelFingerprint>,
@@ -172,6 +234,7 @@ impl TokenOptions {
         Self {
             dim,
             codec: TokenCodec::default(),
+            tier: TokenTier::default(),
             normalization: Normalization::default(),
             centroids: Centroids::default(),
             model: None,
@@ -182,6 +245,13 @@ impl TokenOptions {
     #[must_use]
     pub fn codec(mut self, codec: TokenCodec) -> Self {
         self.codec = codec;
+        self
+    }
+
+    /// The second copy of the rows.
+    #[must_use]
+    pub fn tier(mut self, tier: TokenTier) -> Self {
+        self.tier = tier;
         self
     }
 
@@ -207,6 +277,28 @@ impl TokenOptions {
             other => other,
         };
         self
+    }
+
+    /// Whether the codec suits the dimension.
+    pub(crate) fn codec_is_valid(&self) -> bool {
+        let TokenCodec::Product { subspaces, bits } = self.codec else { return true };
+        let subspaces = usize::from(subspaces);
+        let even = bits == 8 || subspaces.is_multiple_of(2);
+        matches!(bits, 4 | 8) && subspaces > 0 && self.dim.is_multiple_of(subspaces) && even
+    }
+
+    /// Whether the second copy is larger than the first.
+    pub(crate) fn tier_is_valid(&self) -> bool {
+        match self.tier {
+            TokenTier::None => true,
+            TokenTier::Int8 => self.codec.is_packed(),
+            TokenTier::F16 => self.codec != TokenCodec::F16,
+        }
+    }
+
+    /// Whether rows wait as f16 for their segment to be written, and not as int8.
+    pub(crate) fn waits_as_f16(&self) -> bool {
+        self.codec == TokenCodec::F16 || self.tier == TokenTier::F16
     }
 
     pub(crate) fn dim_is_valid(&self) -> bool {

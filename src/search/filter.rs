@@ -235,6 +235,24 @@ impl BoolField {
     }
 }
 
+/// The documents whose number passes; none where the attribute holds no numbers.
+fn numbers(segment: &Segment, at: usize, pass: impl Fn(u64) -> bool) -> DocSet {
+    match segment.attribute(at) {
+        Some(AttributeTable::Number(table)) => table.select(pass),
+        _ => DocSet::empty(segment.docs()),
+    }
+}
+
+/// An end of a range, itself included; `None` where nothing lies beyond what is excluded. What kind
+/// of end it was is then not asked again for every number.
+fn edge<T>(end: Bound<T>, last: T, inwards: impl Fn(T) -> Option<T>) -> Option<T> {
+    match end {
+        Bound::Included(value) => Some(value),
+        Bound::Excluded(value) => inwards(value),
+        Bound::Unbounded => Some(last),
+    }
+}
+
 impl Node {
     fn check(&self, schema: &Schema) -> Result<()> {
         let place = match self {
@@ -260,10 +278,6 @@ impl Node {
 
     fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {
         let docs = segment.docs();
-        let numbers = |at: usize, pass: &dyn Fn(u64) -> bool| match segment.attribute(at) {
-            Some(AttributeTable::Number(table)) => table.select(pass),
-            _ => DocSet::empty(docs),
-        };
         Ok(match self {
             Self::TooDeep => DocSet::empty(docs),
             Self::Keywords(field, values) => {
@@ -282,15 +296,25 @@ impl Node {
                 _ => DocSet::empty(docs),
             },
             Self::I64(field, low, high) => {
-                numbers(schema.resolve(field)?, &|bits| (*low, *high).contains(&bits.cast_signed()))
+                let low = edge(*low, i64::MIN, |value| value.checked_add(1));
+                let high = edge(*high, i64::MAX, |value| value.checked_sub(1));
+                let range = low.zip(high).filter(|(low, high)| low <= high);
+                numbers(segment, schema.resolve(field)?, |bits| {
+                    range.is_some_and(|(low, high)| (low..=high).contains(&bits.cast_signed()))
+                })
             }
             Self::U64(field, low, high) => {
-                numbers(schema.resolve(field)?, &|bits| (*low, *high).contains(&bits))
+                let low = edge(*low, u64::MIN, |value| value.checked_add(1));
+                let high = edge(*high, u64::MAX, |value| value.checked_sub(1));
+                let range = low.zip(high).filter(|(low, high)| low <= high);
+                numbers(segment, schema.resolve(field)?, |bits| {
+                    range.is_some_and(|(low, high)| (low..=high).contains(&bits))
+                })
             }
-            Self::F64(field, low, high) => numbers(schema.resolve(field)?, &|bits| {
+            Self::F64(field, low, high) => numbers(segment, schema.resolve(field)?, |bits| {
                 (*low, *high).contains(&f64::from_bits(bits))
             }),
-            Self::Bool(field, value) => numbers(schema.resolve(field)?, &|bits| {
+            Self::Bool(field, value) => numbers(segment, schema.resolve(field)?, |bits| {
                 value.is_none_or(|value| (bits != 0) == value)
             }),
             Self::Keys(keys) => {

@@ -25,9 +25,11 @@ pub enum Effort {
     /// At least this share of the true top on average, by what was measured on the index itself
     /// when its segments were written; above 0, at most 1. Segments of token rows that have
     /// centroids ([`Centroids`](crate::Centroids)) are answered so; all others, and those where
-    /// nothing less was measured to reach the share, are answered exactly.
+    /// nothing less was measured to reach the share, are answered exactly: sparse fields always.
     Recall(f32),
-    /// From 0, the fastest, to 1, exact; what has no faster way is answered exactly.
+    /// From 0, the fastest, to 1, exact; what has no faster way is answered exactly. On a sparse
+    /// field, what is below 1 leaves the weakest terms of the query to those documents that the
+    /// others find, and believes bounds to be less than they are.
     Level(f32),
 }
 
@@ -65,6 +67,7 @@ pub struct Query {
     pub(crate) top: usize,
     pub(crate) effort: Effort,
     pub(crate) at_least: f32,
+    pub(crate) threads: usize,
     pub(crate) after: Option<(f32, Key)>,
     pub(crate) feedback: Option<Feedback>,
     pub(crate) diversify: Option<Diversify>,
@@ -99,6 +102,7 @@ impl Query {
             top: 10,
             effort: Effort::default(),
             at_least: f32::NEG_INFINITY,
+            threads: 1,
             after: None,
             feedback: None,
             diversify: None,
@@ -239,6 +243,16 @@ impl Query {
     #[must_use]
     pub fn at_least(mut self, score: f32) -> Self {
         self.at_least = score;
+        self
+    }
+
+    /// How many threads may share this one search; 1 unless said otherwise, and 0 counts as 1. The
+    /// hits are the same with any number. Only an exact search of a sparse field has use for them,
+    /// and only in segments of 200,000 documents or more; many queries are better shared out
+    /// whole ([`Index::search_batch`](crate::Index::search_batch)).
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 

@@ -10,7 +10,7 @@ use crate::search::plan::{Allowed, Merge, Plan};
 use crate::search::query::{Effort, Query, Stage};
 use crate::search::{feedback, list};
 use crate::segment::SegmentView;
-use crate::sparse::{Exactness, SparseScratch};
+use crate::sparse::{Exactness, SparseEffort, SparseScratch, Way};
 use crate::stop::Stop;
 use crate::tokens::{TokenEffort, TokenScratch};
 use crate::topk::TopK;
@@ -135,6 +135,7 @@ pub(crate) fn first_stage(
                 (Some(index), alive) => held(index.search(
                     vector,
                     view.kernels,
+                    Way { effort: sparse_effort(query.effort), threads: query.threads },
                     alive,
                     &mut top,
                     &mut scratch.sparse,
@@ -157,6 +158,15 @@ pub(crate) fn first_stage(
     Ok(Answer { found: merge.finish(), certainty })
 }
 
+/// The effort as the inverted index understands it: a share of the true hits is promised by finding
+/// all of them.
+fn sparse_effort(effort: Effort) -> SparseEffort {
+    match effort {
+        Effort::Exact | Effort::Recall(_) => SparseEffort::Exact,
+        Effort::Level(level) => SparseEffort::Level(level),
+    }
+}
+
 /// The effort as the token store understands it.
 fn token_effort(effort: Effort) -> TokenEffort {
     match effort {
@@ -169,6 +179,7 @@ fn token_effort(effort: Effort) -> TokenEffort {
 /// What an index holds its answer for.
 fn held(exactness: Exactness) -> Certainty {
     match exactness {
+        Exactness::Approximate => Certainty::Approximate,
         Exactness::Certified => Certainty::Certified,
         Exactness::OnQuantised => Certainty::ExactOnQuantised,
     }

@@ -70,8 +70,8 @@ impl Arena {
         u32::try_from(self.dead.len()).unwrap_or(u32::MAX)
     }
 
-    /// Bytes taken in, by account and not by the allocator, so that the same calls spill at the
-    /// same documents everywhere.
+    /// Bytes that what was taken in needs until it is written, by account and not by the allocator,
+    /// so that the same calls spill at the same documents everywhere.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -164,7 +164,7 @@ impl Arena {
         if let Some(Column::Tokens(column)) = self.columns.get_mut(at) {
             let before = column.bytes();
             column.push_many(rows, threads);
-            self.bytes += column.bytes() - before;
+            self.bytes += tokens_need(column.bytes() - before);
         }
     }
 
@@ -217,6 +217,11 @@ impl Arena {
         self.payloads.write(&order, name, &mut out)?;
         out.finish(generation, ordinal)
     }
+}
+
+/// The rows, and a sample of as many on which centroids are trained.
+fn tokens_need(bytes: usize) -> usize {
+    bytes.saturating_mul(2)
 }
 
 /// Where a document's parts belong in the schema.

@@ -7,14 +7,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::embed::CleanSparse;
 use crate::error::{Error, Result};
 use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind};
 use crate::id::DocId;
 use crate::schema::{FieldKind, Schema};
 use crate::segment::places::Places;
 use crate::segment::{SegmentHead, SegmentView, attributes, keys, payloads};
-use crate::sparse::{SparseColumn, SparseIndex};
+use crate::sparse::{self, MergePart};
 use crate::storage::Storage;
 use crate::tokens::{TokenRows, TokenSource, TokenStore, write_tokens};
 
@@ -119,12 +118,10 @@ impl Job<'_> {
         for ((at, field), def) in (0..).zip(0u32..).zip(self.schema.fields()) {
             match &def.kind {
                 FieldKind::Sparse(options) => {
-                    let indexes: Vec<_> =
-                        self.inputs.iter().map(|view| view.segment.sparse(at)).collect();
-                    let mut column = SparseColumn::new(options);
-                    self.gather(&indexes, &mut column)?;
-                    let order: Vec<u32> = (0..docs).collect();
-                    column.write(&order, field, self.threads, out)?;
+                    let parts: Vec<_> =
+                        self.inputs.iter().map(|view| sparse_part(view, at)).collect();
+                    let wanted = || self.merging.wanted();
+                    sparse::merge(&parts, options, field, self.threads, &wanted, out)?;
                 }
                 FieldKind::Tokens(options) => {
                     let stores = self.inputs.iter().map(|view| view.segment.tokens(at)).collect();
@@ -144,22 +141,12 @@ impl Job<'_> {
         payloads::merge(&own, self.places, name, out)?;
         self.merging.step(docs)
     }
+}
 
-    /// The vectors of what is live.
-    fn gather(&self, indexes: &[Option<&SparseIndex>], column: &mut SparseColumn) -> Result<()> {
-        for (input, index) in indexes.iter().enumerate() {
-            let Some(index) = index else { continue };
-            index.each_row(|doc, terms, weights| {
-                if let Some(place) = self.places.place(input, doc) {
-                    let row =
-                        CleanSparse { terms: terms.into(), weights: weights.into(), zeros: 0 };
-                    column.push(place, &row);
-                }
-                if doc % 4096 == 0 { self.merging.wanted() } else { Ok(()) }
-            })?;
-        }
-        Ok(())
-    }
+/// What is live of a sparse field.
+fn sparse_part(view: &SegmentView, at: usize) -> MergePart<'_> {
+    let (docs, alive) = (view.segment.docs(), view.alive.as_deref());
+    MergePart { index: view.segment.sparse(at), docs, alive }
 }
 
 /// Token rows as they are stored.

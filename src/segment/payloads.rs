@@ -90,7 +90,7 @@ struct Blocks<'a> {
     place: &'a str,
     present: Vec<u64>,
     ends: Vec<u32>,
-    blocks: Vec<PayloadBlock>,
+    done: Vec<PayloadBlock>,
     raw: Vec<u8>,
     first: u32,
     offset: u64,
@@ -103,7 +103,7 @@ impl<'a> Blocks<'a> {
             place,
             present: vec![0; docs.div_ceil(64)],
             ends: Vec::with_capacity(docs),
-            blocks: Vec::new(),
+            done: Vec::new(),
             raw: Vec::with_capacity(BLOCK_BYTES * 2),
             first: 0,
             offset: 0,
@@ -128,14 +128,14 @@ impl<'a> Blocks<'a> {
     fn flush(&mut self, out: &mut ContainerWriter) -> Result<()> {
         let block = flush(&mut self.raw, self.first, self.offset, self.place, out)?;
         self.offset += u64::from(block.stored);
-        self.blocks.push(block);
+        self.done.push(block);
         Ok(())
     }
 
     fn finish(mut self, out: &mut ContainerWriter) -> Result<()> {
         self.flush(out)?;
         out.end()?;
-        out.section(SectionKind::PAYLOAD_BLOCKS, NO_FIELD, &self.blocks)?;
+        out.section(SectionKind::PAYLOAD_BLOCKS, NO_FIELD, &self.done)?;
         out.section(SectionKind::PAYLOAD_ENDS, NO_FIELD, &self.ends)?;
         out.section(SectionKind::PAYLOAD_PRESENT, NO_FIELD, &self.present)
     }
@@ -164,7 +164,7 @@ pub(super) fn merge(
             continue;
         };
         let index = own.block_of(doc);
-        if !read.as_ref().is_some_and(|(of, block, _)| (*of, *block) == (input, index)) {
+        if read.as_ref().is_none_or(|(of, block, _)| (*of, *block) != (input, index)) {
             read = Some((input, index, own.block(index)?));
         }
         let raw = read.as_ref().map_or(&[][..], |(_, _, raw)| raw);

@@ -134,6 +134,21 @@ impl Segment {
         self.container.sections().map(|(kind, field, bytes)| (kind.name(), field, bytes))
     }
 
+    /// Bytes that a merge of this segment takes for it, at most: what its sparse vectors take while
+    /// they are turned over, and what the tables take that are made of its token rows.
+    pub(crate) fn merge_cost(&self) -> u64 {
+        let part = |part: &Part| match part {
+            Part::Sparse(Some(index)) => index.merge_cost(),
+            Part::Tokens(Some(store)) => {
+                let row = (store.dim() as u64).saturating_add(10);
+                store.rows_total().saturating_mul(row)
+            }
+            _ => 0,
+        };
+        let parts = self.parts.iter().map(part).fold(0, u64::saturating_add);
+        parts.saturating_add(u64::from(self.docs) * 24)
+    }
+
     /// Reads every byte: all checksums, then the meaning of every part.
     pub(crate) fn verify(&self) -> Result<()> {
         self.container.verify()?;

@@ -107,6 +107,12 @@ impl Bound {
         Some(Self { unit, high, low, gamma, alpha, below: 0.0 })
     }
 
+    /// Not a proof any more: the band where terms that add `dropped` at most are in no integer
+    /// score, believed to be `share` as wide as it can be.
+    pub(super) fn narrowed(self, dropped: f64, share: f64) -> Self {
+        Self { high: (self.high + dropped) * share, low: self.low * share, ..self }
+    }
+
     /// The same where terms of weights below zero, which have the integer weight 0, can take away
     /// up to `most` (as real score): `f` is at most what it would be without them, since each sum
     /// is off by `γ` of the absolute values at most, and at least `(1 + γ) most` less. Where that

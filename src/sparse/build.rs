@@ -14,6 +14,9 @@ use crate::error::Result;
 use crate::id::{DocId, TermId};
 use crate::schema::{Forward, SparseCodec, SparseOptions};
 
+/// What is given each document: its terms and weights.
+pub(super) type Take<'t> = dyn FnMut(DocId, &[TermId], &[f32]) + 't;
+
 /// Documents in their order, read as often as it takes.
 pub(super) trait RowSource: Sync {
     /// How many documents there are, those without the field included.
@@ -21,11 +24,7 @@ pub(super) trait RowSource: Sync {
 
     /// Calls `take` with each document of a range that has the field, ascending: its terms,
     /// ascending, and as many weights above zero.
-    fn each(
-        &self,
-        docs: Range<DocId>,
-        take: &mut dyn FnMut(DocId, &[TermId], &[f32]),
-    ) -> Result<()>;
+    fn each(&self, docs: Range<DocId>, take: &mut Take<'_>) -> Result<()>;
 
     /// Whether what is to be left out of documents is left out of these already.
     fn is_cut(&self) -> bool {
@@ -66,6 +65,17 @@ impl Weights {
     /// finite weight above zero stays one.
     pub(super) fn half(weight: f32) -> f16 {
         f16::from_f32(weight).clamp(f16::from_bits(1), f16::MAX)
+    }
+
+    /// Whether a weight is exact in f16: told from its bits where it is neither large nor small.
+    #[inline]
+    pub(super) fn is_half(weight: f32) -> bool {
+        let bits = weight.to_bits();
+        if (113 << 23..143 << 23).contains(&bits) {
+            bits.trailing_zeros() >= 13
+        } else {
+            f16::from_f32(weight).to_f32() == weight
+        }
     }
 }
 
@@ -217,7 +227,7 @@ pub(super) fn survey(source: &dyn RowSource, options: &SparseOptions) -> Result<
                 continue;
             }
             entries += 1;
-            halves &= f16::from_f32(weight).to_f32() == weight;
+            halves = halves && Weights::is_half(weight);
             let number = ordinals.number(term, &mut terms);
             if number == tallies.len() {
                 tallies.push(Tally::default());
@@ -317,6 +327,7 @@ impl Shape {
         let mut impacts = vec![0; total];
         // Where the next posting of each term goes; NONE for a term of another batch.
         let mut next = vec![NONE; self.terms.len()];
+        let mut places = Places { low: vec![NONE; self.ordinals.low.len()], last: 0 };
         let mut waiting = false;
         let (mut ready_docs, mut ready_impacts) = (Vec::new(), Vec::new());
         for (&ordinal, &start) in terms.iter().zip(&starts) {
@@ -332,6 +343,7 @@ impl Shape {
             } else {
                 // A batch has fewer postings than 2^32 unless one term has more, and none has.
                 next[at] = u32::try_from(start).unwrap_or(NONE);
+                places.wait(term, ordinal);
                 waiting = true;
             }
         }
@@ -341,7 +353,10 @@ impl Shape {
             source.each(0..source.docs(), &mut |doc, row, weights| {
                 let cut = self.cuts.get(doc as usize).copied().unwrap_or(Cut::NOTHING);
                 for (&term, &weight) in row.iter().zip(weights) {
-                    let ordinal = self.ordinals.get(term) as usize;
+                    if term > places.last {
+                        break;
+                    }
+                    let ordinal = places.ordinal(term, &self.ordinals) as usize;
                     let Some(place) = next.get_mut(ordinal).filter(|place| **place != NONE) else {
                         continue;
                     };
@@ -360,6 +375,32 @@ impl Shape {
     }
 }
 
+/// The terms of a batch that wait for their postings.
+struct Places {
+    /// By id, as [`Ordinals::low`]: NONE for a term that does not wait.
+    low: Vec<u32>,
+    /// The largest of them: what comes after it in a row is passed over.
+    last: TermId,
+}
+
+impl Places {
+    fn wait(&mut self, term: TermId, ordinal: u32) {
+        if let Some(low) = self.low.get_mut(term as usize) {
+            *low = ordinal;
+        }
+        self.last = self.last.max(term);
+    }
+
+    /// The ordinal of a term, NONE where one that has a place in the table does not wait.
+    #[inline]
+    fn ordinal(&self, term: TermId, all: &Ordinals) -> u32 {
+        match self.low.get(term as usize) {
+            Some(&ordinal) => ordinal,
+            None => all.get(term),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,11 +412,7 @@ mod tests {
             u32::try_from(self.len()).unwrap()
         }
 
-        fn each(
-            &self,
-            docs: Range<DocId>,
-            take: &mut dyn FnMut(DocId, &[TermId], &[f32]),
-        ) -> Result<()> {
+        fn each(&self, docs: Range<DocId>, take: &mut Take<'_>) -> Result<()> {
             for doc in docs {
                 let (terms, weights) = self[doc as usize];
                 if !terms.is_empty() {

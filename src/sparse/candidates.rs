@@ -20,6 +20,14 @@ const AHEAD: usize = 4;
 /// How many rows are scored between two looks at the clock.
 const CHECK: usize = 256;
 
+/// What a search, or a part of it, starts with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    k: usize,
+    bound: Bound,
+    needed: i32,
+}
+
 /// Candidates of one search.
 #[derive(Debug)]
 pub(super) struct Candidates<'a> {
@@ -41,17 +49,38 @@ impl<'a> Candidates<'a> {
         seed: Option<i32>,
         held: &'a mut Vec<(i32, DocId)>,
     ) -> Self {
-        held.clear();
         let k = top.k();
         let floor = bound.needed(f64::from(top.floor()));
         let needed = seed.map_or(floor, |seed| floor.max(bound.rival(seed)));
+        Self::started(Start { k, bound, needed }, held)
+    }
+
+    /// No candidates, of a part of a search.
+    pub(super) fn started(start: Start, held: &'a mut Vec<(i32, DocId)>) -> Self {
+        held.clear();
+        let Start { k, bound, needed } = start;
         Self { k, bound, held, needed, cut_at: k + k / 2 + 32 }
+    }
+
+    /// What a part of this search starts with.
+    pub(super) fn start(&self) -> Start {
+        Start { k: self.k, bound: self.bound, needed: self.needed }
     }
 
     /// The integer score that a document needs (equal is enough), at least 1.
     #[inline]
     pub(super) fn needed(&self) -> i32 {
         self.needed
+    }
+
+    /// Makes at least this needed, as found elsewhere.
+    pub(super) fn raise(&mut self, needed: i32) {
+        self.needed = self.needed.max(needed);
+    }
+
+    /// Takes in candidates held elsewhere.
+    pub(super) fn extend(&mut self, held: &[(i32, DocId)]) {
+        self.held.extend_from_slice(held);
     }
 
     /// Takes in a document that has what is needed.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use crate::embed::CleanSparse;
 use crate::error::Result;
 use crate::format::ContainerWriter;
-use crate::id::{DocId, TermId};
+use crate::id::DocId;
 use crate::schema::SparseOptions;
 use crate::storage::Storage;
 
-use super::build::RowSource;
+use super::build::{RowSource, Take};
 use super::rows::RowStore;
 use super::write;
 
@@ -96,11 +96,7 @@ impl RowSource for Ordered<'_> {
         u32::try_from(self.order.len()).unwrap_or(u32::MAX)
     }
 
-    fn each(
-        &self,
-        docs: Range<DocId>,
-        take: &mut dyn FnMut(DocId, &[TermId], &[f32]),
-    ) -> Result<()> {
+    fn each(&self, docs: Range<DocId>, take: &mut Take<'_>) -> Result<()> {
         let mut reader = self.rows.reader();
         let (mut terms, mut weights) = (Vec::new(), Vec::new());
         let slots = self.order.get(docs.start as usize..docs.end as usize).unwrap_or_default();

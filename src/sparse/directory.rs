@@ -143,6 +143,8 @@ pub(super) struct Run<'a> {
     pub(super) locals: &'a [[u8; 2]],
     /// As many impacts, where they have eight bits.
     pub(super) impacts: &'a [u8],
+    /// What follows in the section: the term's run in the next window, if there is one.
+    pub(super) after: &'a [u8],
     /// How impacts are kept.
     pub(super) kept: Impacts,
 }
@@ -160,7 +162,7 @@ impl<'a> Run<'a> {
 
     /// Places and impacts.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u16, u8)> + use<'a> {
-        let Self { locals, impacts, kept } = *self;
+        let Self { locals, impacts, kept, .. } = *self;
         locals.iter().enumerate().map(move |(at, word)| {
             let word = u16::from_le_bytes(*word);
             match kept {
@@ -331,9 +333,9 @@ impl<'a> DirectoryView<'a> {
             let size = self.impacts.list_posting();
             let from = start.checked_add(from.checked_mul(size)?)?;
             let to = from.checked_add(count * size)?;
-            let bytes = self.list_postings.get(from..to)?;
+            let (bytes, after) = self.list_postings.get(from..)?.split_at_checked(to - from)?;
             let (locals, impacts) = bytes.split_at(count * 2);
-            Some(Run { locals: locals.as_chunks().0, impacts, kept: self.impacts })
+            Some(Run { locals: locals.as_chunks().0, impacts, after, kept: self.impacts })
         })();
         run.ok_or_else(|| self.bad_run(at))
     }
@@ -415,7 +417,6 @@ impl<'a> DirectoryView<'a> {
     ///
     /// # Errors
     /// `Corrupt` where the directory leads astray or a document is beyond the segment.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
     pub(super) fn each_posting(&self, term: &Term, mut take: impl FnMut(DocId, u8)) -> Result<()> {
         let doc = |window: usize, local: usize| {
             let there = local < self.span(window);

@@ -143,11 +143,14 @@ impl<'a> RowView<'a> {
         }
     }
 
-    /// Appends all weights.
+    /// Appends all weights, which must be finite and above zero.
     pub(super) fn weights(&self, out: &mut Vec<f32>) {
         match self.weights {
             RowWeights::F16(values) => {
-                out.extend(values.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()));
+                // A finite f16 in the bits of an f32 is 2^112 times too small; the product is exact.
+                let wide = |bytes| u32::from(u16::from_le_bytes(bytes) & 0x7fff) << 13;
+                let scale = 112f32.exp2();
+                out.extend(values.iter().map(|&bytes| f32::from_bits(wide(bytes)) * scale));
             }
             RowWeights::F32(values) => {
                 out.extend(values.iter().map(|&bytes| f32::from_le_bytes(bytes)));

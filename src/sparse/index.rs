@@ -21,6 +21,8 @@ pub(crate) enum Exactness {
     Certified,
     /// The true top k by the quantised weights: there are no forward rows to know better.
     OnQuantised,
+    /// Something may have been missed.
+    Approximate,
 }
 
 /// A document's vector as stored.
@@ -154,9 +156,14 @@ impl SparseIndex {
     }
 
     /// Entries of all documents together.
-    #[cfg_attr(not(test), allow(dead_code, reason = "what `info` and the planner ask"))]
     pub(crate) fn entries(&self) -> u64 {
         self.head.entries
+    }
+
+    /// Bytes that a merge takes for it, at most: what holds a posting while it is turned over, up to
+    /// what a merge allows itself.
+    pub(crate) fn merge_cost(&self) -> u64 {
+        self.entries().saturating_mul(13).min(super::write::MEMORY as u64)
     }
 
     /// Bytes of the inverted index, and of the forward rows.
@@ -259,7 +266,6 @@ impl SparseIndex {
     ///
     /// # Errors
     /// `Corrupt` if something cannot be read, or whatever `take` returns.
-
     pub(crate) fn each_row(
         &self,
         mut take: impl FnMut(DocId, &[TermId], &[f32]) -> Result<()>,

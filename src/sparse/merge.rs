@@ -19,7 +19,7 @@ use crate::format::ContainerWriter;
 use crate::id::{DocId, TermId};
 use crate::schema::{Forward, SparseOptions};
 
-use super::build::RowSource;
+use super::build::{RowSource, Take};
 use super::index::{SparseIndex, SparseRow};
 use super::write;
 
@@ -36,18 +36,19 @@ pub(crate) struct MergePart<'a> {
 
 /// Writes the sections of a field that holds the living documents of all parts, part after part;
 /// nothing where none of them has it. All parts must be of these settings. The bytes do not depend
-/// on `threads`.
+/// on `threads`. `wanted` is asked now and then, and ends the merge with its error.
 ///
 /// # Errors
-/// `Corrupt` if something of a part cannot be read; `Io`.
+/// `Corrupt` if something of a part cannot be read; `Io`; what `wanted` returns.
 pub(crate) fn merge(
     parts: &[MergePart<'_>],
     options: &SparseOptions,
     field: u32,
     threads: usize,
+    wanted: &(dyn Fn() -> Result<()> + Sync),
     out: &mut ContainerWriter,
 ) -> Result<()> {
-    let source = Merged::new(parts, options.forward == Forward::None);
+    let source = Merged::new(parts, options.forward == Forward::None, wanted);
     write::field(&source, options, field, threads, write::MEMORY, out)
 }
 
@@ -96,27 +97,29 @@ impl<'a> Part<'a> {
     /// Its first document whose new number is at least so large, or one shortly before.
     fn first(&self, new: DocId) -> DocId {
         let skip = new.saturating_sub(self.new.start);
-        match self.alive {
-            None => skip,
-            Some(_) => {
-                let word = self.before.partition_point(|&before| before <= skip);
-                u32::try_from(word.saturating_sub(1) * 64).unwrap_or(u32::MAX)
-            }
+        if self.alive.is_none() {
+            return skip;
         }
+        let word = self.before.partition_point(|&before| before <= skip);
+        u32::try_from(word.saturating_sub(1) * 64).unwrap_or(u32::MAX)
     }
 }
 
 /// The living documents of all parts.
-#[derive(Debug)]
 struct Merged<'a> {
     parts: Vec<Part<'a>>,
     docs: u32,
     /// Whether impacts are all there is.
     quantised: bool,
+    wanted: &'a (dyn Fn() -> Result<()> + Sync),
 }
 
 impl<'a> Merged<'a> {
-    fn new(parts: &[MergePart<'a>], quantised: bool) -> Self {
+    fn new(
+        parts: &[MergePart<'a>],
+        quantised: bool,
+        wanted: &'a (dyn Fn() -> Result<()> + Sync),
+    ) -> Self {
         let mut docs = 0;
         let part = |&part: &MergePart<'a>| {
             let part = Part::new(part, docs);
@@ -124,7 +127,7 @@ impl<'a> Merged<'a> {
             part
         };
         let parts = parts.iter().map(part).collect();
-        Self { parts, docs, quantised }
+        Self { parts, docs, quantised, wanted }
     }
 }
 
@@ -133,11 +136,7 @@ impl RowSource for Merged<'_> {
         self.docs
     }
 
-    fn each(
-        &self,
-        docs: Range<DocId>,
-        take: &mut dyn FnMut(DocId, &[TermId], &[f32]),
-    ) -> Result<()> {
+    fn each(&self, docs: Range<DocId>, take: &mut Take<'_>) -> Result<()> {
         let mut row = SparseRow::default();
         for part in &self.parts {
             let Some(index) = part.index else { continue };
@@ -154,6 +153,9 @@ impl RowSource for Merged<'_> {
                 continue;
             };
             for doc in part.first(docs.start)..part.docs {
+                if doc.is_multiple_of(4096) {
+                    (self.wanted)()?;
+                }
                 let Some(new) = part.place(doc) else { continue };
                 if new >= docs.end {
                     break;
@@ -191,6 +193,7 @@ impl RowSource for Merged<'_> {
         docs: &mut Vec<DocId>,
         impacts: &mut Vec<u8>,
     ) -> Result<bool> {
+        (self.wanted)()?;
         for part in &self.parts {
             let Some(index) = part.index else { continue };
             let postings = index.postings_view();
@@ -202,9 +205,9 @@ impl RowSource for Merged<'_> {
             if held.scale != scale && !self.quantised {
                 return Ok(false);
             }
-            let moved = |impact| match held.scale == scale {
-                true => impact,
-                false => scale.impact(held.scale.weight(impact)),
+            let stays = held.scale == scale;
+            let moved = |impact| {
+                if stays { impact } else { scale.impact(held.scale.weight(impact)) }
             };
             let mut ascends = true;
             postings.each_posting(&held, |doc, impact| {

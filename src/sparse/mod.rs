@@ -8,7 +8,8 @@
 //! still be in the answer; forward rows give those their score. The answer is therefore the true
 //! top k of the stored weights, and the integers never show.
 //!
-//! `layout` names what is on disk, `column` and `rows` gather, `build` and `write` produce it, `index` and
+//! `effort` says what a search that need not be exact leaves out. `layout` names what is on disk,
+//! `column` and `rows` gather, `build` and `write` produce it, `index` and
 //! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
 //! everything, `merge` puts segments together.
 
@@ -17,10 +18,10 @@ mod build;
 mod candidates;
 mod column;
 mod directory;
+mod effort;
 mod forward;
 mod index;
 mod layout;
-#[cfg_attr(not(test), allow(dead_code, reason = "for whoever puts segments together"))]
 mod merge;
 mod plan;
 mod query;
@@ -36,8 +37,8 @@ mod write;
 mod tests;
 
 pub(crate) use column::SparseColumn;
+pub(crate) use effort::SparseEffort;
 pub(crate) use index::{Exactness, SparseIndex};
-#[cfg_attr(not(test), allow(unused_imports, reason = "for whoever puts segments together"))]
 pub(crate) use merge::{MergePart, merge};
 pub(crate) use query::SparseQuery;
-pub(crate) use search::SparseScratch;
+pub(crate) use search::{SparseScratch, Way};

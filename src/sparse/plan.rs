@@ -1,10 +1,12 @@
 //! What a search does with each term of a query: its form, its integer weight, and the most that
 //! it can add anywhere.
 
+use crate::docset::DocSet;
 use crate::kernel::Kernels;
 use crate::kernel::postings::{DenseRow, GROUPS, MaximaQuad, Quad};
 
 use super::directory::{DirectoryView, Form, Term};
+use super::effort::Shortcut;
 use super::layout::WINDOW_BITS;
 use super::score::QueryTerm;
 
@@ -54,18 +56,20 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Sorts the terms by form and computes the bounds.
+    /// Sorts the terms by form and computes the bounds of the windows that have documents alive
+    /// (all, where `None`). Terms of the weight 0 are left out.
     pub(super) fn fill(
         &mut self,
         postings: &DirectoryView<'_>,
         terms: &[QueryTerm],
         weights: &[i32],
         kernels: &Kernels,
+        alive: Option<&DocSet>,
     ) {
         self.lists.clear();
         self.tiny.clear();
         self.dense.clear();
-        // Terms that weigh below zero have 0: no integer score has a part of theirs.
+        // Terms that weigh below zero, or are left out, have 0: no integer score has a part of theirs.
         let weighed = terms.iter().zip(weights).filter(|&(_, &weight)| weight > 0);
         for (&QueryTerm { term, .. }, &weight) in weighed {
             match term.form {
@@ -80,6 +84,13 @@ impl Plan {
                 }
             }
         }
+        self.order.clear();
+        self.order.extend((0u32..).take(postings.windows()).filter(|&window| {
+            alive.is_none_or(|set| {
+                let words = set.words().get(window as usize * GROUPS..).unwrap_or_default();
+                words.iter().take(GROUPS).any(|&word| word != 0)
+            })
+        }));
         self.bound_groups(postings, kernels);
         self.bound_rest(postings);
         self.reach.clear();
@@ -94,7 +105,8 @@ impl Plan {
         self.groups.resize(postings.windows(), [0; GROUPS]);
         let quads = self.dense.len().div_ceil(4);
         let mut rows = Vec::with_capacity(quads);
-        for (window, bounds) in self.groups.iter_mut().enumerate() {
+        for window in self.order.iter().map(|&window| window as usize) {
+            let Some(bounds) = self.groups.get_mut(window) else { break };
             if self.dense.is_empty() {
                 break;
             }
@@ -141,19 +153,26 @@ impl Plan {
     /// The few windows of the largest bounds first, then the others as they lie.
     fn order(&mut self) {
         let Self { order, reach, .. } = self;
-        order.clear();
-        order.extend((0u32..).take(reach.len()));
         let bound = |window: u32| reach.get(window as usize).copied().unwrap_or(0);
         let best_first = |a: &u32, b: &u32| bound(*b).cmp(&bound(*a)).then(a.cmp(b));
         if order.len() > SEEDS {
             order.select_nth_unstable_by(SEEDS, best_first);
         }
-        let (seeds, rest) = order.split_at_mut(SEEDS.min(reach.len()));
+        let seeds = SEEDS.min(order.len());
+        let (seeds, rest) = order.split_at_mut(seeds);
         seeds.sort_unstable_by(best_first);
         rest.sort_unstable();
     }
 
-    /// How many windows there are.
+    /// Lets all bounds count for less, where what may be missed is allowed to be.
+    pub(super) fn cut_bounds(&mut self, shortcut: &Shortcut) {
+        let groups = self.groups.iter_mut().flatten();
+        for bound in groups.chain(&mut self.rest).chain(&mut self.reach) {
+            *bound = shortcut.of(*bound);
+        }
+    }
+
+    /// How many windows are to be visited.
     pub(super) fn windows(&self) -> usize {
         self.order.len()
     }

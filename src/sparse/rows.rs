@@ -5,8 +5,6 @@
 //! come take 8. What is in memory is bounded by [`TAIL`], whatever the number of rows, but for
 //! twelve bytes a row.
 
-use half::f16;
-
 use crate::error::{Error, Result};
 use crate::id::TermId;
 use crate::storage::{Scratch, Storage};
@@ -42,7 +40,7 @@ pub(super) struct RowStore {
 impl RowStore {
     /// Takes in a row of at least one term.
     pub(super) fn push(&mut self, slot: u32, terms: &[TermId], weights: &[f32]) {
-        let exact = weights.iter().all(|&weight| f16::from_f32(weight).to_f32() == weight);
+        let exact = weights.iter().all(|&weight| Weights::is_half(weight));
         let (mark, kept) = if exact { (HALVES, Weights::F16) } else { (SINGLES, Weights::F32) };
         self.tail.push(mark);
         forward::encode(terms.iter().copied(), weights, kept, &mut self.tail);
@@ -132,6 +130,7 @@ impl RowReader<'_> {
         let view = view.ok_or_else(|| damaged("empty row"))?;
         terms.clear();
         weights.clear();
+        terms.reserve(view.count());
         view.each(|term, _| terms.push(u32::try_from(term).unwrap_or(u32::MAX)))
             .map_err(damaged)?;
         view.weights(weights);

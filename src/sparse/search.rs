@@ -1,24 +1,36 @@
-//! Exact search of one segment: integer scores window by window, then the score itself for the
+//! Search of one segment: integer scores window by window, then the score itself for the
 //! candidates that the integers leave.
 //!
 //! In a window the list and tiny terms are added up first, document by document. Then only those
 //! groups are completed with the dense terms, most of the postings, in which some document's sum
 //! and the largest impacts of the group together reach what is needed.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
 use crate::docset::DocSet;
 use crate::error::Result;
-use crate::kernel::postings::{GROUPS, Quad, RowHit};
+use crate::kernel::postings::{GROUPS, PostingKernels, Quad, RowHit};
 use crate::kernel::{Kernels, prefetch};
 use crate::topk::TopK;
 
 use super::bound::Bound;
 use super::candidates::Candidates;
 use super::directory::{DirectoryView, Run};
+use super::effort::SparseEffort;
 use super::index::{Exactness, SparseIndex};
 use super::layout::{GROUP, Impacts, KTH, WINDOW, WINDOW_BITS};
 use super::plan::Plan;
 use super::query::{Membership, SparseQuery};
 use super::score::{QueryTerm, RowScorer, Scorer};
+
+/// How many bytes of a run are asked of the memory before its turn: most runs are shorter.
+const RUN_AHEAD: usize = 1024;
+/// How many groups before its turn the cells of a group are asked of the memory.
+const CELLS_AHEAD: usize = 4;
+
+/// How many windows a thread of its own is worth: starting one takes as long as a few windows.
+const WINDOWS_A_THREAD: usize = 24;
 
 /// Integer scores of a window.
 type Sums = [i32; WINDOW];
@@ -52,10 +64,21 @@ impl Default for SparseScratch {
     }
 }
 
+/// How to go about a search.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    /// How hard to look.
+    pub(crate) effort: SparseEffort,
+    /// How many threads share the windows, at least 1; with an effort that is not exact it is one,
+    /// since what is missed would depend on which thread is faster.
+    pub(crate) threads: usize,
+}
+
 impl SparseIndex {
     /// Offers to `top` the documents that can be among its best, each with its score: afterwards
     /// `top` holds the true best `k` of the segment's documents that match the query and are
-    /// `alive` (all, where `None`), cut by key among equals.
+    /// `alive` (all, where `None`), cut by key among equals; with an effort that is not exact, most
+    /// of them.
     ///
     /// # Errors
     /// `Corrupt` if something met on the way contradicts itself; `top` is then incomplete.
@@ -63,6 +86,7 @@ impl SparseIndex {
         &self,
         query: &SparseQuery,
         kernels: &Kernels,
+        way: Way,
         alive: Option<&DocSet>,
         top: &mut TopK<'_>,
         scratch: &mut SparseScratch,
@@ -71,7 +95,8 @@ impl SparseIndex {
         self.known(query, terms)?;
         let postings = self.postings_view();
         members.fill(postings.term_ids().len(), terms.iter().map(|term| term.ordinal));
-        let mut scorer = RowScorer::new(&Scorer::new(self, terms, members), kernels, hits);
+        let scorer = Scorer::new(self, terms, members);
+        let mut rows = RowScorer::new(&scorer, kernels, hits);
         let exactness =
             if self.rows_view().is_some() { Exactness::Certified } else { Exactness::OnQuantised };
         weights.clear();
@@ -84,41 +109,133 @@ impl SparseIndex {
             product(term).min(0.0).abs() * f64::from(term.term.max.max(term.term.left))
         });
         let below: f64 = below.sum();
-        let Some(bound) = Bound::weigh(products, |weight| weights.push(weight)) else {
+        let Some(mut bound) = Bound::weigh(products, |weight| weights.push(weight)) else {
             if below > 0.0 {
-                self.offer_unmet(terms, &mut scorer, alive, top)?;
+                self.offer_unmet(terms, &mut rows, alive, top)?;
             }
             return Ok(exactness);
         };
-        let bound = bound.and_left_out(left).and_below(below);
+        bound = bound.and_left_out(left).and_below(below);
         let seed = if alive.is_none() { seed(terms, weights, top.k()) } else { None };
-        let mut candidates = Candidates::new(top, bound, seed, held);
+        let shortcut = way.effort.shortcut();
+        if let Some(shortcut) = shortcut {
+            bound = shortcut.apply(terms, weights, bound);
+        }
+        plan.fill(&postings, terms, weights, kernels, alive);
+        if let Some(shortcut) = shortcut {
+            plan.cut_bounds(shortcut);
+        }
 
-        plan.fill(&postings, terms, weights, kernels);
+        let mut candidates = Candidates::new(top, bound, seed, held);
+        let walk = Walk { postings: &postings, plan, kernels, alive, floor: &AtomicI32::new(0) };
+        let threads = way.threads.min(plan.windows() / WINDOWS_A_THREAD);
+        if threads > 1 && shortcut.is_none() {
+            walk.together(threads, sums, &mut candidates, &mut rows, &scorer, top)?;
+        } else {
+            walk.over(0..plan.windows(), sums, &mut candidates, &mut rows, top)?;
+        }
+        candidates.cut();
+        candidates.score(&mut rows, top)?;
+        if left + below > 0.0 && shortcut.is_none() && bound.may_reach(0, top.floor()) {
+            self.offer_unmet(terms, &mut rows, alive, top)?;
+        }
+        Ok(if shortcut.is_some() { Exactness::Approximate } else { exactness })
+    }
+}
+
+/// A search on its way through the windows.
+#[derive(Clone, Copy)]
+struct Walk<'s, 'a> {
+    postings: &'s DirectoryView<'a>,
+    plan: &'s Plan,
+    kernels: &'s Kernels,
+    alive: Option<&'s DocSet>,
+    /// What some thread has found to be needed: true for all, whoever found it.
+    floor: &'s AtomicI32,
+}
+
+impl Walk<'_, '_> {
+    /// Takes in the candidates of some of the visits.
+    fn over(
+        &self,
+        visits: Range<usize>,
+        sums: &mut Sums,
+        candidates: &mut Candidates<'_>,
+        scorer: &mut RowScorer<'_>,
+        top: &mut TopK<'_>,
+    ) -> Result<()> {
+        let Self { postings, plan, kernels, alive, floor } = *self;
         let mut quads = Vec::with_capacity(plan.dense.len().div_ceil(4));
-        for at in 0..plan.windows() {
+        for at in visits {
             if top.stopped() {
                 break;
             }
             let Some((window, reach)) = plan.visit(at) else { break };
-            if let Some((next, _)) = plan.visit(at + 1) {
-                fetch_lists(&postings, plan, next);
+            if let Some((next, _)) = plan.visit(at + 1)
+                && next != window + 1
+            {
+                fetch_lists(postings, plan, next);
             }
+            // Relaxed will do: an older floor only lets more through.
+            candidates.raise(floor.load(Relaxed));
             if reach < candidates.needed() {
                 continue;
             }
-            let window = Window::new(&postings, plan, alive, window);
+            let window = Window::new(postings, plan, alive, window);
             let Some(passing) = window.passing(candidates.needed()) else { continue };
             sums.fill(0);
             window.scatter(sums)?;
-            window.finish(passing, sums, kernels, &mut quads, &mut candidates, &mut scorer, top)?;
+            window.finish(passing, sums, kernels, &mut quads, candidates, scorer, top)?;
+            floor.fetch_max(candidates.needed(), Relaxed);
         }
-        candidates.cut();
-        candidates.score(&mut scorer, top)?;
-        if left + below > 0.0 && bound.may_reach(0, top.floor()) {
-            self.offer_unmet(terms, &mut scorer, alive, top)?;
+        Ok(())
+    }
+
+    /// The same for all visits, shared out among threads; the first share is this thread's. What
+    /// the threads find is put together, so the answer is the same.
+    fn together(
+        &self,
+        threads: usize,
+        sums: &mut Sums,
+        candidates: &mut Candidates<'_>,
+        rows: &mut RowScorer<'_>,
+        scorer: &Scorer<'_>,
+        top: &mut TopK<'_>,
+    ) -> Result<()> {
+        let visits = self.plan.windows();
+        let share = visits.div_ceil(threads);
+        let part = top.part();
+        let start = candidates.start();
+        let found: Vec<Result<_>> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads)
+                .map(|thread| {
+                    let range = (thread * share).min(visits)..((thread + 1) * share).min(visits);
+                    let mut top = part.part();
+                    scope.spawn(move || {
+                        let mut sums = Box::new([0; WINDOW]);
+                        let (mut held, mut hits) = (Vec::new(), Vec::new());
+                        let mut candidates = Candidates::started(start, &mut held);
+                        let mut rows = RowScorer::new(scorer, self.kernels, &mut hits);
+                        self.over(range, &mut sums, &mut candidates, &mut rows, &mut top)?;
+                        Ok((held, top.finish()))
+                    })
+                })
+                .collect();
+            let own = self.over(0..share, sums, candidates, rows, top);
+            let others = others.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            std::iter::once(own.map(|()| Default::default())).chain(others).collect()
+        });
+        candidates.raise(self.floor.load(Relaxed));
+        for found in found {
+            let (held, scored) = found?;
+            candidates.extend(&held);
+            for hit in scored {
+                top.push(hit.doc, hit.score);
+            }
         }
-        Ok(exactness)
+        Ok(())
     }
 }
 
@@ -167,7 +284,8 @@ fn seed(terms: &[QueryTerm], weights: &[i32], k: usize) -> Option<i32> {
 fn fetch_lists(postings: &DirectoryView<'_>, plan: &Plan, window: usize) {
     for list in &plan.lists {
         if let Ok(run) = postings.run(&list.term, list.slot, list.start, window) {
-            prefetch(run.locals, 128);
+            prefetch(run.locals, RUN_AHEAD);
+            prefetch(run.impacts, RUN_AHEAD);
         }
     }
 }
@@ -181,6 +299,8 @@ struct Window<'s, 'a> {
     span: usize,
     /// The alive documents of its groups, where not all are.
     alive: Option<&'s [u64]>,
+    /// Whether it is quicker to look at these one by one than at all.
+    few: bool,
     /// What the dense terms can add in each group.
     bounds: &'s [i32; GROUPS],
 }
@@ -193,12 +313,18 @@ impl<'s, 'a> Window<'s, 'a> {
         window: usize,
     ) -> Self {
         let groups = window * GROUPS;
+        let alive = alive.map(|set| set.words().get(groups..).unwrap_or_default());
+        let few = alive.is_some_and(|words| {
+            let counts = words.iter().take(GROUPS).map(|word| word.count_ones());
+            counts.sum::<u32>() as usize <= WINDOW / 8
+        });
         Self {
             postings,
             plan,
             number: window,
             span: postings.span(window),
-            alive: alive.map(|set| set.words().get(groups..).unwrap_or_default()),
+            alive,
+            few,
             bounds: plan.groups.get(window).unwrap_or(&[0; GROUPS]),
         }
     }
@@ -230,6 +356,9 @@ impl<'s, 'a> Window<'s, 'a> {
     fn scatter(&self, sums: &mut Sums) -> Result<()> {
         for list in &self.plan.lists {
             let run = self.postings.run(&list.term, list.slot, list.start, self.number)?;
+            // The next window is most often the one that comes next.
+            let bytes = run.locals.len() * self.postings.impacts().list_posting();
+            prefetch(run.after, (bytes + 64).min(RUN_AHEAD));
             match run.kept {
                 Impacts::U8 => add_run(&run, list.weight, sums),
                 Impacts::U4 => add_run_u4(&run, list.weight, sums),
@@ -258,6 +387,26 @@ impl<'s, 'a> Window<'s, 'a> {
         Ok(())
     }
 
+    /// Of some groups, those in which some document's sum and what dense terms can add reach what
+    /// is needed. Where few documents are alive, they alone are looked at.
+    fn live(&self, groups: u64, sums: &Sums, kernels: &PostingKernels, needed: i32) -> u64 {
+        if self.few {
+            let mut live = 0;
+            for group in each_bit(groups) {
+                let (group, bit) = (group as usize, 1 << group);
+                let bound = self.bounds.get(group).copied().unwrap_or(0);
+                let least = needed.wrapping_sub(bound);
+                let sums = sums.as_chunks::<GROUP>().0.get(group).unwrap_or(&[0; GROUP]);
+                let mut docs = each_bit(self.word(group));
+                if docs.any(|doc| sums[doc as usize % GROUP] >= least) {
+                    live |= bit;
+                }
+            }
+            return live;
+        }
+        groups & (kernels.live_groups)(sums, self.bounds, needed)
+    }
+
     /// Completes the groups that can still reach what is needed, and takes in their documents.
     #[allow(clippy::too_many_arguments, reason = "the parts of one search, lent to its inner loop")]
     fn finish(
@@ -276,17 +425,22 @@ impl<'s, 'a> Window<'s, 'a> {
             Impacts::U4 => kernels.complete_u4,
         };
         let mut needed = candidates.needed();
-        let mut live = passing & (kernels.live_groups)(sums, self.bounds, needed);
+        let mut live = self.live(passing, sums, kernels, needed);
         if live == 0 {
             return Ok(());
         }
         self.plan.cells(self.postings, self.number, quads)?;
         let base = u32::try_from(self.number << WINDOW_BITS).unwrap_or(u32::MAX);
-        fetch_cells(quads, live);
+        let mut ahead = live;
+        for _ in 0..CELLS_AHEAD {
+            fetch_cells(quads, ahead);
+            ahead &= ahead.wrapping_sub(1);
+        }
         while live != 0 {
             let group = live.trailing_zeros() as usize;
             live &= live - 1;
-            fetch_cells(quads, live & live.wrapping_sub(1));
+            fetch_cells(quads, ahead);
+            ahead &= ahead.wrapping_sub(1);
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
             let mut found = complete(quads, group, of_group, needed) & self.word(group);
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
@@ -298,11 +452,24 @@ impl<'s, 'a> Window<'s, 'a> {
             candidates.settle(scorer, top)?;
             if candidates.needed() > needed && live != 0 {
                 needed = candidates.needed();
-                live &= (kernels.live_groups)(sums, self.bounds, needed);
+                live = self.live(live, sums, kernels, needed);
+                ahead &= live;
             }
         }
         Ok(())
     }
+}
+
+/// The places of the bits that are set, ascending.
+#[inline]
+fn each_bit(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        (word != 0).then(|| {
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            bit
+        })
+    })
 }
 
 /// Asks the memory for the cells of the first group of a set.
@@ -321,20 +488,28 @@ fn fetch_cells(quads: &[Quad<'_>], groups: u64) {
 /// Sums wrap there, and only there ([`Bound`]).
 #[inline]
 fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
-    let mut add = |local: [u8; 2], impact: u8| {
-        let sum = &mut sums[usize::from(u16::from_le_bytes(local)) % WINDOW];
-        *sum = sum.wrapping_add(weight * i32::from(impact));
+    #[allow(clippy::cast_possible_truncation)] // only the low bits count
+    let mut add = |local: u64, impact: u64| {
+        let sum = &mut sums[local as usize % WINDOW];
+        *sum = sum.wrapping_add(weight.wrapping_mul((impact & 0xff) as i32));
     };
-    // Eight at a time, so that counting takes less than adding.
-    let (locals, locals_left) = run.locals.as_chunks::<8>();
-    let (impacts, impacts_left) = run.impacts.as_chunks::<8>();
-    for (locals, impacts) in locals.iter().zip(impacts) {
-        for at in 0..8 {
-            add(locals[at], impacts[at]);
+    // Eight at a time from three words: fewer loads than one for each place and impact.
+    let (eights, locals) = run.locals.as_chunks::<8>();
+    let (words, impacts) = run.impacts.as_chunks::<8>();
+    for (eight, word) in eights.iter().zip(words) {
+        let (low, high) = eight.as_flattened().split_at(8);
+        let word = u64::from_le_bytes(*word);
+        for (half, locals) in [low, high].into_iter().enumerate() {
+            let locals = locals.first_chunk().map_or(0, |locals| u64::from_le_bytes(*locals));
+            let word = word >> (32 * half);
+            add(locals, word);
+            add(locals >> 16, word >> 8);
+            add(locals >> 32, word >> 16);
+            add(locals >> 48, word >> 24);
         }
     }
-    for (&local, &impact) in locals_left.iter().zip(impacts_left) {
-        add(local, impact);
+    for (&local, &impact) in locals.iter().zip(impacts) {
+        add(u64::from(u16::from_le_bytes(local)), u64::from(impact));
     }
 }
 

@@ -79,6 +79,10 @@ impl Terms {
         Self { docs, impacts, kinds, lists, tiny, dense }
     }
 
+    fn is_list(&self, ordinal: u32) -> bool {
+        self.kinds.get(ordinal as usize) == Some(&KIND_LIST)
+    }
+
     fn head(&self, shape: &Shape, options: &SparseOptions) -> Head {
         let count = |&at: &u32| u64::from(shape.counts[at as usize]);
         let longest = self.lists.iter().map(count).max().unwrap_or(0);
@@ -141,6 +145,10 @@ impl Piece {
     fn new(terms: &Terms, ordinals: &[u32], postings: &Postings) -> Self {
         let windows = windows(terms.docs);
         let mut piece = Self::default();
+        // Growing as it comes would take twice the room.
+        let of_lists = ordinals.iter().zip(0..).filter(|(at, _)| terms.is_list(**at));
+        let listed: usize = of_lists.map(|(_, at)| postings.term(at).0.len()).sum();
+        piece.lists.postings.reserve_exact(listed * terms.impacts.list_posting());
         for (at, &ordinal) in ordinals.iter().enumerate() {
             let (docs, impacts) = postings.term(at);
             piece.tops.push((ordinal, largest(impacts), piece.cells.bytes.len()));

@@ -4,9 +4,8 @@ use crate::error::Result;
 use crate::id::DocId;
 use crate::kernel::Kernels;
 
-use super::layout::Coded;
 use super::query::TokenQuery;
-use super::search::{TokenScratch, largest_dots};
+use super::search::TokenScratch;
 use super::store::TokenStore;
 
 /// What a query row met.
@@ -43,8 +42,8 @@ impl TokenStore {
             |query_row| TokenMatch { query_row, doc_row: 0, score: f32::NEG_INFINITY, span: None };
         let mut matches: Vec<_> = (0..query.rows()).map(none).collect();
         for doc_row in 0..rows.coded.len() {
-            let Some(row) = one_row(&rows.coded, doc_row) else { break };
-            largest_dots(query, kernels, &row, scratch);
+            let Some(row) = rows.coded.row(doc_row) else { break };
+            row.largest_dots(query, kernels, scratch);
             for (met, &score) in matches.iter_mut().zip(&scratch.largest) {
                 if score > met.score {
                     (met.doc_row, met.score) = (doc_row, score);
@@ -55,12 +54,5 @@ impl TokenStore {
             met.span = rows.spans.get(met.doc_row);
         }
         Ok(Some(matches))
-    }
-}
-
-fn one_row<'a>(coded: &Coded<'a>, row: usize) -> Option<Coded<'a>> {
-    match coded {
-        Coded::F16(rows) => rows.row(row).map(Coded::F16),
-        Coded::Int8(rows) => rows.row(row).map(Coded::Int8),
     }
 }

@@ -16,11 +16,11 @@ use crate::schema::Centroids as Setting;
 pub(crate) struct CentroidHead {
     /// How many centroids: 1 to 65,536.
     pub(crate) count: u32,
-    /// Bytes of a document in the lists: 2 or 4.
+    /// Bytes of a document in the lists: 2 or 4; 0 where there are no lists.
     pub(crate) list_bytes: u32,
     /// Documents of all lists together.
     pub(crate) postings: u32,
-    /// Points of the curve.
+    /// Points of the curve; 0 where there are no lists.
     pub(crate) points: u32,
 }
 
@@ -101,10 +101,16 @@ pub(super) struct CentroidArrays {
     codes: Array<u8>,
     scales: Array<u16>,
     ids: Array<u16>,
-    list_ends: Array<u32>,
-    lists: ListArrays,
-    curve: Array<CurvePoint>,
+    lists: Option<ListSections>,
     dim: usize,
+}
+
+/// What candidates are found with.
+#[derive(Debug)]
+struct ListSections {
+    ends: Array<u32>,
+    docs: ListArrays,
+    curve: Array<CurvePoint>,
 }
 
 #[derive(Debug)]
@@ -132,19 +138,27 @@ impl CentroidArrays {
         let count = head.count as usize;
         let values = count.checked_mul(dim).ok_or_else(|| section.corrupt(0, "too many"))?;
         let sized = |kind| container.section(kind, field);
-        let lists = sized(SectionKind::TOKENS_LISTS)?;
-        let lists = match head.list_bytes {
-            2 => ListArrays::Narrow(lists.array_of(head.postings as usize)?),
-            4 => ListArrays::Wide(lists.array_of(head.postings as usize)?),
+        let postings = head.postings as usize;
+        let docs = match head.list_bytes {
+            0 => None,
+            2 => Some(ListArrays::Narrow(sized(SectionKind::TOKENS_LISTS)?.array_of(postings)?)),
+            4 => Some(ListArrays::Wide(sized(SectionKind::TOKENS_LISTS)?.array_of(postings)?)),
             _ => return Err(section.corrupt(4, "lists of no known width")),
+        };
+        let lists = match docs {
+            None if head.postings == 0 && head.points == 0 => None,
+            None => return Err(section.corrupt(8, "documents or points without lists")),
+            Some(docs) => Some(ListSections {
+                ends: sized(SectionKind::TOKENS_LIST_ENDS)?.array_of(count)?,
+                docs,
+                curve: sized(SectionKind::TOKENS_CURVE)?.array_of(head.points as usize)?,
+            }),
         };
         Ok(Some(Self {
             codes: sized(SectionKind::TOKENS_CENTROID_CODES)?.array_of(values)?,
             scales: sized(SectionKind::TOKENS_CENTROID_SCALES)?.array_of(count)?,
             ids: sized(SectionKind::TOKENS_CENTROID_IDS)?.array_of(rows)?,
-            list_ends: sized(SectionKind::TOKENS_LIST_ENDS)?.array_of(count)?,
             lists,
-            curve: sized(SectionKind::TOKENS_CURVE)?.array_of(head.points as usize)?,
             dim,
         }))
     }
@@ -155,17 +169,28 @@ impl CentroidArrays {
             rows: Int8Rows::new(&self.codes, &self.scales, self.dim)?,
             ids: &self.ids,
             ends,
-            list_ends: &self.list_ends,
-            lists: match &self.lists {
-                ListArrays::Narrow(docs) => Lists::Narrow(docs),
-                ListArrays::Wide(docs) => Lists::Wide(docs),
+            list_ends: self.lists.as_ref().map_or(&[], |lists| &*lists.ends),
+            lists: match self.lists.as_ref().map(|lists| &lists.docs) {
+                None => Lists::Wide(&[]),
+                Some(ListArrays::Narrow(docs)) => Lists::Narrow(docs),
+                Some(ListArrays::Wide(docs)) => Lists::Wide(docs),
             },
         })
     }
 
-    /// What was measured, in the order of the effort.
-    pub(super) fn curve(&self) -> &[CurvePoint] {
-        &self.curve
+    /// What was measured, in the order of the effort; `None` where there are no lists.
+    pub(super) fn curve(&self) -> Option<&[CurvePoint]> {
+        self.lists.as_ref().map(|lists| &*lists.curve)
+    }
+
+    /// The centroids' bytes.
+    pub(super) fn codes(&self) -> &[u8] {
+        &self.codes
+    }
+
+    /// The centroid of each row of the store.
+    pub(super) fn ids(&self) -> &[u16] {
+        &self.ids
     }
 
     /// The error that a lie is.
@@ -176,9 +201,7 @@ impl CentroidArrays {
                 .ids
                 .section()
                 .corrupt(0, format!("a row of document {doc} has a centroid that is not there")),
-            Lie::ListEnd(at) => {
-                self.list_ends.section().corrupt_element(at, "a list that is not there")
-            }
+            Lie::ListEnd(at) => self.ends_section().corrupt_element(at, "a list that is not there"),
             Lie::ListDoc(at) => self
                 .list_section()
                 .corrupt(0, format!("the list of centroid {at} has a document that is not there")),
@@ -186,13 +209,18 @@ impl CentroidArrays {
     }
 
     fn list_section(&self) -> &Section {
-        match &self.lists {
-            ListArrays::Narrow(docs) => docs.section(),
-            ListArrays::Wide(docs) => docs.section(),
+        match self.lists.as_ref().map(|lists| &lists.docs) {
+            None => self.ids.section(),
+            Some(ListArrays::Narrow(docs)) => docs.section(),
+            Some(ListArrays::Wide(docs)) => docs.section(),
         }
     }
 
-    /// Checks that centroids are rows, that every row has one, that each list holds exactly the
+    fn ends_section(&self) -> &Section {
+        self.lists.as_ref().map_or(self.ids.section(), |lists| lists.ends.section())
+    }
+
+    /// Checks that centroids are rows, that every row has one, that each list, if there are any, holds exactly the
     /// documents with a row of its centroid, ascending, and that the curve means something.
     pub(super) fn verify(&self, ends: &Array<u32>) -> Result<()> {
         let ends_section = ends.section();
@@ -208,6 +236,15 @@ impl CentroidArrays {
         if let Some(at) = view.rows.codes().iter().position(|&code| code == 0) {
             return Err(self.codes.section().corrupt_element(at, "not a code"));
         }
+        let Some(lists) = &self.lists else {
+            let beyond = |&id: &u16| usize::from(id) >= view.rows.len();
+            return match view.ids.iter().position(beyond) {
+                Some(at) => {
+                    Err(self.ids.section().corrupt_element(at, "a centroid that is not there"))
+                }
+                None => Ok(()),
+            };
+        };
         let mut next = Vec::with_capacity(view.list_ends.len());
         let mut start = 0;
         for (at, &end) in view.list_ends.iter().enumerate() {
@@ -219,7 +256,7 @@ impl CentroidArrays {
         }
         if start as usize != view.lists.len() {
             let last = view.list_ends.len().saturating_sub(1);
-            return Err(self.list_ends.section().corrupt_element(last, "not the end of the lists"));
+            return Err(lists.ends.section().corrupt_element(last, "not the end of the lists"));
         }
         let docs = u32::try_from(view.ends.len()).unwrap_or(u32::MAX);
         let mut own = Vec::new();
@@ -248,12 +285,12 @@ impl CentroidArrays {
             }
         }
         let share = |recall: f32| (0.0..=1.0).contains(&recall);
-        for (at, point) in self.curve().iter().enumerate() {
+        for (at, point) in lists.curve.iter().enumerate() {
             if !(share(point.recall_10) && share(point.recall_100))
                 || point.shortlist == 0
                 || point.probes == 0
             {
-                return Err(self.curve.section().corrupt_element(at, "not a point"));
+                return Err(lists.curve.section().corrupt_element(at, "not a point"));
             }
         }
         Ok(())

@@ -5,9 +5,10 @@ use crate::embed::CleanTokens;
 use crate::error::Result;
 use crate::format::ContainerWriter;
 use crate::kernel::tokens::{F16Rows, Int8Rows};
-use crate::schema::{TokenCodec, TokenOptions};
+use crate::schema::TokenOptions;
 
-use super::layout::{Coded, NO_SPAN, RowBounds, Spans, TokenRows};
+use super::layout::{NO_SPAN, RowBounds, Spans, TokenRows};
+use super::rows::Coded;
 use super::write::{TokenSource, write_tokens};
 
 /// The rows of one field, gathered in slot order.
@@ -15,9 +16,9 @@ use super::write::{TokenSource, write_tokens};
 pub(crate) struct TokenColumn {
     options: TokenOptions,
     entries: Vec<Entry>,
-    /// f16 bits, where the codec is f16.
+    /// f16 bits, where rows wait as f16.
     halves: Vec<u16>,
-    /// Codes and scales, where it is int8.
+    /// Codes and scales, where they wait as int8.
     codes: Vec<u8>,
     scales: Vec<u16>,
     /// One per row as soon as any document has spans; empty before.
@@ -69,16 +70,13 @@ impl TokenColumn {
             self.push_spans(start, rows);
         }
         let dim = self.options.dim;
-        let (mut halves, mut codes, mut scales) = match self.options.codec {
-            TokenCodec::F16 => {
-                self.halves.resize(end * dim, 0);
-                (&mut self.halves[first * dim..], &mut [][..], &mut [][..])
-            }
-            TokenCodec::Int8 => {
-                self.codes.resize(end * dim, 0);
-                self.scales.resize(end, 0);
-                (&mut [][..], &mut self.codes[first * dim..], &mut self.scales[first..])
-            }
+        let (mut halves, mut codes, mut scales) = if self.options.waits_as_f16() {
+            self.halves.resize(end * dim, 0);
+            (&mut self.halves[first * dim..], &mut [][..], &mut [][..])
+        } else {
+            self.codes.resize(end * dim, 0);
+            self.scales.resize(end, 0);
+            (&mut [][..], &mut self.codes[first * dim..], &mut self.scales[first..])
         };
         let mut tasks = Vec::with_capacity(rows.len());
         for ((_, rows), entry) in rows.iter().zip(&mut self.entries[before..]) {
@@ -112,12 +110,14 @@ impl TokenColumn {
     pub(crate) fn push_stored(&mut self, slot: u32, rows: &TokenRows<'_>) {
         let start = self.rows();
         let end = start + rows.coded.len();
+        let mut kept = rows.bounds;
         match rows.coded {
             Coded::F16(rows) => self.halves.extend_from_slice(rows.bits()),
             Coded::Int8(rows) => {
                 self.codes.extend_from_slice(rows.codes());
                 self.scales.extend_from_slice(rows.scales());
             }
+            Coded::Packed(_) => kept = self.push_packed(rows),
         }
         let no_span = [NO_SPAN.0, NO_SPAN.1];
         let spans: Vec<[u32; 2]> = (0..rows.coded.len())
@@ -127,7 +127,26 @@ impl TokenColumn {
             self.spans.resize(start, no_span);
             self.spans.extend(spans);
         }
-        self.entries.push(Entry { slot, start, end, bounds: rows.bounds });
+        self.entries.push(Entry { slot, start, end, bounds: kept });
+    }
+
+    /// Takes in rows that are packed over the centroids of another segment: they wait as int8, as
+    /// near to what they stand for as that can be; gives what is then known of them.
+    fn push_packed(&mut self, rows: &TokenRows<'_>) -> RowBounds {
+        let dim = self.options.dim;
+        let mut row = vec![0.0; dim];
+        let mut codes = vec![0; dim];
+        let (mut norm, mut error) = (0.0f64, 0.0f64);
+        for at in 0..rows.coded.len() {
+            rows.coded.decode(at, &mut row);
+            let (scale, fit) = int8::encode(&row, &mut codes);
+            self.codes.extend_from_slice(&codes);
+            self.scales.push(scale);
+            norm = norm.max(fit.norm);
+            error = error.max(fit.error);
+        }
+        let before = half::f16::from_bits(rows.bounds.error).to_f64();
+        RowBounds { norm: f16::at_least(norm), error: f16::at_least(before + error) }
     }
 
     /// Rows of all documents so far.
@@ -164,17 +183,14 @@ impl TokenColumn {
         let at = self.entries.binary_search_by_key(&slot, |entry| entry.slot).ok()?;
         let Entry { start, end, bounds, .. } = *self.entries.get(at)?;
         let dim = self.options.dim;
-        let coded = match self.options.codec {
-            TokenCodec::F16 => {
-                Coded::F16(F16Rows::new(self.halves.get(start * dim..end * dim)?, dim)?)
-            }
-            TokenCodec::Int8 => {
-                let codes = self.codes.get(start * dim..end * dim)?;
-                Coded::Int8(Int8Rows::new(codes, self.scales.get(start..end)?, dim)?)
-            }
+        let coded = if self.options.waits_as_f16() {
+            Coded::F16(F16Rows::new(self.halves.get(start * dim..end * dim)?, dim)?)
+        } else {
+            let codes = self.codes.get(start * dim..end * dim)?;
+            Coded::Int8(Int8Rows::new(codes, self.scales.get(start..end)?, dim)?)
         };
         let spans = self.spans.get(start..end).map_or(Spans::None, Spans::Wide);
-        Some(TokenRows { coded, bounds, spans })
+        Some(TokenRows { coded, scan: None, gap: 0, bounds, spans })
     }
 }
 

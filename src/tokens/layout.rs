@@ -2,15 +2,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::codec::{f16, int8};
-use crate::kernel::tokens::{F16Rows, Int8Rows};
-use crate::schema::{Normalization, TokenCodec};
+use crate::schema::{Normalization, TokenCodec, TokenTier};
+
+use super::rows::Coded;
 
 /// The numbers of a token field in a segment, the first of its sections.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct TokenHead {
-    /// How rows are stored: 1 f16, 2 int8.
+    /// How rows are stored: 1 f16, 2 int8, 3 to 5 residuals of 4, 2 and 1 bits, 6 product codes,
+    /// with their bits from bit 8 on and the number of sub-spaces from bit 16 on.
     pub(crate) codec: u32,
     /// Components of a row.
     pub(crate) dim: u32,
@@ -22,17 +23,17 @@ pub(crate) struct TokenHead {
     pub(crate) rows: u64,
     /// Documents that have the field.
     pub(crate) docs: u32,
-    /// Zero.
-    pub(crate) reserved: u32,
+    /// The second tier: 0 none, 1 f16, 2 int8.
+    pub(crate) tier: u32,
 }
 
 /// What is known of a document's stored rows, both as f16 and never too small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct RowBounds {
-    /// The largest Euclidean length of a stored row.
+    /// The largest Euclidean length of a stored row, of either tier.
     pub(crate) norm: u16,
-    /// The largest distance between a row as it was given and as it is stored.
+    /// The largest distance between a row as it was given and as its best tier holds it.
     pub(crate) error: u16,
 }
 
@@ -41,6 +42,21 @@ pub(super) fn codec_number(codec: TokenCodec) -> u32 {
     match codec {
         TokenCodec::F16 => 1,
         TokenCodec::Int8 => 2,
+        TokenCodec::Residual4 => 3,
+        TokenCodec::Residual2 => 4,
+        TokenCodec::Residual1 => 5,
+        TokenCodec::Product { subspaces, bits } => {
+            6 | u32::from(bits) << 8 | u32::from(subspaces) << 16
+        }
+    }
+}
+
+/// The second tier's number in [`TokenHead`].
+pub(super) fn tier_number(tier: TokenTier) -> u32 {
+    match tier {
+        TokenTier::None => 0,
+        TokenTier::F16 => 1,
+        TokenTier::Int8 => 2,
     }
 }
 
@@ -84,54 +100,21 @@ impl Spans<'_> {
 /// A document's rows as they are stored: at least one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenRows<'a> {
-    /// The rows.
+    /// The rows of the best tier: what scores are made of.
     pub(crate) coded: Coded<'a>,
+    /// The rows that are scanned, where those are others.
+    pub(crate) scan: Option<Coded<'a>>,
+    /// The largest distance between a row of the one and of the other, as f16, never too small.
+    pub(crate) gap: u16,
     /// What is known of them.
     pub(crate) bounds: RowBounds,
     /// Their places in the text.
     pub(crate) spans: Spans<'a>,
 }
 
-/// Rows in one of the codecs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Coded<'a> {
-    /// 16-bit floats.
-    F16(F16Rows<'a>),
-    /// 8-bit integers with scales.
-    Int8(Int8Rows<'a>),
-}
-
-impl Coded<'_> {
-    /// How many rows.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::F16(rows) => rows.len(),
-            Self::Int8(rows) => rows.len(),
-        }
-    }
-
-    /// Writes a row as floats; `false` beyond the last. `out` has `dim` places.
-    pub(crate) fn decode(&self, row: usize, out: &mut [f32]) -> bool {
-        match self {
-            Self::F16(rows) => match rows.row(row) {
-                Some(row) => f16::decode(row.bits(), out),
-                None => return false,
-            },
-            Self::Int8(rows) => match rows.row(row) {
-                Some(row) => int8::decode(row.codes(), row.scales()[0], out),
-                None => return false,
-            },
-        }
-        true
-    }
-
-    /// The Euclidean length of a stored row; zero beyond the last.
-    pub(crate) fn norm(&self, row: usize) -> f64 {
-        match self {
-            Self::F16(rows) => rows.row(row).map_or(0.0, |row| f16::norm(row.bits())),
-            Self::Int8(rows) => {
-                rows.row(row).map_or(0.0, |row| int8::norm(row.codes(), row.scales()[0]))
-            }
-        }
+impl<'a> TokenRows<'a> {
+    /// The rows that are scanned.
+    pub(crate) fn first(&self) -> &Coded<'a> {
+        self.scan.as_ref().unwrap_or(&self.coded)
     }
 }

@@ -5,11 +5,14 @@
 //! rows, in f32 and in the one order that [`kernel::tokens`](crate::kernel::tokens) lays down.
 
 mod align;
+mod arrays;
 mod candidates;
 mod centroids;
 mod column;
+mod encode;
 mod layout;
 mod query;
+mod rows;
 mod search;
 mod store;
 mod train;

@@ -23,6 +23,8 @@ pub(crate) struct TokenQuery {
     slack: f64,
     /// The length of the longest row.
     longest: f32,
+    /// The lengths of all rows together, never too small.
+    lengths: f64,
 }
 
 impl TokenQuery {
@@ -39,7 +41,8 @@ impl TokenQuery {
         let lanes = LaneQuery::new(&codes, dim);
         steps.resize(lanes.out_len(), 0.0);
         let longest = longest(&rows, dim);
-        Self { floats: FloatQuery::new(&rows, dim), lanes, steps, slack, longest }
+        let lengths = row_lengths(&rows, dim).sum::<f64>() * (1.0 + 1e-9);
+        Self { floats: FloatQuery::new(&rows, dim), lanes, steps, slack, longest, lengths }
     }
 
     /// Query rows.
@@ -79,9 +82,9 @@ impl TokenQuery {
     }
 
     /// A number that a document's score does not exceed, from each lane's largest integer dot
-    /// product, scaled, and the length of the document's longest stored row. Infinite where
-    /// nothing can be said.
-    pub(super) fn upper_bound(&self, largest: &[f32], norm: f64) -> f32 {
+    /// product, scaled, the length of the document's longest stored row, and how far the rows that
+    /// give scores are from those that gave the integers. Infinite where nothing can be said.
+    pub(super) fn upper_bound(&self, largest: &[f32], norm: f64, gap: f64) -> f32 {
         // Eight partial sums, so that the additions need not wait for each other.
         let mut sums = [0.0f32; 8];
         for (steps, largest) in self.steps.as_chunks::<8>().0.iter().zip(largest.as_chunks::<8>().0)
@@ -93,7 +96,8 @@ impl TokenQuery {
         let four = [sums[0] + sums[4], sums[1] + sums[5], sums[2] + sums[6], sums[3] + sums[7]];
         let integer = (four[0] + four[2]) + (four[1] + four[3]);
         #[allow(clippy::cast_possible_truncation, reason = "rounded up by the step after it")]
-        let bound = (f64::from(integer) + self.slack * norm + UNDERFLOW) as f32;
+        let bound =
+            (f64::from(integer) + self.slack * norm + self.lengths * gap + UNDERFLOW) as f32;
         if bound.is_nan() { f32::INFINITY } else { bound.next_up() }
     }
 }
@@ -101,8 +105,12 @@ impl TokenQuery {
 /// The length of the longest row.
 #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
 fn longest(rows: &[f32], dim: usize) -> f32 {
+    row_lengths(rows, dim).fold(0.0, f64::max) as f32
+}
+
+fn row_lengths(rows: &[f32], dim: usize) -> impl Iterator<Item = f64> + '_ {
     let length = |row: &[f32]| row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    rows.chunks_exact(dim).map(length).fold(0.0, f64::max) as f32
+    rows.chunks_exact(dim).map(length)
 }
 
 /// How far an integer score can be from a float score, for each unit of `N`, the length of the
@@ -116,6 +124,9 @@ fn longest(rows: &[f32], dim: usize) -> f32 {
 /// rounded once, added `dim / 16` times in its lane and 4 times in the folding, scaled once, and
 /// then added once for each query row; an integer product is converted, scaled twice, and added at
 /// most as often and 8 times more. `n u` is less than 0.001.
+///
+/// Where scores are made of other rows `e` that are at most `g` from `d`, `|q·e − q·d| ≤ ‖q‖ g`
+/// comes on top, and `N` is to cover those rows too.
 fn slack(rows: &[f32], codes: &[i8], steps: &[f32], dim: usize) -> f64 {
     let mut distance = 0.0;
     let mut length = 0.0;

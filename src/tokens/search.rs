@@ -13,22 +13,21 @@ use half::f16;
 use crate::docset::DocSet;
 use crate::error::{Fault, InputError, Result};
 use crate::id::DocId;
-use crate::kernel::tokens::{F32Rows, Int8Rows, KernelScratch, select_one};
-use crate::kernel::{Kernels, prefetch};
+use crate::kernel::Kernels;
+use crate::kernel::tokens::{F32Rows, KernelScratch};
+use crate::schema::{TokenCodec, TokenOptions, TokenTier};
 use crate::stop::Stop;
 use crate::topk::TopK;
 
 use super::candidates::{CandidateScratch, MOST_ROWS, Plan};
 use super::centroids::CurvePoint;
-use super::layout::{Coded, TokenRows};
+use super::layout::TokenRows;
 use super::query::TokenQuery;
+use super::rows::{Coded, expanded_bytes};
 use super::store::{TokenStore, View};
 
 /// Candidates that are put in order at a time.
 const SHORTLIST: usize = 1024;
-/// Bytes of the next document that are asked for while one is being scored; from there on the
-/// memory's own prediction takes over.
-const PREFETCH_BYTES: usize = 2048;
 /// Products of components between two looks at the clock: a quarter of a millisecond where each
 /// takes a sixteenth of a nanosecond.
 const CHECK: usize = 1 << 22;
@@ -39,6 +38,10 @@ pub(crate) struct TokenScratch {
     pub(super) kernel: KernelScratch,
     /// One result per lane.
     pub(super) largest: Vec<f32>,
+    /// The same for a part of a document.
+    pub(super) partial: Vec<f32>,
+    /// A part of a document, made int8 rows.
+    pub(super) expanded: Vec<u8>,
     /// One upper bound per document that is looked at.
     pub(super) bounds: Vec<f32>,
     shortlist: Vec<Candidate>,
@@ -82,6 +85,11 @@ impl TokenScratch {
         let places = query.floats().out_len().max(query.lanes().out_len());
         if self.largest.len() < places {
             self.largest.resize(places, 0.0);
+            self.partial.resize(places, 0.0);
+        }
+        let bytes = expanded_bytes(query.dim());
+        if self.expanded.len() < bytes {
+            self.expanded.resize(bytes, 0);
         }
     }
 }
@@ -105,7 +113,7 @@ impl TokenStore {
         let run = self.run(query, kernels, top.stop())?;
         if let Some((view, curve)) = self.centroids()
             && query.rows() <= MOST_ROWS
-            && let Some(plan) = plan(curve, effort, top.k())
+            && let Some(plan) = plan(curve, effort, top.k(), self.margin())
             && alive.map_or(run.view.docs(), DocSet::count) as usize > plan.wanted
         {
             scratch.fit(query);
@@ -165,7 +173,7 @@ impl TokenStore {
         self.check_dim(query)?;
         scratch.fit(query);
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
-        largest_dots(query, kernels, &rows.coded, scratch);
+        rows.coded.largest_dots(query, kernels, scratch);
         Ok(scratch.largest.get(..query.rows()))
     }
 }
@@ -187,14 +195,14 @@ impl TokenStore {
         stop: Option<&'a Stop>,
     ) -> Result<Run<'a>> {
         self.check_dim(query)?;
-        Ok(Run { view: self.view(), query, kernels, stop })
+        Ok(Run { view: self.view(), query, kernels, margin: self.margin(), stop })
     }
 }
 
 /// What the curve says for an effort and a number of hits; `None` where everything is to be
 /// looked at. Above ten hits the share of the hundred best decides, and above a hundred the
 /// shortlist grows with them.
-fn plan(curve: &[CurvePoint], effort: TokenEffort, k: usize) -> Option<Plan> {
+fn plan(curve: &[CurvePoint], effort: TokenEffort, k: usize, margin: Margin) -> Option<Plan> {
     let reached = |point: &CurvePoint| if k <= 10 { point.recall_10 } else { point.recall_100 };
     let point = match effort {
         TokenEffort::Exact => return None,
@@ -205,13 +213,35 @@ fn plan(curve: &[CurvePoint], effort: TokenEffort, k: usize) -> Option<Plan> {
         TokenEffort::Level(level) => curve.get((level * curve.len() as f32) as usize)?,
     };
     let wanted = (point.shortlist as usize).saturating_mul(k.div_ceil(100));
-    Some(Plan { probes: point.probes as usize, wanted: wanted.max(with_margin(k)) })
+    Some(Plan { probes: point.probes as usize, wanted: wanted.max(margin.of_hits(k)) })
 }
 
-/// How many documents are scored for `k` hits where integers have ordered them: the integers'
-/// order was measured to hold .997 of the true ten best among its own ten.
-fn with_margin(k: usize) -> usize {
-    k + (k / 4).max(8)
+/// How many documents are scored by floats for a number of hits, where integers have ordered them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Margin {
+    /// Documents for each hit, in quarters.
+    quarters: usize,
+    /// More than the hits at least.
+    least: usize,
+}
+
+impl Margin {
+    /// Integers of the rows that give the score were measured to order .997 of the true ten best
+    /// into their own ten; those of a coarser first tier need more room, the more the coarser.
+    pub(super) fn of(options: &TokenOptions) -> Self {
+        let (quarters, least) = match (options.tier, options.codec) {
+            (TokenTier::None, _) | (_, TokenCodec::F16 | TokenCodec::Int8) => (5, 8),
+            (_, TokenCodec::Residual4) => (6, 14),
+            (_, TokenCodec::Residual2 | TokenCodec::Product { .. }) => (8, 30),
+            (_, TokenCodec::Residual1) => (16, 50),
+        };
+        Self { quarters, least }
+    }
+
+    /// The documents for `k` hits.
+    pub(super) fn of_hits(self, k: usize) -> usize {
+        (k * self.quarters / 4).max(k + self.least)
+    }
 }
 
 /// The score by integers: near the true one. f16 rows have none, and give the true one.
@@ -221,18 +251,10 @@ pub(super) fn estimate(
     coded: &Coded<'_>,
     scratch: &mut TokenScratch,
 ) -> f32 {
-    let Coded::Int8(rows) = coded else { return score(query, kernels, coded, scratch) };
-    select(query, kernels, rows, scratch);
-    query.upper_bound(&scratch.largest, 0.0)
-}
-
-/// For each lane the largest integer dot product with a document's rows.
-fn select(query: &TokenQuery, kernels: &Kernels, rows: &Int8Rows<'_>, scratch: &mut TokenScratch) {
-    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
-    if let Some(dot) = select_one(query.lanes(), rows, kernel) {
-        largest[0] = dot; // the other lanes have no rows, and so no part in the score
+    if coded.select(query, kernels, scratch) {
+        query.upper_bound(&scratch.largest, 0.0, 0.0)
     } else {
-        (kernels.tokens.select_int8)(query.lanes(), rows, kernel, largest);
+        score(query, kernels, coded, scratch)
     }
 }
 
@@ -245,7 +267,7 @@ fn score(
     coded: &Coded<'_>,
     scratch: &mut TokenScratch,
 ) -> f32 {
-    largest_dots(query, kernels, coded, scratch);
+    coded.largest_dots(query, kernels, scratch);
     sum(query, scratch)
 }
 
@@ -269,17 +291,13 @@ fn sum(query: &TokenQuery, scratch: &TokenScratch) -> f32 {
     if sum.is_nan() { f32::NEG_INFINITY } else { sum }
 }
 
-/// For each query row the largest dot product, into `scratch.largest`, which must fit the query.
-pub(super) fn largest_dots(
-    query: &TokenQuery,
-    kernels: &Kernels,
-    coded: &Coded<'_>,
-    scratch: &mut TokenScratch,
-) {
-    let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
-    match coded {
-        Coded::F16(rows) => (kernels.tokens.max_f16)(query.floats(), rows, kernel, largest),
-        Coded::Int8(rows) => (kernels.tokens.max_int8)(query.floats(), rows, kernel, largest),
+/// The rows that bound a document's score best, and how far they are from those that make it: a
+/// second tier of int8 bounds itself, and takes no longer than a coarser first tier whose bounds
+/// would leave a good part of the documents to be scored.
+fn tight<'a>(rows: &TokenRows<'a>) -> (Coded<'a>, u16) {
+    match (&rows.coded, &rows.scan) {
+        (Coded::F16(_), Some(scan)) => (*scan, rows.gap),
+        _ => (rows.coded, 0),
     }
 }
 
@@ -289,6 +307,7 @@ struct Run<'a> {
     view: View<'a>,
     query: &'a TokenQuery,
     kernels: &'a Kernels,
+    margin: Margin,
     stop: Option<&'a Stop>,
 }
 
@@ -314,10 +333,12 @@ impl<'a> Run<'a> {
         Ok(Outcome { certified: true })
     }
 
-    /// Calls `each` with every document's rows, the next document's already on their way.
+    /// Calls `each` with every document's rows, what it will read of the next document's already on
+    /// its way.
     fn for_each(
         &self,
         docs: impl Iterator<Item = DocId>,
+        read: impl Fn(&TokenRows<'a>) -> Coded<'a>,
         mut each: impl FnMut(DocId, Option<TokenRows<'a>>),
     ) -> Result<()> {
         let mut pending = None;
@@ -334,13 +355,7 @@ impl<'a> Run<'a> {
                 }
             }
             if let Some(rows) = &rows {
-                match rows.coded {
-                    Coded::F16(rows) => prefetch(rows.bits(), PREFETCH_BYTES),
-                    Coded::Int8(rows) => {
-                        prefetch(rows.scales(), PREFETCH_BYTES);
-                        prefetch(rows.codes(), PREFETCH_BYTES);
-                    }
-                }
+                read(rows).prefetch();
             }
             if let Some((doc, rows)) = pending.replace((doc, rows)) {
                 each(doc, rows);
@@ -364,11 +379,25 @@ impl<'a> Run<'a> {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<()> {
-        self.for_each(docs, |doc, rows| {
-            if let Some(rows) = rows {
-                top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
-            }
-        })
+        self.for_each(
+            docs,
+            |rows| rows.coded,
+            |doc, rows| {
+                if let Some(rows) = rows {
+                    top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
+                }
+            },
+        )
+    }
+
+    /// What a document's score does not exceed, by integers.
+    fn bound(&self, rows: &TokenRows<'_>, scratch: &mut TokenScratch) -> f32 {
+        let (scan, gap) = tight(rows);
+        if !scan.select(self.query, self.kernels, scratch) {
+            return f32::INFINITY;
+        }
+        let [norm, gap] = [rows.bounds.norm, gap].map(|bits| f16::from_bits(bits).to_f64());
+        self.query.upper_bound(&scratch.largest, norm, gap)
     }
 
     /// Gives every document its upper bound; −∞ where it lacks the field.
@@ -378,17 +407,14 @@ impl<'a> Run<'a> {
         scratch: &mut TokenScratch,
     ) -> Result<()> {
         scratch.bounds.clear();
-        self.for_each(docs, |_, rows| {
-            let bound = match rows {
-                Some(TokenRows { coded: Coded::Int8(rows), bounds, .. }) => {
-                    select(self.query, self.kernels, &rows, scratch);
-                    let norm = f16::from_bits(bounds.norm).to_f64();
-                    self.query.upper_bound(&scratch.largest, norm)
-                }
-                _ => f32::NEG_INFINITY,
-            };
-            scratch.bounds.push(bound);
-        })
+        self.for_each(
+            docs,
+            |rows| tight(rows).0,
+            |_, rows| {
+                let bound = rows.map_or(f32::NEG_INFINITY, |rows| self.bound(&rows, scratch));
+                scratch.bounds.push(bound);
+            },
+        )
     }
 
     /// Offers the best of the candidates: by integers where there are any, and by floats as many
@@ -406,18 +432,22 @@ impl<'a> Run<'a> {
         top: &mut TopK<'_>,
         scratch: &mut TokenScratch,
     ) -> Result<()> {
-        let count = with_margin(top.k());
+        let count = self.margin.of_hits(top.k());
         if !self.view.has_integers() || docs.len() <= count {
             return self.score_all(docs.iter().copied(), top, scratch);
         }
         let mut list = std::mem::take(&mut scratch.shortlist);
         list.clear();
-        self.for_each(docs.iter().copied(), |doc, rows| {
-            if let Some(rows) = rows {
-                let bound = estimate(self.query, self.kernels, &rows.coded, scratch);
-                list.push(Candidate { bound, place: list.len(), doc });
-            }
-        })?;
+        self.for_each(
+            docs.iter().copied(),
+            |rows| *rows.first(),
+            |doc, rows| {
+                if let Some(rows) = rows {
+                    let bound = estimate(self.query, self.kernels, rows.first(), scratch);
+                    list.push(Candidate { bound, place: list.len(), doc });
+                }
+            },
+        )?;
         let order =
             |a: &Candidate, b: &Candidate| b.bound.total_cmp(&a.bound).then(a.place.cmp(&b.place));
         if list.len() > count {
@@ -447,10 +477,9 @@ impl<'a> Run<'a> {
                 return Ok(true);
             }
             if let Some(next) = scratch.shortlist.get(i + 1)
-                && let Some(TokenRows { coded: Coded::Int8(rows), .. }) =
-                    self.view.rows(next.doc)?
+                && let Some(rows) = self.view.rows(next.doc)?
             {
-                prefetch(rows.codes(), PREFETCH_BYTES);
+                rows.coded.prefetch();
             }
             if let Some(rows) = self.view.rows(doc)? {
                 top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));

@@ -5,14 +5,16 @@ use half::f16;
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, Section, SectionKind};
 use crate::id::DocId;
-use crate::kernel::tokens::{F16Rows, Int8Rows};
 use crate::limits::MAX_DOCUMENT_TOKENS;
-use crate::schema::{TokenCodec, TokenOptions};
+use crate::schema::TokenOptions;
 
+use super::arrays::{CodeArrays, CodeSlices};
 use super::centroids::{CentroidArrays, CentroidView, CurvePoint, Lie};
 use super::layout::{
-    Coded, NO_SPAN, RowBounds, Spans, TokenHead, TokenRows, codec_number, normalization_number,
+    NO_SPAN, RowBounds, Spans, TokenHead, TokenRows, codec_number, normalization_number,
+    tier_number,
 };
+use super::search::Margin;
 
 /// A token field of a segment. Nothing is read but its head until a document is asked for.
 #[derive(Debug)]
@@ -22,15 +24,13 @@ pub(crate) struct TokenStore {
     docs_with: u32,
     ends: Array<u32>,
     codes: CodeArrays,
+    tier: Option<CodeArrays>,
+    /// One per document where there are two tiers.
+    gaps: Option<Array<u16>>,
     bounds: Array<RowBounds>,
     spans: SpanArrays,
+    margin: Margin,
     centroids: Option<CentroidArrays>,
-}
-
-#[derive(Debug)]
-enum CodeArrays {
-    F16(Array<u16>),
-    Int8 { codes: Array<u8>, scales: Array<u16> },
 }
 
 #[derive(Debug)]
@@ -60,34 +60,36 @@ impl TokenStore {
         let sized = |kind| container.section(kind, field);
         let dim = options.dim;
         let count = rows as usize;
-        let values = count.checked_mul(dim).ok_or_else(|| section.corrupt(16, "too many rows"))?;
-        let codes = sized(SectionKind::TOKENS_CODES)?;
-        let codes = match options.codec {
-            TokenCodec::F16 => CodeArrays::F16(codes.array_of(values)?),
-            TokenCodec::Int8 => CodeArrays::Int8 {
-                codes: codes.array_of(values)?,
-                scales: sized(SectionKind::TOKENS_SCALES)?.array_of(count)?,
-            },
-        };
         let spans = match head.span_bytes {
             0 => SpanArrays::None,
             2 => SpanArrays::Narrow(sized(SectionKind::TOKENS_SPANS)?.array_of(count)?),
             _ => SpanArrays::Wide(sized(SectionKind::TOKENS_SPANS)?.array_of(count)?),
         };
+        let tier = CodeArrays::open_tier(container, field, options.tier, count, dim)?;
+        let gaps = match &tier {
+            None => None,
+            Some(_) => Some(sized(SectionKind::TOKENS_GAPS)?.array_of(docs as usize)?),
+        };
+        let centroids = CentroidArrays::open(container, field, dim, count)?;
+        if options.codec.is_packed() && centroids.is_none() {
+            return Err(section.corrupt(0, "codes of what is left without the centroids"));
+        }
         Ok(Some(Self {
             dim,
             rows,
             docs_with: head.docs,
             ends: sized(SectionKind::TOKENS_ENDS)?.array_of(docs as usize)?,
-            codes,
+            codes: CodeArrays::open(container, field, options.codec, count, dim)?,
+            tier,
+            gaps,
             bounds: sized(SectionKind::TOKENS_BOUNDS)?.array_of(docs as usize)?,
             spans,
-            centroids: CentroidArrays::open(container, field, dim, count)?,
+            margin: Margin::of(options),
+            centroids,
         }))
     }
 
     /// Rows of all documents together.
-    #[allow(dead_code, reason = "for the planner and for `info`")]
     pub(crate) fn rows_total(&self) -> u64 {
         self.rows.into()
     }
@@ -102,10 +104,9 @@ impl TokenStore {
         View {
             store: self,
             ends: &self.ends,
-            codes: match &self.codes {
-                CodeArrays::F16(bits) => CodeSlices::F16(bits),
-                CodeArrays::Int8 { codes, scales } => CodeSlices::Int8 { codes, scales },
-            },
+            codes: self.codes.slices(self.centroids.as_ref(), self.dim),
+            tier: self.tier.as_ref().map(|tier| tier.slices(None, self.dim)),
+            gaps: self.gaps.as_deref().unwrap_or_default(),
             bounds: &self.bounds,
             spans: match &self.spans {
                 SpanArrays::None => Spans::None,
@@ -115,10 +116,11 @@ impl TokenStore {
         }
     }
 
-    /// The centroids and what was measured with them; `None` where the segment has none.
+    /// The centroids and what was measured with them; `None` where the segment has none that
+    /// candidates are found with.
     pub(super) fn centroids(&self) -> Option<(CentroidView<'_>, &[CurvePoint])> {
         let arrays = self.centroids.as_ref()?;
-        Some((arrays.view(&self.ends)?, arrays.curve()))
+        Some((arrays.view(&self.ends)?, arrays.curve()?))
     }
 
     /// The error that a lie about centroids is.
@@ -127,6 +129,11 @@ impl TokenStore {
             Some(arrays) => arrays.error(lie, self.ends.section()),
             None => self.bad_end(0, "centroids that are not there"),
         }
+    }
+
+    /// How many documents are scored for a number of hits.
+    pub(super) fn margin(&self) -> Margin {
+        self.margin
     }
 
     /// A document's rows as they are stored, for merging; `None` where it lacks the field.
@@ -175,13 +182,18 @@ impl TokenStore {
                 return Err(self.bad_end(place, "too many rows in one document"));
             }
             let norm = f16::from_bits(bounds.norm).to_f64();
+            self.codes.verify(stored.first(), rows, self.dim)?;
+            if let Some(tier) = &self.tier {
+                tier.verify(&stored.coded, rows, self.dim)?;
+            }
             for row in 0..stored.coded.len() {
-                self.verify_row(rows + row, &stored.coded, row)?;
+                let longest = stored.coded.norm(row).max(stored.first().norm(row));
                 // The writer's sum may have been rounded otherwise.
-                if stored.coded.norm(row) > norm * (1.0 + 1e-9) {
+                if longest > norm * (1.0 + 1e-9) {
                     return Err(self.bad_bounds(place, "a row is longer than its bound"));
                 }
             }
+            self.verify_gap(place, &stored)?;
             let error = f16::from_bits(bounds.error);
             if error.is_nan() || error.is_sign_negative() {
                 return Err(self.bad_bounds(place, "an error that is none"));
@@ -197,31 +209,25 @@ impl TokenStore {
         if docs_with != self.docs_with {
             return Err(self.bad_end(0, "not as many documents as the head says"));
         }
+        self.codes.verify_book()?;
         self.verify_spans()?;
         self.centroids.as_ref().map_or(Ok(()), |centroids| centroids.verify(&self.ends))
     }
 
-    /// A row whose place in all of the store is `at`.
-    fn verify_row(&self, at: usize, coded: &Coded<'_>, row: usize) -> Result<()> {
-        match (coded, &self.codes) {
-            (Coded::F16(rows), CodeArrays::F16(array)) => {
-                let bits = rows.row(row).map_or(&[][..], |row| row.bits());
-                if let Some(i) = bits.iter().position(|&bits| !f16::from_bits(bits).is_finite()) {
-                    let what = "not a finite number";
-                    return Err(array.section().corrupt_element(at * self.dim + i, what));
-                }
+    /// The tiers of a document's rows are no further apart than its gap says.
+    fn verify_gap(&self, doc: usize, stored: &TokenRows<'_>) -> Result<()> {
+        let (Some(gaps), Some(scan)) = (&self.gaps, &stored.scan) else { return Ok(()) };
+        let gap = f16::from_bits(stored.gap).to_f64();
+        let (mut a, mut b) = (vec![0.0; self.dim], vec![0.0; self.dim]);
+        for row in 0..scan.len() {
+            scan.decode(row, &mut a);
+            stored.coded.decode(row, &mut b);
+            let squares = a.iter().zip(&b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+            let far = squares.sum::<f64>().sqrt();
+            if gap.is_nan() || far > gap * (1.0 + 1e-9) {
+                let what = "rows of the two tiers that are further apart";
+                return Err(gaps.section().corrupt_element(doc, what));
             }
-            (Coded::Int8(rows), CodeArrays::Int8 { codes, scales }) => {
-                let Some(row) = rows.row(row) else { return Ok(()) };
-                let scale = f16::from_bits(row.scales()[0]);
-                if !scale.is_finite() || scale.is_sign_negative() {
-                    return Err(scales.section().corrupt_element(at, "not a scale"));
-                }
-                if let Some(i) = row.codes().iter().position(|&code| code == 0) {
-                    return Err(codes.section().corrupt_element(at * self.dim + i, "not a code"));
-                }
-            }
-            _ => {}
         }
         Ok(())
     }
@@ -270,15 +276,13 @@ fn check_head(
     same(0, "codec", head.codec, codec_number(options.codec))?;
     same(4, "dimension", head.dim, u32::try_from(options.dim).unwrap_or(0))?;
     same(8, "normalisation", head.normalization, normalization_number(options.normalization))?;
+    same(28, "second tier", head.tier, tier_number(options.tier))?;
     if !matches!(head.span_bytes, 0 | 2 | 4) {
         return Err(section.corrupt(12, "spans of no known width"));
     }
     let rows = u32::try_from(head.rows).map_err(|_| section.corrupt(16, "too many rows"))?;
     if head.docs == 0 || head.docs > docs || head.docs > rows {
         return Err(section.corrupt(24, "documents with the field, of a number that cannot be"));
-    }
-    if head.reserved != 0 {
-        return Err(section.corrupt(28, "reserved bytes are not zero"));
     }
     Ok(rows)
 }
@@ -289,14 +293,10 @@ pub(super) struct View<'a> {
     store: &'a TokenStore,
     ends: &'a [u32],
     codes: CodeSlices<'a>,
+    tier: Option<CodeSlices<'a>>,
+    gaps: &'a [u16],
     bounds: &'a [RowBounds],
     spans: Spans<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum CodeSlices<'a> {
-    F16(&'a [u16]),
-    Int8 { codes: &'a [u8], scales: &'a [u16] },
 }
 
 impl<'a> View<'a> {
@@ -305,9 +305,9 @@ impl<'a> View<'a> {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether the rows are of a codec that the integer kernel reads.
+    /// Whether the rows that are scanned have integers.
     pub(super) fn has_integers(&self) -> bool {
-        matches!(self.codes, CodeSlices::Int8 { .. })
+        !matches!(self.codes, CodeSlices::F16(_))
     }
 
     /// A document's rows; `None` where it lacks the field or is none of the segment's.
@@ -333,27 +333,25 @@ impl<'a> View<'a> {
         // All of these are inside: the arrays were sized by the same number of rows.
         let (start, end) = (start as usize, end as usize);
         let dim = self.store.dim;
-        let coded = match self.codes {
-            CodeSlices::F16(bits) => bits
-                .get(start * dim..end * dim)
-                .and_then(|bits| F16Rows::new(bits, dim))
-                .map(Coded::F16),
-            CodeSlices::Int8 { codes, scales } => codes
-                .get(start * dim..end * dim)
-                .zip(scales.get(start..end))
-                .and_then(|(codes, scales)| Int8Rows::new(codes, scales, dim))
-                .map(Coded::Int8),
-        };
+        let coded = self.codes.rows(start, end, dim);
         let spans = match self.spans {
             Spans::None => Some(Spans::None),
             Spans::Wide(spans) => spans.get(start..end).map(Spans::Wide),
             Spans::Narrow(spans) => spans.get(start..end).map(Spans::Narrow),
         };
         match (coded, self.bounds.get(place), spans) {
-            (Some(coded), Some(&bounds), Some(spans)) => {
-                Ok(Some(TokenRows { coded, bounds, spans }))
-            }
-            _ => Err(self.store.bad_end(place, "rows that are not there")),
+            (Some(first), Some(&bounds), Some(spans)) => match self.tier {
+                None => Ok(Some(TokenRows { coded: first, scan: None, gap: 0, bounds, spans })),
+                Some(tier) => {
+                    let (Some(coded), Some(&gap)) =
+                        (tier.rows(start, end, dim), self.gaps.get(place))
+                    else {
+                        return Err(self.store.bad_end(place, "rows that are not there"));
+                    };
+                    Ok(Some(TokenRows { coded, scan: Some(first), gap, bounds, spans }))
+                }
+            },
+            _ => Err(self.store.bad_end(place, "rows or centroids that are not there")),
         }
     }
 }

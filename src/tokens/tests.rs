@@ -2,12 +2,14 @@
 
 mod centroids;
 mod hostile;
+mod ladder;
 
 use std::cmp::Ordering;
 
 use half::f16;
 
-use super::layout::{Coded, TokenRows};
+use super::layout::TokenRows;
+use super::rows::Coded;
 use super::write::{TokenSource, write_tokens};
 use super::*;
 use crate::docset::DocSet;
@@ -138,6 +140,17 @@ fn dots(store: &TokenStore, query: &[f32], doc: DocId) -> Option<Vec<Vec<f32>>> 
             .zip(rows.scales())
             .map(|(row, &scale)| {
                 let row: Vec<f32> = row.iter().map(|&c| f32::from(c) - 128.0).collect();
+                f16::from_bits(scale).to_f32() * dot(q, &row)
+            })
+            .collect(),
+        Coded::Packed(rows) => rows
+            .scales()
+            .iter()
+            .enumerate()
+            .map(|(i, &scale)| {
+                let mut bytes = vec![0; dim];
+                crate::kernel::tokens::expand(&rows, i, &mut bytes);
+                let row: Vec<f32> = bytes.iter().map(|&c| f32::from(c) - 128.0).collect();
                 f16::from_bits(scale).to_f32() * dot(q, &row)
             })
             .collect(),
@@ -276,7 +289,7 @@ fn bounds_hold() {
                     let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
                     (kernels.select_int8)(packed.lanes(), &rows, kernel, largest);
                     let norm = f16::from_bits(bounds.norm).to_f64();
-                    let bound = packed.upper_bound(largest, norm);
+                    let bound = packed.upper_bound(largest, norm, 0.0);
                     let score = naive_score(&store, &query, doc).unwrap();
                     assert!(bound >= score);
                     // A half step of 254, on every component, in the worst direction.
@@ -298,7 +311,7 @@ fn bounds_hold() {
 #[test]
 fn alignment_adds_up_to_the_score() {
     let dim = 16;
-    for codec in [TokenCodec::F16, TokenCodec::Int8] {
+    for codec in [TokenCodec::F16, TokenCodec::Int8, TokenCodec::Residual2] {
         let mut docs = documents(21, 40, dim);
         // A row that comes twice: the first one is met.
         docs[5].rows = Numbers(6).row(dim).repeat(3);
@@ -369,7 +382,8 @@ fn threads_and_order_do_not_show() {
     let dim = 32;
     let mut docs = documents(31, 500, dim);
     docs[100].spans = Some(vec![(1, 2); docs[100].rows.len() / dim]);
-    for codec in [TokenCodec::F16, TokenCodec::Int8] {
+    let product = TokenCodec::Product { subspaces: 8, bits: 4 };
+    for codec in [TokenCodec::F16, TokenCodec::Int8, TokenCodec::Residual4, product] {
         let field = field(options(dim, codec));
         let order: Vec<u32> = (0..500).rev().filter(|slot| slot % 5 != 0).collect();
         let write = |threads| {
@@ -445,7 +459,7 @@ fn structures_are_those_of_the_book() {
     use super::centroids::{CentroidHead, CurvePoint};
     use super::layout::{RowBounds, TokenHead};
     use crate::format::book::{check_structure, layout};
-    let head = layout!(TokenHead: codec, dim, normalization, span_bytes, rows, docs, reserved);
+    let head = layout!(TokenHead: codec, dim, normalization, span_bytes, rows, docs, tier);
     check_structure("TokenHead", &head);
     check_structure("RowBounds", &layout!(RowBounds: norm, error));
     check_structure("CentroidHead", &layout!(CentroidHead: count, list_bytes, postings, points));

@@ -1,17 +1,19 @@
 //! Centroids for a segment that is being written: trained on a sample, assigned to every row,
-//! inverted into lists, and measured.
+//! inverted into lists, and measured; and the first tier of rows that is made with them.
 
 use crate::codec::int8;
 use crate::codec::kmeans::{self, CodeRows, Crew, in_parallel};
 use crate::error::Result;
 use crate::id::DocId;
-use crate::schema::{Centroids, TokenOptions};
+use crate::kernel::tokens::Int8Rows;
+use crate::schema::{Centroids, TokenCodec, TokenOptions, TokenTier};
 
 use super::candidates::{CandidateScratch, Plan};
 use super::centroids::{CentroidView, CurvePoint, Lists};
-use super::layout::Coded;
+use super::encode::FirstTier;
 use super::query::TokenQuery;
-use super::search::{TokenScratch, estimate};
+use super::rows::Coded;
+use super::search::{Margin, TokenScratch, estimate};
 use super::write::TokenSource;
 
 /// Rows for each centroid.
@@ -32,80 +34,124 @@ const MOST_PAIRS: u64 = 1 << 34;
 const LADDER: [(u32, u32); 9] =
     [(16, 4), (32, 4), (64, 4), (128, 4), (256, 4), (512, 8), (1024, 8), (2048, 8), (4096, 16)];
 
-/// What is to be written.
+/// What is to be written, as far as there is any.
+#[derive(Default)]
 pub(super) struct Trained {
+    pub(super) centroids: Option<Assigned>,
+    pub(super) lists: Option<Listed>,
+    pub(super) first: Option<FirstTier>,
+}
+
+/// Centroids, and which each row has.
+pub(super) struct Assigned {
     pub(super) centroids: CodeRows,
     pub(super) ids: Vec<u16>,
-    pub(super) list_ends: Vec<u32>,
-    pub(super) lists: Vec<u32>,
+}
+
+/// What candidates are found with.
+pub(super) struct Listed {
+    pub(super) ends: Vec<u32>,
+    pub(super) docs: Vec<u32>,
     pub(super) curve: Vec<CurvePoint>,
 }
 
-/// How many centroids a segment gets; none where it is too small.
-fn count(setting: Centroids, rows: u64, docs: u32) -> u64 {
-    match setting {
-        Centroids::None => 0,
-        Centroids::Count(count) => u64::from(count).min(rows),
-        Centroids::Auto if rows < LEAST_ROWS || docs < LEAST_DOCS => 0,
-        Centroids::Auto => (rows / ROWS_PER_CENTROID).min(Centroids::MOST.into()),
+/// How many centroids a segment gets, and whether it gets lists; no centroids where it is too
+/// small for them and its codec can do without.
+fn count(options: &TokenOptions, rows: u64, docs: u32) -> (u64, bool) {
+    let usual = (rows / ROWS_PER_CENTROID).clamp(1, Centroids::MOST.into());
+    let without = if options.codec.is_packed() { usual } else { 0 };
+    match options.centroids {
+        Centroids::Count(count) => (u64::from(count).min(rows), true),
+        Centroids::Auto if rows >= LEAST_ROWS && docs >= LEAST_DOCS => (usual, true),
+        Centroids::Auto | Centroids::None => (without, false),
     }
 }
 
-/// Trains, assigns and measures; `None` where the segment gets no centroids. Besides the sample
-/// it holds two bytes a row and four for each document of each list.
+/// Trains, assigns, encodes and measures. Besides the sample it holds two bytes a row, four for
+/// each document of each list, and the first tier, where that is not how rows wait.
 pub(super) fn train(
     source: &dyn TokenSource,
     options: &TokenOptions,
     rows: u64,
     docs_with: u32,
     crew: Crew,
-) -> Result<Option<Trained>> {
-    let count = count(options.centroids, rows, docs_with);
+) -> Result<Trained> {
+    let (count, with_lists) = count(options, rows, docs_with);
+    let mut first = (options.codec == TokenCodec::Int8 && options.tier == TokenTier::F16)
+        .then(|| FirstTier::int8(options));
     if count == 0 {
-        return Ok(None);
+        if let Some(first) = &mut first {
+            first.push(source, 0..source.docs(), &[], crew)?;
+        }
+        return Ok(Trained { first, ..Trained::default() });
     }
     let most = (SAMPLE_BYTES / options.dim as u64).max(count);
     let sample = sample(source, options.dim, rows, (count * SAMPLE_PER_CENTROID).min(most))?;
-    let Some(sample_rows) = sample.rows() else { return Ok(None) };
-    let centroids = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
+    let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
+    let mut centroids = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
+    if options.codec.is_packed() {
+        let packed = FirstTier::train(options, &centroids, &sample, crew);
+        centroids = packed.centroids.clone();
+        first = Some(packed);
+    }
     drop(sample);
-    let Some(centroid_rows) = centroids.rows() else { return Ok(None) };
+    let Some(centroid_rows) = centroids.rows() else { return Ok(Trained::default()) };
+    let (ids, ends) = assign(source, options.dim, &centroid_rows, first.as_mut(), crew)?;
+    let lists = if with_lists {
+        let (list_ends, docs) = invert(&ids, &ends, centroid_rows.len());
+        let lists = Lists::Wide(&docs);
+        let view = CentroidView {
+            rows: centroid_rows,
+            ids: &ids,
+            ends: &ends,
+            list_ends: &list_ends,
+            lists,
+        };
+        let seen = Seen { source, view, first: first.as_ref(), margin: Margin::of(options) };
+        let curve = measure(&seen, rows, crew)?;
+        Some(Listed { ends: list_ends, docs, curve })
+    } else {
+        None
+    };
+    Ok(Trained { centroids: Some(Assigned { centroids, ids }), lists, first })
+}
 
+/// Gives every row its centroid, and encodes it where there is a first tier to be made; gives the
+/// centroids and where each document's rows end.
+fn assign(
+    source: &dyn TokenSource,
+    dim: usize,
+    centroids: &Int8Rows<'_>,
+    mut first: Option<&mut FirstTier>,
+    crew: Crew,
+) -> Result<(Vec<u16>, Vec<u32>)> {
     let mut ids: Vec<u16> = Vec::new();
     let mut ends: Vec<u32> = Vec::new();
     let mut buffer = CodeRows::default();
-    let mut floats = vec![0.0; options.dim];
-    let mut assign = |buffer: &mut CodeRows| {
-        if let Some(rows) = buffer.rows() {
-            ids.extend(kmeans::assign(&centroid_rows, &rows, crew));
-        }
-        buffer.codes.clear();
-        buffer.scales.clear();
-    };
+    let mut floats = vec![0.0; dim];
     let mut end = 0u32;
+    let mut done = 0;
     for doc in 0..source.docs() {
         if let Some(rows) = source.rows(doc)? {
             for row in 0..rows.coded.len() {
                 push_row(&rows.coded, row, &mut floats, &mut buffer);
             }
             end = end.saturating_add(u32::try_from(rows.coded.len()).unwrap_or(u32::MAX));
-            if buffer.codes.len() >= ASSIGN_BYTES {
-                assign(&mut buffer);
-            }
         }
         ends.push(end);
+        if buffer.codes.len() >= ASSIGN_BYTES || doc + 1 == source.docs() {
+            let own =
+                buffer.rows().map_or_else(Vec::new, |rows| kmeans::assign(centroids, &rows, crew));
+            if let Some(first) = &mut first {
+                first.push(source, done..doc + 1, &own, crew)?;
+            }
+            done = doc + 1;
+            ids.extend(own);
+            buffer.codes.clear();
+            buffer.scales.clear();
+        }
     }
-    assign(&mut buffer);
-    let (list_ends, lists) = invert(&ids, &ends, centroid_rows.len());
-    let view = CentroidView {
-        rows: centroid_rows,
-        ids: &ids,
-        ends: &ends,
-        list_ends: &list_ends,
-        lists: Lists::Wide(&lists),
-    };
-    let curve = measure(source, &view, rows, crew)?;
-    Ok(Some(Trained { centroids, ids, list_ends, lists, curve }))
+    Ok((ids, ends))
 }
 
 /// Appends a stored row as int8.
@@ -175,16 +221,33 @@ fn invert(ids: &[u16], ends: &[u32], centroids: usize) -> (Vec<u32>, Vec<u32>) {
     (places, lists)
 }
 
+/// What a search over the segment to be will see.
+struct Seen<'a> {
+    source: &'a dyn TokenSource,
+    view: CentroidView<'a>,
+    first: Option<&'a FirstTier>,
+    margin: Margin,
+}
+
+impl<'a> Seen<'a> {
+    /// A document's rows: those that are scanned, and those that give the score where they are
+    /// others.
+    fn rows(&self, doc: DocId) -> Result<Option<(Coded<'a>, Option<Coded<'a>>)>> {
+        let Some(waiting) = self.source.rows(doc as usize)? else { return Ok(None) };
+        let Some(first) = self.first else { return Ok(Some((waiting.coded, None))) };
+        let place = doc as usize;
+        let end = self.view.ends.get(place).copied().unwrap_or(0) as usize;
+        let start = end.saturating_sub(waiting.coded.len());
+        let packed = first.rows(first.meaning(), self.view.ids, start..end);
+        Ok(packed.map(|packed| (packed, first.has_tier().then_some(waiting.coded))))
+    }
+}
+
 /// Measures the recall of the ladder with rows of documents as queries: of 8 rows and of 32 by
 /// turns, a document's own being no hit.
-fn measure(
-    source: &dyn TokenSource,
-    view: &CentroidView<'_>,
-    rows: u64,
-    crew: Crew,
-) -> Result<Vec<CurvePoint>> {
+fn measure(seen: &Seen<'_>, rows: u64, crew: Crew) -> Result<Vec<CurvePoint>> {
     let docs: Vec<DocId> = (0u32..)
-        .zip(view.ends)
+        .zip(seen.view.ends)
         .scan(0, |start, (doc, &end)| Some((doc, std::mem::replace(start, end) < end)))
         .filter_map(|(doc, has)| has.then_some(doc))
         .collect();
@@ -193,7 +256,7 @@ fn measure(
     let work: Vec<(usize, DocId)> =
         (0..count).map(|i| (i, docs[(2 * i + 1) * docs.len() / (2 * count)])).collect();
     let found = in_parallel(&work, crew.threads, |&(i, doc)| {
-        one(source, view, &docs, doc, if i % 2 == 0 { 8 } else { 32 }, crew)
+        one(seen, &docs, doc, if i % 2 == 0 { 8 } else { 32 }, crew)
     });
     let mut sums = [(0.0, 0.0); LADDER.len()];
     for found in found {
@@ -218,16 +281,15 @@ fn measure(
 
 /// For each step of the ladder the share of the ten and of the hundred best that it finds.
 fn one(
-    source: &dyn TokenSource,
-    view: &CentroidView<'_>,
+    seen: &Seen<'_>,
     docs: &[DocId],
     own: DocId,
     rows: usize,
     crew: Crew,
 ) -> Result<[(f64, f64); LADDER.len()]> {
     let mut shares = [(0.0, 0.0); LADDER.len()];
-    let Some(stored) = source.rows(own as usize)? else { return Ok(shares) };
-    let dim = view.rows.dim();
+    let Some(stored) = seen.source.rows(own as usize)? else { return Ok(shares) };
+    let dim = seen.view.rows.dim();
     let count = rows.min(stored.coded.len());
     let mut floats = vec![0.0; count * dim];
     for (i, row) in floats.chunks_exact_mut(dim).enumerate() {
@@ -236,19 +298,19 @@ fn one(
     let query = TokenQuery::new(floats, dim);
     let mut scratch = TokenScratch::default();
     scratch.fit(&query);
+    // What the first tier thinks of a document, where another decides.
+    let mut thought = vec![f32::NEG_INFINITY; if seen.tiers() { seen.view.ends.len() } else { 0 }];
     let mut best: Vec<(f32, DocId)> = Vec::with_capacity(docs.len());
     for &doc in docs.iter().filter(|&&doc| doc != own) {
-        if let Some(rows) = source.rows(doc as usize)? {
-            best.push((estimate(&query, crew.kernels, &rows.coded, &mut scratch), doc));
+        let Some((first, second)) = seen.rows(doc)? else { continue };
+        let mut score = estimate(&query, crew.kernels, &first, &mut scratch);
+        if let Some(second) = second {
+            thought[doc as usize] = score;
+            score = estimate(&query, crew.kernels, &second, &mut scratch);
         }
+        best.push((score, doc));
     }
-    let order =
-        |a: &(f32, DocId), b: &(f32, DocId)| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1));
-    if best.len() > 100 {
-        best.select_nth_unstable_by(99, order);
-        best.truncate(100);
-    }
-    best.sort_unstable_by(order);
+    keep_best(&mut best, 100);
     let mut candidates = CandidateScratch::default();
     for (share, (shortlist, probes)) in shares.iter_mut().zip(LADDER) {
         // One more, for the document itself.
@@ -256,14 +318,40 @@ fn one(
         let kernel = &mut scratch.kernel;
         // The view is our own: it does not lie, and were it to, nothing would have been found.
         let found =
-            view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates, None);
+            seen.view.candidates(&query, crew.kernels, None, plan, kernel, &mut candidates, None);
         let chosen = if found.is_ok() { &candidates.chosen[..] } else { &[] };
         let recall = |k: usize| {
             let best = &best[..k.min(best.len())];
-            let held = best.iter().filter(|(_, doc)| chosen.binary_search(doc).is_ok()).count();
+            let mut scored: Vec<DocId> = chosen.to_vec();
+            if seen.tiers() {
+                let mut order: Vec<(f32, DocId)> =
+                    chosen.iter().map(|&doc| (thought[doc as usize], doc)).collect();
+                keep_best(&mut order, seen.margin.of_hits(k));
+                scored = order.into_iter().map(|(_, doc)| doc).collect();
+                scored.sort_unstable();
+            }
+            let held = best.iter().filter(|(_, doc)| scored.binary_search(doc).is_ok()).count();
             held as f64 / best.len().max(1) as f64
         };
         *share = (recall(10), recall(100));
     }
     Ok(shares)
+}
+
+impl Seen<'_> {
+    /// Whether other rows give the score than are scanned.
+    fn tiers(&self) -> bool {
+        self.first.is_some_and(FirstTier::has_tier)
+    }
+}
+
+/// Keeps the best few, in order; of equals the first documents.
+fn keep_best(list: &mut Vec<(f32, DocId)>, count: usize) {
+    let order =
+        |a: &(f32, DocId), b: &(f32, DocId)| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1));
+    if list.len() > count {
+        list.select_nth_unstable_by(count - 1, order);
+        list.truncate(count);
+    }
+    list.sort_unstable_by(order);
 }

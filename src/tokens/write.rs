@@ -3,12 +3,14 @@
 use crate::codec::kmeans::Crew;
 use crate::error::{Fault, InputError, Result};
 use crate::format::{ContainerWriter, SectionKind};
-use crate::schema::{TokenCodec, TokenOptions};
+use crate::schema::TokenOptions;
 
 use super::centroids::CentroidHead;
+use super::encode::FirstTier;
 use super::layout::{
-    Coded, NO_SPAN, Spans, TokenHead, TokenRows, codec_number, normalization_number,
+    NO_SPAN, Spans, TokenHead, TokenRows, codec_number, normalization_number, tier_number,
 };
+use super::rows::Coded;
 use super::train::{Trained, train};
 
 /// Documents in the order of a segment to be written. Rows are taken as they are stored, so what
@@ -61,37 +63,85 @@ pub(crate) fn write_tokens(
         },
         rows: totals.rows,
         docs: totals.docs,
-        reserved: 0,
+        tier: tier_number(options.tier),
     };
     out.section(SectionKind::TOKENS_HEAD, field, &[head])?;
     write_ends(source, field, out)?;
-    each(source, SectionKind::TOKENS_CODES, field, code_bytes(options.codec), out, |doc, out| {
-        match doc.map(|rows| rows.coded) {
-            Some(Coded::F16(rows)) => out.write_pod(rows.bits()),
-            Some(Coded::Int8(rows)) => out.write(rows.codes()),
-            None => Ok(()),
+    let crew = Crew { kernels: crate::kernel::select(None)?, threads: threads.max(1) };
+    let trained = train(source, options, totals.rows, totals.docs, crew)?;
+    match &trained.first {
+        Some(first) => write_first(first, source, field, out)?,
+        None => {
+            write_rows(
+                source,
+                (SectionKind::TOKENS_CODES, SectionKind::TOKENS_SCALES),
+                field,
+                out,
+            )?;
+            each(source, SectionKind::TOKENS_BOUNDS, field, 4, out, |doc, out| {
+                out.write_pod(&[doc.map(|rows| rows.bounds).unwrap_or_default()])
+            })?;
         }
-    })?;
-    if options.codec == TokenCodec::Int8 {
-        each(source, SectionKind::TOKENS_SCALES, field, 2, out, |doc, out| match doc {
-            Some(TokenRows { coded: Coded::Int8(rows), .. }) => out.write_pod(rows.scales()),
-            _ => Ok(()),
-        })?;
     }
-    each(source, SectionKind::TOKENS_BOUNDS, field, 4, out, |doc, out| {
-        out.write_pod(&[doc.map(|rows| rows.bounds).unwrap_or_default()])
-    })?;
     if totals.spans {
         let bytes = if narrow { 4 } else { 8 };
         each(source, SectionKind::TOKENS_SPANS, field, bytes, out, |doc, out| {
             doc.map_or(Ok(()), |rows| write_spans(&rows, narrow, out))
         })?;
     }
-    let crew = Crew { kernels: crate::kernel::select(None)?, threads: threads.max(1) };
-    match train(source, options, totals.rows, totals.docs, crew)? {
-        Some(trained) => write_centroids(&trained, source.docs(), field, out),
-        None => Ok(()),
+    write_centroids(&trained, source.docs(), field, out)
+}
+
+/// The rows as they wait, and their scales where they have any.
+fn write_rows(
+    source: &dyn TokenSource,
+    (codes, scales): (SectionKind, SectionKind),
+    field: u32,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    let mut kind = None;
+    for doc in 0..source.docs() {
+        if let Some(rows) = source.rows(doc)? {
+            kind = Some(matches!(rows.coded, Coded::Int8(_)));
+            break;
+        }
     }
+    let int8 = kind.unwrap_or_default();
+    each(source, codes, field, if int8 { 1 } else { 2 }, out, |doc, out| {
+        match doc.map(|rows| rows.coded) {
+            Some(Coded::F16(rows)) => out.write_pod(rows.bits()),
+            Some(Coded::Int8(rows)) => out.write(rows.codes()),
+            Some(Coded::Packed(_)) | None => Ok(()),
+        }
+    })?;
+    if int8 {
+        each(source, scales, field, 2, out, |doc, out| match doc {
+            Some(TokenRows { coded: Coded::Int8(rows), .. }) => out.write_pod(rows.scales()),
+            _ => Ok(()),
+        })?;
+    }
+    Ok(())
+}
+
+/// A first tier that was made for this segment, and the rows that wait as the second where there
+/// are to be two.
+fn write_first(
+    first: &FirstTier,
+    source: &dyn TokenSource,
+    field: u32,
+    out: &mut ContainerWriter,
+) -> Result<()> {
+    out.section(SectionKind::TOKENS_CODES, field, &first.codes)?;
+    out.section(SectionKind::TOKENS_SCALES, field, &first.scales)?;
+    if !first.book.is_empty() {
+        out.section(SectionKind::TOKENS_BOOK, field, &first.book)?;
+    }
+    out.section(SectionKind::TOKENS_BOUNDS, field, &first.bounds)?;
+    if !first.has_tier() {
+        return Ok(());
+    }
+    write_rows(source, (SectionKind::TOKENS_TIER, SectionKind::TOKENS_TIER_SCALES), field, out)?;
+    out.section(SectionKind::TOKENS_GAPS, field, &first.gaps)
 }
 
 fn write_centroids(
@@ -100,38 +150,37 @@ fn write_centroids(
     field: u32,
     out: &mut ContainerWriter,
 ) -> Result<()> {
+    let Some(assigned) = &trained.centroids else { return Ok(()) };
     let narrow = docs <= 1 << 16;
     let size = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+    let lists = trained.lists.as_ref();
     let head = CentroidHead {
-        count: size(trained.centroids.scales.len()),
-        list_bytes: if narrow { 2 } else { 4 },
-        postings: size(trained.lists.len()),
-        points: size(trained.curve.len()),
+        count: size(assigned.centroids.scales.len()),
+        list_bytes: match lists {
+            None => 0,
+            Some(_) if narrow => 2,
+            Some(_) => 4,
+        },
+        postings: lists.map_or(0, |lists| size(lists.docs.len())),
+        points: lists.map_or(0, |lists| size(lists.curve.len())),
     };
     out.section(SectionKind::TOKENS_CENTROID_HEAD, field, &[head])?;
-    out.section(SectionKind::TOKENS_CENTROID_CODES, field, &trained.centroids.codes)?;
-    out.section(SectionKind::TOKENS_CENTROID_SCALES, field, &trained.centroids.scales)?;
-    out.section(SectionKind::TOKENS_CENTROID_IDS, field, &trained.ids)?;
-    out.section(SectionKind::TOKENS_LIST_ENDS, field, &trained.list_ends)?;
+    out.section(SectionKind::TOKENS_CENTROID_CODES, field, &assigned.centroids.codes)?;
+    out.section(SectionKind::TOKENS_CENTROID_SCALES, field, &assigned.centroids.scales)?;
+    out.section(SectionKind::TOKENS_CENTROID_IDS, field, &assigned.ids)?;
+    let Some(lists) = lists else { return Ok(()) };
+    out.section(SectionKind::TOKENS_LIST_ENDS, field, &lists.ends)?;
     if narrow {
         out.begin(SectionKind::TOKENS_LISTS, field, 2)?;
-        for &doc in &trained.lists {
+        for &doc in &lists.docs {
             #[allow(clippy::cast_possible_truncation, reason = "below 65,536, as docs are")]
             out.write_pod(&[doc as u16])?;
         }
         out.end()?;
     } else {
-        out.section(SectionKind::TOKENS_LISTS, field, &trained.lists)?;
+        out.section(SectionKind::TOKENS_LISTS, field, &lists.docs)?;
     }
-    out.section(SectionKind::TOKENS_CURVE, field, &trained.curve)
-}
-
-/// Bytes of one stored component.
-fn code_bytes(codec: TokenCodec) -> u32 {
-    match codec {
-        TokenCodec::F16 => 2,
-        TokenCodec::Int8 => 1,
-    }
+    out.section(SectionKind::TOKENS_CURVE, field, &lists.curve)
 }
 
 fn count(source: &dyn TokenSource) -> Result<Totals> {

@@ -4,7 +4,7 @@ use lateen::eval::{Qrels, Run};
 use lateen::readers::NpyArray;
 use lateen::{
     Error, Fault, KeyKind, ModelFingerprint, Schema, SchemaBuilder, SchemaError, SparseCodec,
-    SparseOptions, TokenOptions,
+    SparseOptions, TokenCodec, TokenOptions, TokenTier,
 };
 
 use super::fields;
@@ -79,6 +79,36 @@ fn settings() {
             };
             assert_eq!(name, "field");
         }
+    }
+}
+
+#[test]
+fn codecs_that_do_not_suit() {
+    let product = |subspaces, bits| TokenCodec::Product { subspaces, bits };
+    let with = |codec, tier| {
+        built(|schema| {
+            drop(schema.tokens("field", TokenOptions::new(24).codec(codec).tier(tier)));
+        })
+    };
+    for (subspaces, bits) in [(1, 8), (2, 4), (24, 8), (24, 4), (6, 4), (3, 8)] {
+        assert!(with(product(subspaces, bits), TokenTier::None).is_ok(), "{subspaces} {bits}");
+    }
+    for (subspaces, bits) in [(0, 8), (5, 8), (48, 8), (1, 4), (3, 4), (2, 5), (2, 0), (2, 255)] {
+        let refused = with(product(subspaces, bits), TokenTier::None).unwrap_err();
+        let expected = u64::from(subspaces);
+        assert!(
+            matches!(refused, SchemaError::Setting { value, .. } if value == expected),
+            "{refused}"
+        );
+    }
+    for (codec, int8, f16) in [
+        (TokenCodec::F16, false, false),
+        (TokenCodec::Int8, false, true),
+        (TokenCodec::Residual4, true, true),
+        (product(2, 4), true, true),
+    ] {
+        assert_eq!(with(codec, TokenTier::Int8).is_ok(), int8, "{codec}");
+        assert_eq!(with(codec, TokenTier::F16).is_ok(), f16, "{codec}");
     }
 }
 

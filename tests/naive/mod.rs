@@ -19,7 +19,7 @@ pub(crate) mod score;
 
 use lateen::{
     BoolField, F64Field, Forward, I64Field, KeyKind, KeywordField, Normalization, Schema,
-    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions, U64Field,
+    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions, TokenTier, U64Field,
 };
 
 /// A sparse field and what the model needs to know of it.
@@ -56,18 +56,29 @@ pub(crate) const FORWARDS: [Forward; 4] =
     [Forward::Auto, Forward::F32, Forward::F16, Forward::None];
 
 /// Dimensions that are and are not a multiple of the sixteen lanes, each codec, each promise.
-pub(crate) const TOKENS: [(usize, TokenCodec, Normalization); 5] = [
+pub(crate) const TOKENS: [(usize, TokenCodec, Normalization); 8] = [
     (16, TokenCodec::F16, Normalization::Checked),
     (24, TokenCodec::Int8, Normalization::Checked),
     (8, TokenCodec::F16, Normalization::AsIs),
     (40, TokenCodec::Int8, Normalization::Normalize),
     (72, TokenCodec::Int8, Normalization::AsIs),
+    (16, TokenCodec::Int8, Normalization::Checked),
+    (8, TokenCodec::F16, Normalization::AsIs),
+    (24, TokenCodec::F16, Normalization::Normalize),
+];
+
+/// First tiers of some of these, whose own codec is then that of the second: what the first one is
+/// must not show.
+const FIRST: [(usize, TokenCodec); 3] = [
+    (5, TokenCodec::Residual2),
+    (6, TokenCodec::Product { subspaces: 4, bits: 4 }),
+    (7, TokenCodec::Int8),
 ];
 
 impl Fields {
     /// All fields.
     pub(crate) fn all(keys: KeyKind) -> Self {
-        Self::some(keys, &FORWARDS, &TOKENS)
+        Self::with_tiers(keys, &FORWARDS, &TOKENS, &FIRST)
     }
 
     /// These vector fields, and all attributes.
@@ -75,6 +86,15 @@ impl Fields {
         keys: KeyKind,
         forwards: &[Forward],
         tokens: &[(usize, TokenCodec, Normalization)],
+    ) -> Self {
+        Self::with_tiers(keys, forwards, tokens, &[])
+    }
+
+    fn with_tiers(
+        keys: KeyKind,
+        forwards: &[Forward],
+        tokens: &[(usize, TokenCodec, Normalization)],
+        first: &[(usize, TokenCodec)],
     ) -> Self {
         let mut schema = Schema::builder();
         schema.keys(keys);
@@ -84,7 +104,12 @@ impl Fields {
         });
         let sparse: Vec<Sparse> = sparse.collect();
         let tokens = tokens.iter().enumerate().map(|(i, &(dim, codec, normalization))| {
-            let options = TokenOptions::new(dim).codec(codec).normalization(normalization);
+            let mut options = TokenOptions::new(dim).codec(codec).normalization(normalization);
+            if let Some((_, first)) = first.iter().find(|(at, _)| *at == i) {
+                let f16 = codec == TokenCodec::F16;
+                let tier = if f16 { TokenTier::F16 } else { TokenTier::Int8 };
+                options = options.codec(*first).tier(tier);
+            }
             Tokens {
                 field: schema.tokens(&format!("tokens {i}"), options),
                 dim,

@@ -84,13 +84,6 @@ impl Model {
         (before - self.live.len()) as u64
     }
 
-    /// All that is committed becomes one segment: where there are no forward rows, the weights for
-    /// which the impacts stand get impacts anew.
-    pub(crate) fn merged(&mut self) {
-        self.live.values_mut().for_each(|stored| stored.pending = true);
-        self.commit();
-    }
-
     /// What is pending is shown.
     pub(crate) fn commit(&mut self) {
         self.spill();

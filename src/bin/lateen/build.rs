@@ -8,7 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use lateen::readers::{DocumentChunk, EmbeddingSet, SetDocuments};
 use lateen::{
     Batch, Error, Forward, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseCodec,
-    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions,
+    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions, TokenTier,
 };
 
 use crate::failure::{Code, Failure};
@@ -33,9 +33,14 @@ pub(crate) struct Args {
     /// The embedding set: a folder of texts and vectors
     #[arg(long, value_name = "DIR")]
     set: PathBuf,
-    /// How token rows are kept
-    #[arg(long, value_enum, default_value = "int8")]
-    codec: Codec,
+    /// How token rows are kept: f16; int8; residual4, residual2 or residual1, bits for each
+    /// component's distance from a centroid; pq32x8 or pq64x4 and the like, so many codes of 8 or 4
+    /// bits for that distance
+    #[arg(long, default_value = "int8", value_parser = codec)]
+    codec: TokenCodec,
+    /// A second copy of the token rows, which gives the scores of what the first has found
+    #[arg(long, value_enum, default_value = "none")]
+    tier: Tier,
     /// How sparse weights are kept in the inverted index: `u8`, `u4` (smaller; exact answers take
     /// longer), or `pruned:MASS`, which leaves out the weakest terms of each document, so that
     /// MASS (0.01 to 0.99) of its weight remains
@@ -51,18 +56,49 @@ pub(crate) struct Args {
     /// Threads [default: one per core]; the bytes written do not depend on it
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
-    /// Input to gather before a part of the index is written, in MiB
-    #[arg(long, value_name = "MIB", default_value = "256")]
+    /// Memory to keep to, in MiB; the set itself is mapped and comes on top
+    #[arg(long, value_name = "MIB", default_value = "512")]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_048_576))]
     memory: usize,
 }
 
+/// Reads a codec as its name is written.
+fn codec(name: &str) -> Result<TokenCodec, String> {
+    let product = || {
+        let (subspaces, bits) = name.strip_prefix("pq")?.split_once('x')?;
+        Some(TokenCodec::Product { subspaces: subspaces.parse().ok()?, bits: bits.parse().ok()? })
+    };
+    let scalar = [
+        TokenCodec::F16,
+        TokenCodec::Int8,
+        TokenCodec::Residual4,
+        TokenCodec::Residual2,
+        TokenCodec::Residual1,
+    ];
+    let known =
+        || "f16, int8, residual4, residual2, residual1 or pq<SUBSPACES>x<4 or 8>".to_owned();
+    let found = scalar.into_iter().find(|codec| codec.to_string() == name).or_else(product);
+    found.ok_or_else(known)
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Codec {
-    /// 16-bit floats: the reference
-    F16,
-    /// 8-bit integers with a scale per row: half the size
+enum Tier {
+    /// None: the rows that search give the scores
+    None,
+    /// 8-bit integers with a scale per row
     Int8,
+    /// 16-bit floats
+    F16,
+}
+
+impl From<Tier> for TokenTier {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::None => Self::None,
+            Tier::Int8 => Self::Int8,
+            Tier::F16 => Self::F16,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,15 +143,6 @@ impl From<Rows> for Forward {
     }
 }
 
-impl From<Codec> for TokenCodec {
-    fn from(codec: Codec) -> Self {
-        match codec {
-            Codec::F16 => Self::F16,
-            Codec::Int8 => Self::Int8,
-        }
-    }
-}
-
 /// Builds; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
@@ -129,14 +156,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         .threads(threads)
         .memory(args.memory.saturating_mul(1 << 20))
         .create(staging.path(), schema)?;
-    let bar = Progress::new("documents", documents.len());
-    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
-    for chunk in documents.chunks(size).map_err(Failure::input)? {
-        let chunk = chunk.map_err(Failure::input)?;
-        fields.add(&mut writer, &chunk).map_err(|error| explain(error, &set, &chunk))?;
-        bar.add(chunk.len())?;
-    }
-    drop(bar);
+    take_in(&mut writer, &fields, &documents, false, |error, chunk| explain(error, &set, chunk))?;
     let bar = Progress::new("writing", 1);
     writer.commit()?;
     drop(bar);
@@ -161,8 +181,26 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     ))
 }
 
+/// Hands all documents of a set to a writer; `explain` puts an error in the words of the set.
+pub(crate) fn take_in(
+    writer: &mut IndexWriter,
+    fields: &Fields,
+    documents: &SetDocuments,
+    replace: bool,
+    explain: impl Fn(Error, &DocumentChunk<'_>) -> Failure,
+) -> Result<(), Failure> {
+    let bar = Progress::new("documents", documents.len());
+    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+    for chunk in documents.chunks(size).map_err(Failure::input)? {
+        let chunk = chunk.map_err(Failure::input)?;
+        fields.add(writer, &chunk, replace).map_err(|error| explain(error, &chunk))?;
+        bar.add(chunk.len())?;
+    }
+    Ok(())
+}
+
 /// The fields of the index, by what the set has.
-struct Fields {
+pub(crate) struct Fields {
     sparse: Option<SparseField>,
     tokens: Option<TokenField>,
     src: KeywordField,
@@ -176,12 +214,30 @@ impl Fields {
         let sparse = documents.has_sparse().then(|| schema.sparse_with("sparse", options));
         let tokens = documents
             .dim()
-            .map(|dim| schema.tokens("tokens", TokenOptions::new(dim).codec(args.codec.into())));
+            .map(|dim| TokenOptions::new(dim).codec(args.codec).tier(args.tier.into()))
+            .map(|options| schema.tokens("tokens", options));
         let src = schema.keyword("src");
         Ok((schema.build()?, Self { sparse, tokens, src }))
     }
 
-    fn add(&self, writer: &mut IndexWriter, chunk: &DocumentChunk<'_>) -> lateen::Result<()> {
+    /// Those of an index that is there.
+    pub(crate) fn in_schema(
+        documents: &SetDocuments,
+        schema: &Schema,
+    ) -> Result<Self, SchemaError> {
+        Ok(Self {
+            sparse: documents.has_sparse().then(|| schema.sparse("sparse")).transpose()?,
+            tokens: documents.dim().map(|_| schema.tokens("tokens")).transpose()?,
+            src: schema.keyword("src")?,
+        })
+    }
+
+    fn add(
+        &self,
+        writer: &mut IndexWriter,
+        chunk: &DocumentChunk<'_>,
+        replace: bool,
+    ) -> lateen::Result<()> {
         let sources: Vec<Vec<&str>> =
             chunk.sources().iter().map(|src| src.as_deref().into_iter().collect()).collect();
         let mut batch = Batch::new(chunk.ids()).payloads(chunk.texts())?;
@@ -193,12 +249,13 @@ impl Fields {
         if let (Some(field), Some(rows)) = (&self.tokens, &tokens) {
             batch = batch.tokens(field, rows)?;
         }
-        writer.add_batch(&batch).map(drop)
+        let taken = if replace { writer.upsert_batch(&batch) } else { writer.add_batch(&batch) };
+        taken.map(drop)
     }
 }
 
 /// An error of a chunk in the words of the set: rows are those of the whole set, with their id.
-fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
+pub(crate) fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
     let set = set.dir().display();
     match error {
         Error::Input(mut input) => {
@@ -208,7 +265,8 @@ fn explain(error: Error, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failu
             Failure::from(Error::Input(input)).at(format!("{set}{id}"))
         }
         Error::DuplicateKey { key, .. } => {
-            let what = format!("{set}: the id {:?} appears twice", key.to_string());
+            let id = key.to_string();
+            let what = format!("{set}: the id {id:?} appears twice, or is in the index already");
             Failure::new(Code::Input, what)
         }
         other => other.into(),

@@ -74,9 +74,9 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
 /// Dimension and codec, as far as a field has them.
 fn settings(field: &lateen::FieldInfo) -> String {
     let dim = field.dim.map(|dim| format!("dimension {dim}"));
-    let codec = field.codec.map(|codec| match field.percent {
+    let codec = field.codec.as_ref().map(|codec| match field.percent {
         Some(percent) => format!("{codec}:0.{percent:02}"),
-        None => codec.to_owned(),
+        None => codec.clone(),
     });
     dim.into_iter().chain(codec).collect::<Vec<_>>().join(", ")
 }

@@ -18,8 +18,11 @@
 //! | 8 | the system refused to read or write |
 //! | 9 | interrupted, by Ctrl-C or SIGTERM |
 
+mod add;
 mod build;
+mod compact;
 mod compare;
+mod delete;
 mod eval;
 mod explain;
 mod failure;
@@ -76,6 +79,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Args),
+    Add(add::Args),
+    Delete(delete::Args),
+    Compact(compact::Args),
     Search(search::Args),
     Info(info::Args),
     Verify(verify::Args),
@@ -126,6 +132,9 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
     };
     match cli.command {
         Command::Build(args) => build::run(&args),
+        Command::Add(args) => add::run(&args),
+        Command::Delete(args) => delete::run(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -183,7 +192,7 @@ mod tests {
         command.build();
         let mut helps = vec![command.render_long_help()];
         helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
-        assert_eq!(helps.len(), 7);
+        assert_eq!(helps.len(), 11);
         let text: String = helps.iter().map(ToString::to_string).collect();
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::format::tombstones::decode;
 use crate::schema::{
     Centroids, Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseCodec,
-    SparseOptions, TokenCodec, TokenOptions,
+    SparseOptions, TokenCodec, TokenOptions, TokenTier,
 };
 use crate::storage::faulty::{Fault, FaultStorage};
 
@@ -23,6 +23,8 @@ fn rich_schema() -> Schema {
     schema.tokens("colbert", options.normalization(Normalization::AsIs).model(model));
     schema.tokens("wide", TokenOptions::new(4096).centroids(Centroids::Count(65_536)));
     schema.tokens("flat", TokenOptions::new(8).centroids(Centroids::None));
+    let product = TokenCodec::Product { subspaces: 4, bits: 4 };
+    schema.tokens("product", TokenOptions::new(8).codec(product).tier(TokenTier::F16));
     schema.keyword("lang");
     schema.i64("i");
     schema.u64("u");
@@ -45,6 +47,9 @@ fn schemas_come_back() {
         (SparseCodec::U4, Forward::F32, TokenCodec::Int8, Normalization::Normalize),
         (SparseCodec::Pruned(1), Forward::F16, TokenCodec::F16, Normalization::AsIs),
         (SparseCodec::Pruned(99), Forward::None, TokenCodec::Int8, Normalization::Checked),
+        (SparseCodec::U8, Forward::Auto, TokenCodec::Residual4, Normalization::Checked),
+        (SparseCodec::U8, Forward::Auto, TokenCodec::Residual2, Normalization::Checked),
+        (SparseCodec::U8, Forward::Auto, TokenCodec::Residual1, Normalization::Checked),
     ];
     for (sparse, forward, codec, normalization) in ways {
         let mut schema = Schema::builder();

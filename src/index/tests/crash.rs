@@ -34,7 +34,7 @@ fn subsets(pending: usize, step: usize, bits: &mut Bits) -> Vec<Vec<bool>> {
             .push((0..pending).map(|at| !last(at) || way >> (pending - at - 1) & 1 == 1).collect());
     }
     for _ in 0..3 {
-        subsets.push((0..pending).map(|_| bits.next() % 4 != 0).collect());
+        subsets.push((0..pending).map(|_| !bits.next().is_multiple_of(4)).collect());
     }
     subsets
 }
@@ -86,9 +86,6 @@ fn recover(image: &crate::storage::MemStorage, there: Option<u64>, tried: &BTree
         writer.commit().unwrap();
     }
     assert_eq!(content(&writer.reader().unwrap()).unwrap(), live);
-    let kept = crate::index::commit::kept(image, writer.snapshot().manifest());
-    let mut expected: Vec<String> = kept.iter().flat_map(|manifest| manifest.files()).collect();
-    expected.sort();
-    expected.dedup();
+    let expected = expected_files(image, &writer);
     assert_eq!(image.list().unwrap(), expected);
 }

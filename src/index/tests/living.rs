@@ -54,10 +54,7 @@ fn an_index_lives_where_open_files_cannot_be_removed() {
             work.writer.commit().unwrap();
         }
         // What is left is what the last two generations name.
-        let kept = crate::index::commit::kept(&storage, work.writer.snapshot().manifest());
-        let mut expected: Vec<String> = kept.iter().flat_map(|manifest| manifest.files()).collect();
-        expected.sort();
-        expected.dedup();
+        let expected = expected_files(&storage, &work.writer);
         assert_eq!(storage.list().unwrap(), expected);
     }
 }

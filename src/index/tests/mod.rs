@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use crate::embed::{Document, Update};
 use crate::error::{Error, Result};
+use crate::index::commit::kept;
+use crate::index::manifest::Manifest;
 use crate::index::{Index, IndexWriter, Merges, WriterOptions};
 use crate::schema::{KeyKind, Schema};
 use crate::storage::Storage;
@@ -136,4 +138,13 @@ fn found(storage: Arc<dyn Storage>, tried: &BTreeMap<u64, Content>) -> Option<u6
     let content = content(&index).unwrap_or_else(|error| panic!("commit {commit}: {error}"));
     assert_eq!(Some(&content), tried.get(&commit), "commit {commit}");
     Some(commit)
+}
+
+/// The files that the newest two generations name, ascending: what should be there, and no other.
+fn expected_files(storage: &dyn Storage, writer: &IndexWriter) -> Vec<String> {
+    let kept = kept(storage, writer.snapshot().manifest());
+    let mut names: Vec<String> = kept.iter().flat_map(Manifest::files).collect();
+    names.sort();
+    names.dedup();
+    names
 }

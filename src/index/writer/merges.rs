@@ -103,9 +103,15 @@ impl IndexWriter {
     fn sizes(&self) -> Vec<Size> {
         let size = |held: &Held| {
             let docs = u64::from(held.entry.docs);
-            Size { bytes: held.entry.pin.len, docs, live: docs.saturating_sub(held.dead.len()) }
+            let live = docs.saturating_sub(held.dead.len());
+            Size { bytes: held.entry.pin.len, docs, live, cost: held.segment.merge_cost() }
         };
         self.segments.iter().map(size).collect()
+    }
+
+    /// The neighbours that should be merged now, if any should.
+    fn due(&self) -> Option<Range<usize>> {
+        policy::choose(&self.sizes(), self.options.merged())
     }
 
     /// Begins to merge neighbours.
@@ -192,7 +198,7 @@ impl IndexWriter {
                 }
             }
             Merges::AtCommit => {
-                while let Some(run) = policy::choose(&self.sizes()) {
+                while let Some(run) = self.due() {
                     self.begin(run)?;
                     self.finish(true)?;
                 }
@@ -210,7 +216,7 @@ impl IndexWriter {
         if self.options.merges == Merges::Background
             && self.running.is_none()
             && due
-            && let Some(run) = policy::choose(&self.sizes())
+            && let Some(run) = self.due()
             && self.begin(run).is_err()
         {
             self.merge_failures += 1;
@@ -230,7 +236,7 @@ impl IndexWriter {
         let mut commit = self.commit()?;
         while self.options.merges != Merges::Manual {
             self.finish(true)?;
-            let Some(run) = policy::choose(&self.sizes()) else { break };
+            let Some(run) = self.due() else { break };
             if self.running.is_none() {
                 self.begin(run)?;
             }
@@ -281,8 +287,7 @@ impl IndexWriter {
         // From the last to the first, so that places stay what they were.
         for (segments_done, run) in groups.into_iter().rev().enumerate() {
             self.begin(run)?;
-            loop {
-                let Some(running) = &self.running else { break };
+            while let Some(running) = &self.running {
                 let (steps_done, steps) = running.merging.progress();
                 watch(MergeProgress { segments, segments_done, steps, steps_done });
                 // The result is left where it is, for `finish`.
@@ -293,7 +298,12 @@ impl IndexWriter {
             }
             self.finish(true)?;
         }
-        let commit = self.commit()?;
+        let mut commit = self.commit()?;
+        if segments > 0 {
+            // The generation before still names what was merged: with one more, that can go.
+            self.changed = true;
+            commit = self.commit()?;
+        }
         watch(MergeProgress { segments, segments_done: segments, steps: 0, steps_done: 0 });
         Ok(commit)
     }

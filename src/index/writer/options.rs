@@ -11,8 +11,8 @@ use crate::kernel::KernelLevel;
 use crate::schema::Schema;
 use crate::storage::{FsStorage, LOCK, MemStorage, OpenMode, Storage};
 
-/// Memory for documents that are not in a segment yet, unless said otherwise.
-const DEFAULT_MEMORY: usize = 256 << 20;
+/// Memory of a writer, unless said otherwise.
+const DEFAULT_MEMORY: usize = 512 << 20;
 
 /// How a writer works. What is written depends on `memory` and `merges` alone, never on `threads`
 /// or the kernels; which merges were done in the background depends on time as well.
@@ -25,19 +25,31 @@ pub struct WriterOptions {
 }
 
 impl Default for WriterOptions {
-    /// 256 MiB, one thread, the best kernels of this CPU, merging in the background.
+    /// 512 MiB, one thread, the best kernels of this CPU, merging in the background.
     fn default() -> Self {
         Self { memory: DEFAULT_MEMORY, threads: 1, kernel: None, merges: Merges::default() }
     }
 }
 
 impl WriterOptions {
-    /// Bytes of input to gather, by account, before a segment is written without being asked:
-    /// vectors as they are stored, keys, attributes and payloads. At least 1 MiB is used.
+    /// Bytes that the writer keeps to, by account: documents that are gathered, with what it takes
+    /// to write them as a segment, get two thirds; merges on its own up to a half, and they are not
+    /// all in use at once. A batch that is handed in comes on top, and so does a merge that was
+    /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
+    }
+
+    /// Bytes to gather before a segment is written.
+    pub(in crate::index) fn gathered(&self) -> usize {
+        (self.memory / 3).saturating_mul(2).max(1 << 20)
+    }
+
+    /// Bytes that a merge may take that nobody has asked for.
+    pub(in crate::index) fn merged(&self) -> u64 {
+        (self.memory as u64 / 2).max(1 << 20)
     }
 
     /// Threads that encode vectors and build segments; at least 1.

@@ -10,8 +10,8 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, Probes, TILE, TokenKernels,
-    WIDE_ROWS, scan,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PartTables, Probes, TILE,
+    TokenKernels, WIDE_ROWS, expand, parts, scan,
 };
 
 pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
@@ -20,6 +20,8 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_int8,
     select_int8,
     dots_int8,
+    expand: expand::avx2::expand,
+    nearest,
     raise,
     probe,
     quantise,
@@ -55,6 +57,15 @@ fn select_int8(
 fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, scratch: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: as in `max_f16`.
     unsafe { dots_int8_256(query, rows, scratch, out) }
+}
+
+fn nearest(tables: &PartTables<'_>, row: &[f32], codes: &mut [u8]) {
+    #[target_feature(enable = "avx2")]
+    fn with(tables: &PartTables<'_>, row: &[f32], codes: &mut [u8]) {
+        parts::nearest(tables, row, codes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(tables, row, codes) }
 }
 
 fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {

@@ -12,8 +12,8 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TILE, TokenKernels, avx2,
-    scan,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PartTables, TILE,
+    TokenKernels, avx2, expand, parts, scan,
 };
 
 pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
@@ -22,6 +22,8 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_int8,
     select_int8,
     dots_int8,
+    expand: expand::avx512::expand,
+    nearest,
     raise,
     probe: avx2::probe,
     quantise,
@@ -52,6 +54,15 @@ fn select_int8(query: &LaneQuery, doc: &Int8Rows<'_>, _: &mut KernelScratch, out
 fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, _: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: as in `max_f16`.
     unsafe { dots_int8_512(query, rows, out) }
+}
+
+fn nearest(tables: &PartTables<'_>, row: &[f32], codes: &mut [u8]) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn with(tables: &PartTables<'_>, row: &[f32], codes: &mut [u8]) {
+        parts::nearest(tables, row, codes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(tables, row, codes) }
 }
 
 fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {

@@ -15,6 +15,8 @@
 //! - *Integer dot products* are exact in i32 (a dimension is at most 4,096, a product at most
 //!   255 × 127); the nearest f32 to it times the row's scale is what the largest is taken of.
 
+mod expand;
+mod parts;
 mod query;
 mod rows;
 mod scan;
@@ -30,6 +32,8 @@ pub(super) mod portable;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use expand::{Book, PackedRows, Steps, expand};
+pub(crate) use parts::PartTables;
 pub(crate) use query::{FloatQuery, LaneQuery};
 pub(crate) use rows::{F16Rows, F32Rows, Int8Rows};
 pub(crate) use scan::Probes;
@@ -61,6 +65,11 @@ pub(crate) struct TokenKernels {
     /// The scaled integer dot products of every lane with every row, row after row: `out` holds
     /// rows × [`LaneQuery::out_len`].
     pub(crate) dots_int8: fn(&LaneQuery, &Int8Rows<'_>, &mut KernelScratch, out: &mut [f32]),
+    /// Writes packed rows from a first one on as int8 rows, as many as `out` has places for.
+    pub(crate) expand: fn(&PackedRows<'_>, first: usize, out: &mut [u8]),
+    /// For each run of `width` floats the entry of its own table that is nearest: see
+    /// [`nearest`](parts::nearest).
+    pub(crate) nearest: fn(&PartTables<'_>, row: &[f32], codes: &mut [u8]),
     /// Takes rows of one value per lane into each lane's largest and the number of the row where
     /// it was met first; `first` is the number of the first row.
     pub(crate) raise: fn(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]),

@@ -5,7 +5,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use wide::{f32x8, i32x4};
 
-use super::{F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, scan};
+use super::{
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, TokenKernels, expand, parts,
+    scan,
+};
 
 pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_f32,
@@ -13,6 +16,8 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_int8,
     select_int8,
     dots_int8,
+    expand,
+    nearest: |tables, row, codes| parts::nearest(tables, row, codes),
     raise: |values, first, best, at| scan::raise(values, first, best, at),
     probe: |values, first, probes| scan::probe(values, first, probes),
     quantise: |values, factors, bytes| scan::quantise(values, factors, bytes),

@@ -171,6 +171,65 @@ fn a_shorter_query_meets_the_first_components() {
     }
 }
 
+/// Packed rows of these shapes on every level, against a reading of the layout one by one.
+fn check_expansion(seed: u64, dim: usize, rows: usize, parts: Option<usize>, bits: usize) {
+    let mut numbers = Numbers(seed);
+    let centroids = numbers.bytes(3 * dim);
+    let entries: Vec<i8> = numbers.bytes(256 * dim).iter().map(|&b| b.cast_signed()).collect();
+    let mut levels = [0; 16];
+    levels.copy_from_slice(&entries[..16]);
+    let steps = match parts {
+        None => Steps::Levels { bits, levels },
+        Some(parts) => Steps::Parts { entries: &entries, parts },
+    };
+    let book = Book::new(&centroids, dim, steps).unwrap();
+    let row_bytes = book.row_bytes();
+    let codes = numbers.bytes(rows * row_bytes);
+    let scales = vec![0; rows];
+    let ids: Vec<u16> = (0..rows).map(|_| (numbers.next() % 3) as u16).collect();
+    let packed = PackedRows::new(&codes, &scales, &ids, book).unwrap();
+    let mut expected = Vec::new();
+    for (code, &id) in codes.chunks(row_bytes).zip(&ids) {
+        for d in 0..dim {
+            let step = match parts {
+                Some(parts) => {
+                    let width = dim / parts;
+                    let (run, at) = (d / width, d % width);
+                    entries[(run * 256 + usize::from(code[run])) * width + at]
+                }
+                None if bits == 1 => levels[usize::from(code[d / 8] >> (d % 8) & 1)],
+                None => {
+                    let byte = code[d % row_bytes] >> (d / row_bytes * bits);
+                    levels[usize::from(byte) & ((1 << bits) - 1)]
+                }
+            };
+            expected.push(centroids[usize::from(id) * dim + d].wrapping_add(step.cast_unsigned()));
+        }
+    }
+    for kernels in available() {
+        let first = rows / 3;
+        let mut out = vec![7; (rows - first) * dim];
+        (kernels.tokens.expand)(&packed, first, &mut out);
+        assert_eq!(out, expected[first * dim..], "{}, dim {dim}, {parts:?}, {bits}", kernels.level);
+        // Less room than rows.
+        let mut out = vec![7; dim];
+        (kernels.tokens.expand)(&packed, 0, &mut out);
+        assert_eq!(out, expected[..dim]);
+    }
+}
+
+#[test]
+fn packed_rows_are_expanded_alike() {
+    for dim in (8..=4096).step_by(8).filter(|dim| *dim < 280 || dim % 1016 == 0 || *dim == 4096) {
+        for bits in [1, 2, 4] {
+            check_expansion(dim as u64, dim, 4, None, bits);
+        }
+        for parts in [1, 2, 4, 8, dim / 8, dim / 4, dim / 2, dim] {
+            check_expansion(dim as u64, dim, 3, Some(parts), 8);
+        }
+    }
+}
+
 /// Where a level multiplies sixteen rows and 64 components at a time: all numbers of rows about
 /// such steps, in passes of every width, with dimensions that are whole steps and that are not.
 #[test]

@@ -1,7 +1,7 @@
 //! Documents that get other attributes or another payload and keep their vectors.
 
 use super::{Arena, Column};
-use crate::embed::{Change, CleanSparse, Update};
+use crate::embed::{Change, CleanSparse, NewPayload, Update};
 use crate::error::Result;
 use crate::id::DocId;
 use crate::segment::{AttributeTable, Segment};
@@ -37,9 +37,13 @@ impl Arena {
                 self.bytes += column.set(slot, change);
             }
         }
-        if let Some(payload) = &changes.update.payload {
-            self.payloads.set(slot, payload.as_deref());
-            self.bytes += payload.as_deref().map_or(0, <[u8]>::len);
+        match &changes.update.payload {
+            NewPayload::Kept => {}
+            NewPayload::Removed => self.payloads.set(slot, None),
+            NewPayload::Given(bytes) => {
+                self.payloads.set(slot, Some(bytes));
+                self.bytes += bytes.len();
+            }
         }
     }
 
@@ -85,8 +89,8 @@ impl Arena {
             }
         }
         let held = match &changes.update.payload {
-            Some(_) => None,
-            None => segment.payload(doc)?,
+            NewPayload::Kept => segment.payload(doc)?,
+            NewPayload::Removed | NewPayload::Given(_) => None,
         };
         let slot = self.open_slot(&changes.update.key, held.as_deref());
         for (at, row) in sparse {
@@ -96,7 +100,7 @@ impl Arena {
             if let Some(Column::Tokens(column)) = self.columns.get_mut(at) {
                 let before = column.bytes();
                 column.push_stored(slot, &rows);
-                self.bytes += column.bytes() - before;
+                self.bytes += super::tokens_need(column.bytes() - before);
             }
         }
         for (at, texts) in texts {

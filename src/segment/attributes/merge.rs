@@ -94,7 +94,9 @@ fn dictionary(
         }
         let place = u32::try_from(values.len()).unwrap_or(NOWHERE);
         let place = if merged.docs > 0 { place } else { NOWHERE };
-        having.into_iter().for_each(|input| went[input].push(place));
+        for input in having {
+            went[input].push(place);
+        }
         if merged.docs > 0 {
             values.push(merged);
         }

@@ -65,7 +65,7 @@ fn document(schema: &Schema, number: u64) -> Document<'static> {
         if draw.one_in(4) || run % 5 == at as u64 {
             continue;
         }
-        let mut entries: Vec<(u32, f32)> = (0..draw.below(30) + 1)
+        let mut entries: Vec<(u32, f32)> = (0..=draw.below(30))
             .map(|_| (draw.below(200), (draw.below(1000) + 1) as f32 / 256.0))
             .collect();
         entries.sort_by_key(|entry| entry.0);

@@ -115,6 +115,7 @@ fn without_rows_the_impacts_are_what_is_stored() {
     let exactness = index.search(
         &query(&queries[0]),
         kernel::best(),
+        EXACT,
         None,
         &mut top,
         &mut SparseScratch::default(),
@@ -136,7 +137,7 @@ fn a_floor_is_kept_equals_included() {
         let all = model(&docs, vector, None, usize::MAX);
         let Some(middle) = all.get(all.len() / 3) else { continue };
         let mut top = TopK::new(10_000, middle.score, &Shuffled);
-        index.search(&query(vector), kernel::best(), None, &mut top, &mut scratch).unwrap();
+        index.search(&query(vector), kernel::best(), EXACT, None, &mut top, &mut scratch).unwrap();
         let want: Vec<Scored> =
             all.iter().copied().filter(|hit| hit.score >= middle.score).collect();
         assert_eq!(top.finish(), want);

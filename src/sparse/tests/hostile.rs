@@ -54,7 +54,9 @@ fn use_all(container: &Container, docs: u32, options: &SparseOptions) -> (Result
     for k in [1, 50] {
         let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
         all = all.and(
-            index.search(&query(&vector), kernel::best(), None, &mut top, &mut scratch).map(drop),
+            index
+                .search(&query(&vector), kernel::best(), EXACT, None, &mut top, &mut scratch)
+                .map(drop),
         );
     }
     for doc in [0, docs / 2, docs - 1, docs] {
@@ -73,7 +75,7 @@ fn merge_all(container: &Container, docs: u32, options: &SparseOptions) {
     let file = storage.create_new("merged").unwrap();
     let mut out = ContainerWriter::create(file, "merged".into(), ContainerKind::Segment).unwrap();
     let part = MergePart { index: Some(&index), docs, alive: None };
-    let _ = super::super::merge(&[part, part], options, 3, 1, &mut out);
+    let _ = super::super::merge(&[part, part], options, 3, 1, &|| Ok(()), &mut out);
 }
 
 /// Every kind of section.

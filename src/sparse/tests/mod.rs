@@ -9,6 +9,7 @@ mod example;
 mod hostile;
 mod merge;
 mod real;
+mod ways;
 
 use std::cmp::Ordering;
 
@@ -21,6 +22,9 @@ use crate::kernel::{self, Kernels};
 use crate::schema::{Forward, SparseCodec, SparseOptions};
 use crate::storage::{MemStorage, Storage};
 use crate::topk::{KeyOrder, Scored, TopK};
+
+/// The plainest way to search.
+const EXACT: Way = Way { effort: SparseEffort::Exact, threads: 1 };
 
 /// One vector.
 type Vector = Vec<(u32, f32)>;
@@ -139,7 +143,7 @@ fn search(
 ) -> Vec<Scored> {
     let mut on = |kernels: &Kernels| {
         let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
-        index.search(&query(vector), kernels, alive, &mut top, scratch).unwrap();
+        index.search(&query(vector), kernels, EXACT, alive, &mut top, scratch).unwrap();
         top.finish()
     };
     let best = on(kernel::best());

@@ -98,7 +98,7 @@ fn times(index: &SparseIndex, queries: &[SparseQuery], kernels: &Kernels, k: usi
         for (query, best) in queries.iter().zip(&mut best) {
             let start = std::time::Instant::now();
             let mut top = TopK::new(k, f32::NEG_INFINITY, &Shuffled);
-            index.search(query, kernels, None, &mut top, &mut scratch).unwrap();
+            index.search(query, kernels, EXACT, None, &mut top, &mut scratch).unwrap();
             let hits = top.finish();
             let time = start.elapsed().as_secs_f64() * 1e6;
             assert_eq!(hits.len(), k);

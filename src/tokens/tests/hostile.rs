@@ -4,14 +4,22 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::format::SectionKind;
+use crate::schema::TokenTier;
 
 /// A small field, its sections changed by `change` and written again with valid checksums.
 fn changed(change: impl Fn(SectionKind, &mut Vec<u8>)) -> Result<TokenStore> {
+    changed_of(&options(8, TokenCodec::Int8), change)
+}
+
+fn changed_of(
+    options: &TokenOptions,
+    change: impl Fn(SectionKind, &mut Vec<u8>),
+) -> Result<TokenStore> {
     let dim = 8;
     let mut docs = documents(51, 20, dim);
     docs[2] = Doc { rows: Numbers(1).row(2 * dim), spans: Some(vec![(0, 1); 2]) };
     let centroids = crate::schema::Centroids::Count(5);
-    let field = field(options(dim, TokenCodec::Int8).centroids(centroids));
+    let field = field(options.clone().centroids(centroids));
     let order: Vec<u32> = (0..20).collect();
     let good = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
     let bad = container(|out| {
@@ -21,8 +29,14 @@ fn changed(change: impl Fn(SectionKind, &mut Vec<u8>)) -> Result<TokenStore> {
             let size = match kind {
                 SectionKind::TOKENS_HEAD => 32,
                 SectionKind::TOKENS_CENTROID_HEAD | SectionKind::TOKENS_CURVE => 16,
-                SectionKind::TOKENS_CODES | SectionKind::TOKENS_CENTROID_CODES => 1,
+                SectionKind::TOKENS_TIER if options.tier == TokenTier::F16 => 2,
+                SectionKind::TOKENS_CODES
+                | SectionKind::TOKENS_CENTROID_CODES
+                | SectionKind::TOKENS_BOOK
+                | SectionKind::TOKENS_TIER => 1,
                 SectionKind::TOKENS_SCALES
+                | SectionKind::TOKENS_TIER_SCALES
+                | SectionKind::TOKENS_GAPS
                 | SectionKind::TOKENS_CENTROID_SCALES
                 | SectionKind::TOKENS_CENTROID_IDS
                 | SectionKind::TOKENS_LISTS => 2,
@@ -118,15 +132,66 @@ fn lies_are_found() {
         (SectionKind::TOKENS_CURVE, set(11, 0xFF)),
         (SectionKind::TOKENS_CURVE, set(15, 0x7F)),
     ];
+    all_found(&options(8, TokenCodec::Int8), &cases);
+}
+
+/// Every one of these changes is damage.
+fn all_found(options: &TokenOptions, cases: &[(SectionKind, Change)]) {
+    ask_everything(&changed_of(options, |_, _| {}).unwrap()).unwrap();
     for (i, (section, change)) in cases.iter().enumerate() {
-        let store = changed(|kind, bytes| {
+        let store = changed_of(options, |kind, bytes| {
             if kind == *section {
                 change(bytes);
             }
         });
         match store.and_then(|store| ask_everything(&store)) {
             Err(Error::Corrupt(_)) => {}
-            other => panic!("case {i}, {section:?}: {other:?}"),
+            other => panic!("{}, case {i}, {section:?}: {other:?}", options.codec),
+        }
+    }
+}
+
+#[test]
+fn lies_about_packed_rows_and_tiers_are_found() {
+    let set = |at: usize, value: u8| -> Change { Box::new(move |bytes| bytes[at] = value) };
+    let cut = |by: usize| -> Change { Box::new(move |bytes| bytes.truncate(bytes.len() - by)) };
+    for codec in [
+        TokenCodec::Residual4,
+        TokenCodec::Residual1,
+        TokenCodec::Product { subspaces: 4, bits: 8 },
+        TokenCodec::Product { subspaces: 4, bits: 4 },
+    ] {
+        for tier in [TokenTier::None, TokenTier::Int8, TokenTier::F16] {
+            let mut cases: Vec<(SectionKind, Change)> = vec![
+                (SectionKind::TOKENS_HEAD, set(0, 2)),
+                (SectionKind::TOKENS_HEAD, set(28, 3)),
+                (SectionKind::TOKENS_CODES, cut(1)),
+                (SectionKind::TOKENS_SCALES, cut(2)),
+                (SectionKind::TOKENS_SCALES, set(1, 0xFF)),
+                (SectionKind::TOKENS_SCALES, set(1, 0x80)),
+                (SectionKind::TOKENS_BOUNDS, set(1, 0)),
+                (SectionKind::TOKENS_BOOK, cut(1)),
+                (SectionKind::TOKENS_BOOK, set(1, 48)),
+                (SectionKind::TOKENS_BOOK, set(0, 0x80)),
+                (SectionKind::TOKENS_CENTROID_IDS, set(0, 5)),
+                (SectionKind::TOKENS_CENTROID_IDS, set(1, 1)),
+                (SectionKind::TOKENS_CENTROID_IDS, cut(2)),
+                (SectionKind::TOKENS_CENTROID_CODES, cut(8)),
+                (SectionKind::TOKENS_CENTROID_HEAD, set(4, 0)),
+            ];
+            if tier != TokenTier::None {
+                cases.extend([
+                    (SectionKind::TOKENS_TIER, cut(2)),
+                    (SectionKind::TOKENS_GAPS, cut(2)),
+                    (SectionKind::TOKENS_GAPS, set(1, 0)),
+                    (SectionKind::TOKENS_GAPS, set(1, 0x7E)),
+                ]);
+            }
+            if tier == TokenTier::Int8 {
+                cases.push((SectionKind::TOKENS_TIER, set(3, 0)));
+                cases.push((SectionKind::TOKENS_TIER_SCALES, set(1, 0x80)));
+            }
+            all_found(&options(8, codec).tier(tier), &cases);
         }
     }
 }
@@ -135,11 +200,19 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
     #[test]
     fn any_bytes_are_survived(
+        kind in 0usize..5,
         edits in proptest::collection::vec((any::<u32>(), any::<usize>(), any::<u8>()), 1..40)
     ) {
-        let store = changed(|kind, bytes| {
+        let options = [
+            options(8, TokenCodec::Int8),
+            options(8, TokenCodec::Residual4).tier(TokenTier::F16),
+            options(8, TokenCodec::Residual1).tier(TokenTier::Int8),
+            options(8, TokenCodec::Product { subspaces: 2, bits: 4 }),
+            options(8, TokenCodec::Product { subspaces: 8, bits: 8 }).tier(TokenTier::Int8),
+        ];
+        let store = changed_of(&options[kind], |kind, bytes| {
             for &(section, at, value) in &edits {
-                if 128 + section % 13 == kind.0 && !bytes.is_empty() {
+                if 128 + section % 17 == kind.0 && !bytes.is_empty() {
                     let at = at % bytes.len();
                     bytes[at] = value;
                 }

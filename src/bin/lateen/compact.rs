@@ -1,0 +1,49 @@
+//! `lateen compact`: an index takes the room of what lives in it.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::builder::RangedU64ValueParser;
+use lateen::IndexWriter;
+
+use crate::failure::Failure;
+use crate::text;
+
+/// Merge the segments of an index
+///
+/// Every byte of what is merged is checked first, deleted documents are left out, and searches
+/// that run meanwhile are not disturbed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The directory of the index
+    index: PathBuf,
+    /// Segments to leave at most [default: as many as its size asks for]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    segments: Option<usize>,
+}
+
+/// Merges; gives the sizes before and after.
+pub(crate) fn run(args: &Args) -> Result<String, Failure> {
+    let start = Instant::now();
+    let failed = |error| Failure::index(&args.index, error);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut writer = IndexWriter::options().threads(threads).open(&args.index).map_err(failed)?;
+    let before = writer.snapshot().info();
+    match args.segments {
+        Some(most) => writer.force_merge(most, |_| {}),
+        None => writer.compact(),
+    }
+    .map_err(failed)?;
+    let after = writer.snapshot().info();
+    Ok(format!(
+        "{}: {} documents; {} in {} segments with {} deleted, now {} in {}, {:.2} s\n",
+        args.index.display(),
+        text::count(after.documents),
+        text::bytes(before.bytes()),
+        before.segments.len(),
+        text::count(before.deleted),
+        text::bytes(after.bytes()),
+        after.segments.len(),
+        start.elapsed().as_secs_f64(),
+    ))
+}
