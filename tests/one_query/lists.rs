@@ -55,7 +55,7 @@ fn parents_have_their_best_inside() {
         };
         let colour = |row: u64| {
             let mut of = vec![super::COLOURS[row as usize % 3]];
-            of.extend((row % 4 == 0).then_some("grey"));
+            of.extend(row.is_multiple_of(4).then_some("grey"));
             of.into_iter().min().unwrap().to_owned()
         };
         let number = |row: u64| (row * row % 101).to_string();
