@@ -59,6 +59,7 @@ impl Diversify {
 pub struct Collapse {
     by: Parent,
     inside: usize,
+    pool: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -72,35 +73,47 @@ enum Parent {
 impl Collapse {
     /// By a keyword attribute: of several values, the first in byte order.
     pub fn keyword(field: &KeywordField) -> Self {
-        Self { by: Parent::Keyword(field.clone()), inside: 0 }
+        Self { by: Parent::Keyword(field.clone()), inside: 0, pool: 0 }
     }
 
     /// By a signed integer attribute.
     pub fn i64(field: &I64Field) -> Self {
-        Self { by: Parent::I64(field.clone()), inside: 0 }
+        Self { by: Parent::I64(field.clone()), inside: 0, pool: 0 }
     }
 
     /// By an unsigned integer attribute.
     pub fn u64(field: &U64Field) -> Self {
-        Self { by: Parent::U64(field.clone()), inside: 0 }
+        Self { by: Parent::U64(field.clone()), inside: 0, pool: 0 }
     }
 
     /// By what stands in a string key before the last occurrence of a character: the passages
     /// `page#0` and `page#1` of one page. A key without
     /// it names the parent itself.
     pub fn key_prefix(separator: char) -> Self {
-        Self { by: Parent::Prefix(separator), inside: 0 }
+        Self { by: Parent::Prefix(separator), inside: 0, pool: 0 }
     }
 
-    /// Gives so many documents of each parent inside its hit, the hit itself included, best first;
-    /// 0, none, unless said otherwise, and at most 1,000.
+    /// Gives so many documents of each parent inside its hit, the hit itself included, best first,
+    /// as far as they are in the [`pool`](Self::pool); 0, none, unless said otherwise, and at most 1,000.
     #[must_use]
     pub fn inside(mut self, count: usize) -> Self {
         self.inside = count;
         self
     }
 
+    /// Collapses so many of the best documents, at most 1,000,000, or as many more as it takes to
+    /// fill the answer: what is not among them is inside no hit. Four times the hits asked for and
+    /// some more, unless said otherwise.
+    #[must_use]
+    pub fn pool(mut self, count: usize) -> Self {
+        self.pool = count;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), InputError> {
+        if self.pool > MAX_CANDIDATES {
+            return refuse("pool", self.pool.to_string(), "0..=1000000");
+        }
         if self.inside > 1000 {
             return refuse("inside", self.inside.to_string(), "0..=1000");
         }
@@ -157,7 +170,9 @@ pub(crate) fn pool(query: &Query) -> usize {
         pool = pool.saturating_mul(2).saturating_add(64);
     }
     if let Some(collapse) = &query.collapse {
-        pool = pool.saturating_mul(4.max(collapse.inside.saturating_add(2))).saturating_add(64);
+        let usual =
+            pool.saturating_mul(4.max(collapse.inside.saturating_add(2))).saturating_add(64);
+        pool = if collapse.pool > 0 { pool.max(collapse.pool) } else { usual };
     }
     if let Some(diversify) = &query.diversify {
         pool = pool.max(diversify.pool);

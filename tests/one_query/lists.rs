@@ -55,7 +55,7 @@ fn parents_have_their_best_inside() {
         };
         let colour = |row: u64| {
             let mut of = vec![super::COLOURS[row as usize % 3]];
-            of.extend((row % 4 == 0).then_some("grey"));
+            of.extend(row.is_multiple_of(4).then_some("grey"));
             of.into_iter().min().unwrap().to_owned()
         };
         let number = |row: u64| (row * row % 101).to_string();
@@ -64,7 +64,7 @@ fn parents_have_their_best_inside() {
             (Collapse::keyword(&wiki.colour), naive(&colour)),
             (Collapse::u64(&wiki.number), naive(&number)),
         ] {
-            let asked = wiki.by_tokens(query).collapse(collapse.inside(2)).top(15);
+            let asked = wiki.by_tokens(query).collapse(collapse.inside(2).pool(400)).top(15);
             let hits = wiki.index.search(&asked).unwrap();
             assert_eq!(hits.len(), want.len().min(15));
             for (hit, group) in hits.iter().zip(&want) {

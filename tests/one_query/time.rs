@@ -45,7 +45,7 @@ fn time_enough_changes_nothing() {
     let flag = Arc::new(AtomicBool::new(false));
     for query in shapes(&wiki, 12) {
         let free = wiki.index.search(&query).unwrap();
-        let later = Instant::now() + Duration::from_secs(3600);
+        let later = Instant::now() + Duration::from_hours(1);
         let bound = query.deadline(later).cancel(Arc::clone(&flag));
         let held = wiki.index.search(&bound).unwrap();
         let bits = |hits: &[lateen::Hit]| -> Vec<_> {

@@ -202,10 +202,10 @@ fn terms(told: &Explanation) -> String {
     let most = parts.first().map_or(0.0, lateen::TermPart::contribution);
     let mut out = "<table>".to_owned();
     for part in parts {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<tr><th>term {}</th><td style=\"background:{}\">{:.2}</td>\
-             <td class=\"n\">{:.3} × {:.3}</td></tr>\n",
+             <td class=\"n\">{:.3} × {:.3}</td></tr>",
             part.term,
             shade(part.contribution() / most),
             part.contribution(),

@@ -192,7 +192,7 @@ mod tests {
         command.build();
         let mut helps = vec![command.render_long_help()];
         helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
-        assert_eq!(helps.len(), 10);
+        assert_eq!(helps.len(), 11);
         let text: String = helps.iter().map(ToString::to_string).collect();
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");

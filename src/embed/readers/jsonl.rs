@@ -52,20 +52,16 @@ impl Record {
     /// ```
     pub fn to_json(&self) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
-        let mut line = format!("{{\"id\":{}", text(&self.id));
-        if let Some(contents) = &self.text {
-            line += &format!(",\"contents\":{}", text(contents));
-        }
+        let mut entries = vec![format!("\"id\":{}", text(&self.id))];
+        entries.extend(self.text.iter().map(|own| format!("\"contents\":{}", text(own))));
         if let Some(vector) = &self.vector {
             let finite = vector.iter().filter(|entry| entry.1.is_finite());
             // The shortest number that is read back as the same f32.
-            let entries = finite.map(|(word, weight)| format!("{}:{weight}", text(word)));
-            line += &format!(",\"vector\":{{{}}}", entries.collect::<Vec<_>>().join(","));
+            let weights = finite.map(|(word, weight)| format!("{}:{weight}", text(word)));
+            entries.push(format!("\"vector\":{{{}}}", weights.collect::<Vec<_>>().join(",")));
         }
-        if let Some(src) = &self.src {
-            line += &format!(",\"src\":{}", text(src));
-        }
-        line + "}"
+        entries.extend(self.src.iter().map(|own| format!("\"src\":{}", text(own))));
+        format!("{{{}}}", entries.join(","))
     }
 }
 
