@@ -157,7 +157,7 @@ fn an_index_is_lived_in() {
         let start = Instant::now();
         let mut version = 0i64;
         while start.elapsed() < Duration::from_secs(seconds) {
-            for _ in 0..next(40) + 1 {
+            for _ in 0..=next(40) {
                 version += 1;
                 let key = next(KEYS);
                 put(&mut writer, key, version, version.to_string().into_bytes());
@@ -181,7 +181,7 @@ fn an_index_is_lived_in() {
             if next(100) == 0 {
                 writer.force_merge(1 + next(4) as usize, |_| {}).unwrap();
             }
-            if commits % 20 == 0 {
+            if commits.is_multiple_of(20) {
                 seen.push(held());
             }
         }

@@ -404,7 +404,7 @@ mod tests {
         assert!(refused(&matrix, 0) && refused(&[], 3) && refused(&matrix, 3));
         assert!(refused(&[f32::NAN], 1));
         let anchors = AnchorScores::new(&matrix, 40).unwrap();
-        let mut ask = |first: &[(usize, f32)], options, score: Result<f32, ()>| {
+        let ask = |first: &[(usize, f32)], options, score: Result<f32, ()>| {
             anchors.search(first, options, |_| score)
         };
         let some = CurOptions::calls(5);

@@ -17,6 +17,7 @@ fn best(scores: &[f32]) -> Vec<usize> {
     order
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "called where a reranker is, which may fail")]
 fn sorted(scores: &[f32], asked: &[usize]) -> Result<Vec<usize>, ()> {
     let mut order = asked.to_vec();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
