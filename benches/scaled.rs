@@ -194,5 +194,5 @@ fn main() {
         );
     });
     let most = most.load(Ordering::Relaxed).saturating_sub(before);
-    println!("anonymous memory beyond the set: {:.1} MiB at most", most as f64 / 1048576.0);
+    println!("anonymous memory beyond the set: {:.1} MiB at most", most as f64 / 1_048_576.0);
 }

@@ -461,7 +461,9 @@ pub fn codecs(data: &[u8]) {
     expected.retain(|(_, weight)| *weight != 0.0);
     expected.sort_unstable_by_key(|(term, _)| *term);
     assert!(vectors[0] == expected && vectors[1] == expected);
-    assert!(vectors.iter().all(|v| v.iter().map(|p| p.0).eq(expected.iter().map(|p| p.0))));
+    // f16 rows keep every term, however light; where there are no rows, there is none to read.
+    assert!(vectors[2].iter().map(|p| p.0).eq(expected.iter().map(|p| p.0)));
+    assert!(vectors[3].is_empty());
     // What was rounded once is not rounded again.
     let again: [Vec<(u32, f32)>; 4] = std::array::from_fn(|i| vectors[i].clone());
     if let Ok((_, _, twice)) = make(&rows, &again) {

@@ -423,7 +423,7 @@ mod tests {
         let cases = [
             ("", "column 1: the end instead of a test"),
             ("lang", "column 5: the end instead of a comparison with \"lang\""),
-            ("lang = ", "column 7: the end instead of a value"),
+            ("lang = ", "column 8: the end instead of a value"),
             ("lang = en en", "column 11: \"en\" where the filter ends"),
             ("(lang = en", "column 11: the end instead of \")\""),
             ("lang = \"en", "column 8: no \" closes this one"),

@@ -50,9 +50,9 @@ fn settings() {
     }
     for percent in [0, 100, 255] {
         let options = SparseOptions::default().codec(SparseCodec::Pruned(percent));
-        let found = built(|schema| drop(schema.sparse_with("splade", options))).unwrap_err();
+        let found = built(|schema| drop(schema.sparse_with("pruned", options))).unwrap_err();
         let want = SchemaError::Setting {
-            name: "splade".into(),
+            name: "pruned".into(),
             what: "percent of a document's weight to keep",
             value: percent.into(),
             range: "1..=99",
@@ -61,7 +61,7 @@ fn settings() {
     }
     for percent in [1, 99] {
         let options = SparseOptions::default().codec(SparseCodec::Pruned(percent));
-        assert!(built(|schema| drop(schema.sparse_with("splade", options))).is_ok());
+        assert!(built(|schema| drop(schema.sparse_with("pruned", options))).is_ok());
     }
     let models = [
         ModelFingerprint::new("m".repeat(300), 8, ""),
