@@ -694,7 +694,10 @@ fn an_index_is_kept_up() {
     place.ok("verify w");
     // What is found is what a fresh index finds.
     place.ok("build fresh --set SET");
-    assert!(place.run("w", "--mode rerank --exact") == place.run("fresh", "--mode rerank --exact"));
+    assert!(
+        place.run("w", "--mode rerank --exact --top 20")
+            == place.run("fresh", "--mode rerank --exact --top 20")
+    );
     place.fails(4, "compact nowhere");
     place.ok("pack w packed");
     place.fails(1, "compact packed");
