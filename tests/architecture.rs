@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("index", &["search", "segment", "kernel", "format", "embed", "storage", "schema"]),
     ("search", &["segment", "sparse", "tokens", "kernel", "embed", "schema"]),
-    ("segment", &["sparse", "tokens", "format", "embed", "storage", "schema"]),
+    ("segment", &["sparse", "tokens", "kernel", "format", "embed", "storage", "schema"]),
     ("sparse", &["codec", "kernel", "format", "embed", "storage", "schema"]),
     ("tokens", &["codec", "kernel", "format", "embed", "schema"]),
     ("format", &["storage", "schema"]),
@@ -158,7 +158,7 @@ fn the_plan_has_no_circle() {
 
 /// How many `unsafe` blocks, functions and implementations there are. Who adds one shows that its
 /// proof holds, and counts it here.
-const UNSAFE: usize = 93;
+const UNSAFE: usize = 97;
 
 #[test]
 fn unsafe_stands_in_its_two_rooms() {

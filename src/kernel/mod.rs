@@ -8,6 +8,7 @@
 
 #[doc(hidden)]
 pub mod measure;
+mod numbers;
 pub(crate) mod postings;
 pub(crate) mod tokens;
 
@@ -87,12 +88,15 @@ pub(crate) struct Kernels {
     pub(crate) postings: PostingKernels,
     /// Scoring of token rows.
     pub(crate) tokens: TokenKernels,
+    /// Filtering by numbers.
+    pub(crate) within: numbers::Within,
 }
 
 static PORTABLE: Kernels = Kernels {
     level: KernelLevel::Portable,
     postings: postings::portable::KERNELS,
     tokens: tokens::portable::KERNELS,
+    within: numbers::portable,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -100,6 +104,7 @@ static AVX2: Kernels = Kernels {
     level: KernelLevel::Avx2,
     postings: postings::avx2::KERNELS,
     tokens: tokens::avx2::KERNELS,
+    within: numbers::avx2,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -107,6 +112,7 @@ static AVX512: Kernels = Kernels {
     level: KernelLevel::Avx512,
     postings: postings::avx512::KERNELS,
     tokens: tokens::avx512::KERNELS,
+    within: numbers::avx512,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -114,6 +120,7 @@ static AMX: Kernels = Kernels {
     level: KernelLevel::Amx,
     postings: postings::avx512::KERNELS,
     tokens: tokens::amx::KERNELS,
+    within: numbers::avx512,
 };
 
 /// Every level, the least first.

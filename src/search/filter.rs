@@ -9,6 +9,7 @@ use crate::docset::DocSet;
 use crate::embed::check_key_kind;
 use crate::error::{Fault, InputError, Result};
 use crate::id::Key;
+use crate::kernel::Kernels;
 use crate::limits::MAX_FILTER_DEPTH;
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
 use crate::segment::{AttributeTable, Segment};
@@ -138,8 +139,13 @@ impl Filter {
     }
 
     /// The documents of a segment that pass.
-    pub(crate) fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {
-        self.node.select(schema, segment)
+    pub(crate) fn select(
+        &self,
+        schema: &Schema,
+        segment: &Segment,
+        kernels: &Kernels,
+    ) -> Result<DocSet> {
+        self.node.select(schema, segment, kernels)
     }
 }
 
@@ -243,6 +249,17 @@ fn numbers(segment: &Segment, at: usize, pass: impl Fn(u64) -> bool) -> DocSet {
     }
 }
 
+/// The documents whose number is at most so much beyond the least of a range; none where there is
+/// no range, or the attribute holds no numbers.
+fn within(segment: &Segment, at: usize, range: Option<(u64, u64)>, kernels: &Kernels) -> DocSet {
+    match (segment.attribute(at), range) {
+        (Some(AttributeTable::Number(table)), Some((low, width))) => {
+            table.within(low, width, kernels)
+        }
+        _ => DocSet::empty(segment.docs()),
+    }
+}
+
 /// An end of a range, itself included; `None` where nothing lies beyond what is excluded. What kind
 /// of end it was is then not asked again for every number.
 fn edge<T>(end: Bound<T>, last: T, inwards: impl Fn(T) -> Option<T>) -> Option<T> {
@@ -276,7 +293,7 @@ impl Node {
         Ok(place.map(drop)?)
     }
 
-    fn select(&self, schema: &Schema, segment: &Segment) -> Result<DocSet> {
+    fn select(&self, schema: &Schema, segment: &Segment, kernels: &Kernels) -> Result<DocSet> {
         let docs = segment.docs();
         Ok(match self {
             Self::TooDeep => DocSet::empty(docs),
@@ -299,17 +316,17 @@ impl Node {
                 let low = edge(*low, i64::MIN, |value| value.checked_add(1));
                 let high = edge(*high, i64::MAX, |value| value.checked_sub(1));
                 let range = low.zip(high).filter(|(low, high)| low <= high);
-                numbers(segment, schema.resolve(field)?, |bits| {
-                    range.is_some_and(|(low, high)| (low..=high).contains(&bits.cast_signed()))
-                })
+                let range = range.map(|(low, high)| {
+                    (low.cast_unsigned(), high.wrapping_sub(low).cast_unsigned())
+                });
+                within(segment, schema.resolve(field)?, range, kernels)
             }
             Self::U64(field, low, high) => {
                 let low = edge(*low, u64::MIN, |value| value.checked_add(1));
                 let high = edge(*high, u64::MAX, |value| value.checked_sub(1));
                 let range = low.zip(high).filter(|(low, high)| low <= high);
-                numbers(segment, schema.resolve(field)?, |bits| {
-                    range.is_some_and(|(low, high)| (low..=high).contains(&bits))
-                })
+                let range = range.map(|(low, high)| (low, high - low));
+                within(segment, schema.resolve(field)?, range, kernels)
             }
             Self::F64(field, low, high) => numbers(segment, schema.resolve(field)?, |bits| {
                 (*low, *high).contains(&f64::from_bits(bits))
@@ -347,19 +364,19 @@ impl Node {
             Self::And(nodes) => {
                 let mut set = DocSet::full(docs);
                 for node in nodes {
-                    set.intersect(&node.select(schema, segment)?);
+                    set.intersect(&node.select(schema, segment, kernels)?);
                 }
                 set
             }
             Self::Or(nodes) => {
                 let mut set = DocSet::empty(docs);
                 for node in nodes {
-                    set.unite(&node.select(schema, segment)?);
+                    set.unite(&node.select(schema, segment, kernels)?);
                 }
                 set
             }
             Self::Not(node) => {
-                let mut set = node.select(schema, segment)?;
+                let mut set = node.select(schema, segment, kernels)?;
                 set.complement();
                 set
             }

@@ -5,6 +5,7 @@ use crate::embed::{Attribute, Change};
 use crate::error::Result;
 use crate::format::{Array, Container, ContainerWriter, Section, SectionKind};
 use crate::id::DocId;
+use crate::kernel::Kernels;
 use crate::schema::FieldKind;
 
 pub(super) mod merge;
@@ -226,6 +227,16 @@ impl Numbers {
         let at = doc as usize;
         let there = self.present.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
         there.then(|| self.values.get(at).copied()).flatten()
+    }
+
+    /// The documents whose value, as bits, is at most `width` beyond `low`, wrapping.
+    pub(crate) fn within(&self, low: u64, width: u64, kernels: &Kernels) -> DocSet {
+        let mut words = vec![0; self.values.len().div_ceil(64)];
+        (kernels.within)(&self.values, low, width, &mut words);
+        for (word, present) in words.iter_mut().zip(self.present.iter()) {
+            *word &= present;
+        }
+        DocSet::from_words(words, self.docs)
     }
 
     /// The documents whose value passes.

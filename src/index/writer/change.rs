@@ -43,7 +43,7 @@ impl IndexWriter {
         self.guard(spilled)?;
         let mut passing = Vec::with_capacity(self.segments.len());
         for held in &self.segments {
-            passing.push(filter.select(&self.schema, &held.segment)?);
+            passing.push(filter.select(&self.schema, &held.segment, self.kernels)?);
         }
         let mut deleted = 0;
         for (held, passing) in self.segments.iter_mut().zip(passing) {
