@@ -6,6 +6,12 @@
 //! from evenly spread first entries; an entry that nobody is nearest to takes the place of a
 //! neighbour of the fullest. Each run is trained by one thread and its sums are added up in the
 //! order of the sample, so neither threads nor instructions show.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 
 use super::kmeans::{Crew, in_parallel};
 use super::levels::MOST;
@@ -26,6 +32,12 @@ pub(crate) struct Codebooks {
     width: usize,
 }
 
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "trains and encodes: numbers of this process, never bytes of a file"
+)]
 impl Codebooks {
     /// Trains `parts` codebooks of `entries` entries on rows that lie one after another.
     pub(crate) fn train(
@@ -83,6 +95,12 @@ fn tables(entries: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// The entries of one run.
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "trains and encodes: numbers of this process, never bytes of a file"
+)]
 fn train_one(sample: &[f32], entries: usize, width: usize, crew: Crew) -> Vec<f32> {
     let rows = sample.len() / width;
     let mut book = vec![0.0f32; entries * width];
@@ -136,9 +154,10 @@ fn train_one(sample: &[f32], entries: usize, width: usize, crew: Crew) -> Vec<f3
 /// The tables of two 4-bit codes that share a byte, the first in its low bits, as one table of 256
 /// entries: what kernels expand.
 pub(crate) fn pair_up(numbers: &[i8], width: usize) -> Vec<i8> {
-    let mut out = Vec::with_capacity(numbers.len() * 16);
-    for pair in numbers.chunks_exact(32 * width) {
-        let (first, second) = pair.split_at(16 * width);
+    let mut out = Vec::with_capacity(numbers.len().saturating_mul(16));
+    let Some(book) = width.checked_mul(16).filter(|&numbers| numbers > 0) else { return out };
+    let mut books = numbers.chunks_exact(book);
+    while let (Some(first), Some(second)) = (books.next(), books.next()) {
         for high in second.chunks_exact(width) {
             for low in first.chunks_exact(width) {
                 out.extend_from_slice(low);
