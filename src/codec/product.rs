@@ -169,6 +169,12 @@ pub(crate) fn pair_up(numbers: &[i8], width: usize) -> Vec<i8> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
 mod tests {
     use super::*;
     use crate::kernel::{available, best};
