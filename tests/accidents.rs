@@ -227,6 +227,7 @@ fn keys_of_the_other_kind() {
     for filter in [Filter::keys([7u64]), !(lang.eq("en") | Filter::keys([7u64]))] {
         refused(index.search(&query(&terms).filter(filter)), "7", "a string");
     }
+    refused(index.search(&query(&terms).after(1.0, 7u64)), "7", "a string");
     assert!(index.contains("7").unwrap() && writer.delete("7").unwrap());
 
     let (of_numbers, _) = schema(KeyKind::U64);
