@@ -618,6 +618,7 @@ fn flags_that_are_wrong_are_one_line_and_code_2() {
         format!("{search} 5 --exact --effort 0.5"),
         format!("{search} 5 --effort 0.5 --recall 0.5"),
         format!("{search} 5 --effort 1.5"),
+        format!("{search} 5 --effort -1"),
         format!("{search} 5 --recall 0"),
         format!("{search} 5 --candidates 0"),
         "search wiki --set SET --mode dense --top 5 --run out.run".to_owned(),
