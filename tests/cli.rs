@@ -592,7 +592,14 @@ fn places_that_cannot_be_written_are_named() {
     assert_eq!(fs::read(place.path("out.run")).unwrap(), b"old");
     place.ok(&format!("{search} out.run"));
     assert_eq!(read(&fs::read(place.path("out.run")).unwrap()).len(), 60);
-    assert_eq!(place.names(), ["file", "folder", "out.run", "wiki"]);
+    // An index is not.
+    place.ok("pack wiki wiki.lateen");
+    for name in ["wiki.lateen", "wiki/seg-0000000000000001.seg"] {
+        place.fails(7, &format!("{search} {name}"));
+    }
+    place.ok("verify wiki.lateen");
+    place.ok("verify wiki");
+    assert_eq!(place.names(), ["file", "folder", "out.run", "wiki", "wiki.lateen"]);
 }
 
 #[test]
