@@ -116,7 +116,8 @@ pub struct InputError {
     pub field: String,
     /// Row of a batch, or token row of a matrix, counted from 0.
     pub row: Option<u64>,
-    /// Position within the row: the entry of a sparse vector, the component of a token row.
+    /// Position within the row: the entry of a sparse vector, the component of a token row; in a
+    /// batch of token matrices, whose rows are documents, the token row.
     pub position: Option<u64>,
     /// What is wrong.
     pub what: Fault,

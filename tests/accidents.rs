@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use lateen::readers::NpyArray;
 use lateen::{
     Batch, Document, Error, Fault, Filter, Index, IndexWriter, KernelLevel, KeyKind, OpenMode,
     Query, Result, Schema, SparseField, TokenMatrix,
@@ -108,6 +109,33 @@ fn a_file_that_is_gone_or_another() {
     Index::open(&path).unwrap().verify().unwrap();
 }
 
+/// Opening a pipe waits for whoever writes to it; here nobody does.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("index");
+    build(&path);
+    let pipe = |at: &Path| {
+        let made = Command::new("mkfifo").arg(at).status();
+        made.is_ok_and(|status| status.success())
+    };
+    let packed = place.path().join("packed");
+    if !pipe(&packed) {
+        println!("skipped: no mkfifo here");
+        return;
+    }
+    let segment = find(&path, "seg-");
+    fs::remove_file(&segment).unwrap();
+    assert!(pipe(&segment));
+    for at in [&packed, &path] {
+        let error = Index::open(at).unwrap_err();
+        assert!(error.to_string().ends_with("not a regular file"), "{error}");
+    }
+    let error = NpyArray::open(&packed).unwrap_err();
+    assert!(error.to_string().ends_with("not a regular file"), "{error}");
+}
+
 /// A crash leaves a lock and half-written files: what was to be made can then be made.
 #[test]
 fn what_a_crash_left_is_in_nobodys_way() {
@@ -199,6 +227,7 @@ fn keys_of_the_other_kind() {
     for filter in [Filter::keys([7u64]), !(lang.eq("en") | Filter::keys([7u64]))] {
         refused(index.search(&query(&terms).filter(filter)), "7", "a string");
     }
+    refused(index.search(&query(&terms).after(1.0, 7u64)), "7", "a string");
     assert!(index.contains("7").unwrap() && writer.delete("7").unwrap());
 
     let (of_numbers, _) = schema(KeyKind::U64);

@@ -592,7 +592,14 @@ fn places_that_cannot_be_written_are_named() {
     assert_eq!(fs::read(place.path("out.run")).unwrap(), b"old");
     place.ok(&format!("{search} out.run"));
     assert_eq!(read(&fs::read(place.path("out.run")).unwrap()).len(), 60);
-    assert_eq!(place.names(), ["file", "folder", "out.run", "wiki"]);
+    // An index is not.
+    place.ok("pack wiki wiki.lateen");
+    for name in ["wiki.lateen", "wiki/seg-0000000000000001.seg"] {
+        place.fails(7, &format!("{search} {name}"));
+    }
+    place.ok("verify wiki.lateen");
+    place.ok("verify wiki");
+    assert_eq!(place.names(), ["file", "folder", "out.run", "wiki", "wiki.lateen"]);
 }
 
 #[test]
@@ -618,6 +625,7 @@ fn flags_that_are_wrong_are_one_line_and_code_2() {
         format!("{search} 5 --exact --effort 0.5"),
         format!("{search} 5 --effort 0.5 --recall 0.5"),
         format!("{search} 5 --effort 1.5"),
+        format!("{search} 5 --effort -1"),
         format!("{search} 5 --recall 0"),
         format!("{search} 5 --candidates 0"),
         "search wiki --set SET --mode dense --top 5 --run out.run".to_owned(),

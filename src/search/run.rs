@@ -1,5 +1,6 @@
 //! Running a query over the segments of a snapshot.
 
+use crate::embed::check_key_kind;
 use crate::error::Result;
 use crate::id::{DocId, Key, better};
 use crate::kernel::Kernels;
@@ -86,8 +87,11 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
     }
 }
 
-/// Checks the filters of a query and its parts.
+/// Checks the filters and keys of a query and its parts against the schema.
 pub(crate) fn check_filters(schema: &Schema, query: &Query) -> Result<()> {
+    if let Some((_, key)) = &query.after {
+        check_key_kind(schema.key_kind(), key)?;
+    }
     if let Some(filter) = &query.filter {
         filter.check(schema)?;
     }

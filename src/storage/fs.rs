@@ -163,13 +163,21 @@ impl Storage for FsStorage {
     }
 }
 
+/// Refuses folders, pipes and devices.
+fn regular(metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+}
+
 /// The bytes of a file anywhere.
 pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
+    // Before it is opened too: opening a pipe waits for whoever writes to it, for ever if need be.
+    regular(&retry(|| fs::metadata(path))?)?;
     let mut file = retry(|| File::open(path))?;
     let metadata = retry(|| file.metadata())?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
+    regular(&metadata)?;
     let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     if len == 0 {
         return Ok(Bytes::from_static(&[]));
@@ -188,9 +196,7 @@ pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
 /// no larger than what is left of the allowance, read whole.
 pub(crate) fn open_untrusted(path: &Path, allowance: &AtomicU64) -> io::Result<Bytes> {
     let metadata = retry(|| fs::symlink_metadata(path))?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
+    regular(&metadata)?;
     let take = |left: u64| left.checked_sub(metadata.len());
     if allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
         let what = format!("{} bytes, more than are left of what is allowed", metadata.len());

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use lateen::{Error, Index};
+
 use crate::failure::{Code, Failure};
 
 /// A file that is written under another name beside its own, and gets its own when it is complete;
-/// one that is there is replaced. What is no regular file (`/dev/null`, a pipe) is written at once.
+/// one that is there is replaced, unless it is an index. What is no regular file (`/dev/null`, a
+/// pipe) is written at once.
 pub(crate) struct Output {
     path: PathBuf,
     /// The other name; `None` where there is none, or no longer.
@@ -25,6 +28,10 @@ impl Output {
         };
         if path.is_dir() {
             return Err(refused(io::ErrorKind::IsADirectory.into()));
+        }
+        if path.is_file() && is_index(path) {
+            let what = format!("{}: exists already and is an index: not replaced", path.display());
+            return Err(Failure::new(Code::Exists, what));
         }
         let temporary = if path.exists() && !path.is_file() {
             None
@@ -55,6 +62,11 @@ impl Output {
         self.temporary = None;
         Ok(())
     }
+}
+
+/// Whether a file starts as an index does, sound or not.
+fn is_index(path: &Path) -> bool {
+    !matches!(Index::open(path), Err(Error::NotAnIndex { .. } | Error::Io { .. }))
 }
 
 impl Drop for Output {

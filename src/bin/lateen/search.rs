@@ -49,9 +49,10 @@ pub(crate) struct Args {
     exact: bool,
     /// How hard to look, from 0, the fastest, to 1, exact
     #[arg(long, value_name = "E", value_parser = effort, conflicts_with = "recall")]
+    #[arg(allow_negative_numbers = true)] // for an error that speaks of the range
     effort: Option<f32>,
     /// Find this share of the true top on average, above 0 and at most 1 [default: 0.98]
-    #[arg(long, value_name = "R", value_parser = recall)]
+    #[arg(long, value_name = "R", value_parser = recall, allow_negative_numbers = true)]
     recall: Option<f32>,
     /// Weights of the sparse and the token search in `--mode weighted` [default: 1,1]
     #[arg(long, value_name = "S,T", value_parser = weights)]
