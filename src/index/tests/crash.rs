@@ -1,23 +1,12 @@
 //! Whole workloads, crashed at every moment.
 
 use super::*;
+use crate::mix::Numbers;
 use crate::storage::sim::{CrashPoint, SimStorage};
-
-/// A small generator of bits, the same on every run.
-struct Bits(u64);
-
-impl Bits {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
 
 /// Which of the effects in the air are kept: none, all, and by turns one lost, one alone, a
 /// prefix, and some at random.
-fn subsets(pending: usize, step: usize, bits: &mut Bits) -> Vec<Vec<bool>> {
+fn subsets(pending: usize, step: usize, bits: &mut Numbers) -> Vec<Vec<bool>> {
     let mut subsets = vec![vec![false; pending], vec![true; pending]];
     if pending == 0 {
         subsets.truncate(1);
@@ -50,7 +39,7 @@ fn no_crash_of_a_workload_loses_what_was_acknowledged() {
         assert_eq!(content(&Index::start(Arc::clone(&storage), None).unwrap()).unwrap(), work.live);
         sim.acknowledge(generation);
     }
-    let mut bits = Bits(0x9E37_79B9_7F4A_7C15);
+    let mut bits = Numbers(7);
     let mut point = CrashPoint::default();
     let (mut images, mut recovered) = (0u32, 0u32);
     let log = sim.log();

@@ -88,14 +88,8 @@ fn live_groups_256(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) ->
 fn complete_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
     let (eights, _) = sums.as_chunks_mut::<8>();
     for quad in quads {
-        let mut cells = quad.rows.map(|row| Spreading::new(row, group));
-        let (first, second) = pairs(quad.weights);
-        for sums in &mut *eights {
-            let [p, q, r, s] = &mut cells;
-            let a = times(p.next(), q.next(), first);
-            let b = times(r.next(), s.next(), second);
-            store(sums, _mm256_add_epi32(load(sums), _mm256_add_epi32(a, b)));
-        }
+        let cells = quad.rows.map(|row| Spreading::new(row, group));
+        add_quad(eights, cells, quad.weights);
     }
     reached(eights, needed)
 }
@@ -107,21 +101,28 @@ fn complete_u4_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], ne
         let mut bytes = [[0u8; GROUP]; 4];
         let [a, b, c, d] = &mut bytes;
         let [p, q, r, s] = &quad.rows;
-        let mut cells = [
+        let cells = [
             Spreading::of_halves(p, group, a),
             Spreading::of_halves(q, group, b),
             Spreading::of_halves(r, group, c),
             Spreading::of_halves(s, group, d),
         ];
-        let (first, second) = pairs(quad.weights);
-        for sums in &mut *eights {
-            let [p, q, r, s] = &mut cells;
-            let a = times(p.next(), q.next(), first);
-            let b = times(r.next(), s.next(), second);
-            store(sums, _mm256_add_epi32(load(sums), _mm256_add_epi32(a, b)));
-        }
+        add_quad(eights, cells, quad.weights);
     }
     reached(eights, needed)
+}
+
+/// Adds what four cells hold, times their weights, to the sums of a group.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn add_quad(eights: &mut [[i32; 8]], mut cells: [Spreading<'_>; 4], weights: [u8; 4]) {
+    let (first, second) = pairs(weights);
+    for sums in eights {
+        let [p, q, r, s] = &mut cells;
+        let a = times(p.next(), q.next(), first);
+        let b = times(r.next(), s.next(), second);
+        store(sums, _mm256_add_epi32(load(sums), _mm256_add_epi32(a, b)));
+    }
 }
 
 /// One bit per document whose sum is at least `needed`.

@@ -75,17 +75,7 @@ fn complete_512(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], neede
         let expanded = [expand(p, group), expand(q, group), expand(r, group), expand(s, group)];
         add(&mut held, expanded, quad.weights);
     }
-    let least = _mm512_set1_epi32(needed);
-    let mut reached = 0;
-    let held = in_order(held);
-    for ((to, more), shift) in
-        sums.as_chunks_mut::<16>().0.iter_mut().zip(held).zip([0, 16, 32, 48])
-    {
-        let sum = _mm512_add_epi32(load(to), more);
-        store(to, sum);
-        reached |= u64::from(_mm512_cmpge_epi32_mask(sum, least)) << shift;
-    }
-    reached
+    give(held, sums, needed)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi2")]
@@ -97,6 +87,13 @@ fn complete_u4_512(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], ne
             [expand_u4(p, group), expand_u4(q, group), expand_u4(r, group), expand_u4(s, group)];
         add(&mut held, expanded, quad.weights);
     }
+    give(held, sums, needed)
+}
+
+/// Adds what the terms of a group gave to its sums: which of them then reach `needed`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi2")]
+fn give(held: [__m512i; 4], sums: &mut [i32; GROUP], needed: i32) -> u64 {
     let least = _mm512_set1_epi32(needed);
     let mut reached = 0;
     let held = in_order(held);

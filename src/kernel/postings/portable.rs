@@ -27,31 +27,28 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
 }
 
 fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
-    for quad in quads {
-        for (row, &weight) in quad.rows.iter().zip(&quad.weights) {
-            let cell = row.cell(group);
-            let Some((mask, impacts)) = cell.split_first_chunk::<8>() else { continue };
-            let mut mask = u64::from_le_bytes(*mask);
-            for &impact in impacts {
-                if mask == 0 {
-                    break;
-                }
-                let sum = &mut sums[mask.trailing_zeros() as usize % GROUP];
-                *sum = sum.wrapping_add(i32::from(weight) * i32::from(impact));
-                mask &= mask - 1;
-            }
-        }
-    }
-    reached(sums, needed)
+    complete_by::<1>(quads, group, sums, needed, |byte| [byte])
 }
 
 fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+    complete_by::<2>(quads, group, sums, needed, |two| [two & 15, two >> 4])
+}
+
+/// The same for cells of which a byte holds `N` impacts.
+#[inline]
+fn complete_by<const N: usize>(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    impacts_of: impl Fn(u8) -> [u8; N],
+) -> u64 {
     for quad in quads {
         for (row, &weight) in quad.rows.iter().zip(&quad.weights) {
             let cell = row.cell(group);
             let Some((mask, impacts)) = cell.split_first_chunk::<8>() else { continue };
             let mut mask = u64::from_le_bytes(*mask);
-            for impact in impacts.iter().flat_map(|&two| [two & 15, two >> 4]) {
+            for impact in impacts.iter().flat_map(|&byte| impacts_of(byte)) {
                 if mask == 0 {
                     break;
                 }

@@ -76,69 +76,44 @@ impl Term {
 }
 
 #[test]
-fn completed_sums_are_those_of_the_documents_in_four_bits() {
-    let mut random = Numbers(5);
-    for (quads, share) in [(0, 0), (1, 1), (2, 5), (3, 15), (9, 16)] {
-        let terms: Vec<Term> =
-            (0..quads * 4).map(|_| Term::new(&mut random, share).halved()).collect();
-        let weights: Vec<[u8; 4]> = (0..quads).map(|_| random.weights()).collect();
-        let (fours, _) = terms.as_chunks::<4>();
-        let quads: Vec<Quad<'_>> = fours
-            .iter()
-            .zip(&weights)
-            .map(|(four, &weights)| Quad { rows: four.each_ref().map(Term::row), weights })
-            .collect();
-        for group in 0..GROUPS {
-            let start = [(); GROUP].map(|()| (random.next() % 10_000) as i32);
-            let mut want = start;
-            for (term, weight) in terms.iter().zip(weights.as_flattened()) {
-                for (sum, &impact) in want.iter_mut().zip(&term.impacts[group * GROUP..]) {
-                    *sum += i32::from(*weight) * i32::from(impact);
-                }
-            }
-            for needed in [1, want[17], i32::MAX] {
-                let reached = (0..64).filter(|&bit| want[bit] >= needed);
-                let reached = reached.fold(0u64, |word, bit| word | 1 << bit);
-                for kernels in available() {
-                    let mut sums = start;
-                    let got = (kernels.postings.complete_u4)(&quads, group, &mut sums, needed);
-                    assert_eq!((sums, got), (want, reached), "{}", kernels.level);
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn completed_sums_are_those_of_the_documents() {
     let mut random = Numbers(1);
     for quads in [0, 1, 2, 9] {
         for share in [0, 1, 5, 15, 16] {
             let terms: Vec<Term> = (0..quads * 4).map(|_| Term::new(&mut random, share)).collect();
-            let weights: Vec<[u8; 4]> = (0..quads).map(|_| random.weights()).collect();
-            let (fours, _) = terms.as_chunks::<4>();
-            let quads: Vec<Quad<'_>> = fours
-                .iter()
-                .zip(&weights)
-                .map(|(four, &weights)| Quad { rows: four.each_ref().map(Term::row), weights })
-                .collect();
-            for group in 0..GROUPS {
-                let start = [(); GROUP].map(|()| (random.next() % 100_000) as i32);
-                let mut want = start;
-                for (term, weight) in terms.iter().zip(weights.as_flattened()) {
-                    for (sum, &impact) in want.iter_mut().zip(&term.impacts[group * GROUP..]) {
-                        *sum += i32::from(*weight) * i32::from(impact);
-                    }
-                }
-                for needed in [1, want[17], want[40], i32::MAX] {
-                    let reached = (0..64).filter(|&bit| want[bit] >= needed);
-                    let reached = reached.fold(0u64, |word, bit| word | 1 << bit);
-                    for kernels in available() {
-                        let mut sums = start;
-                        let got = (kernels.postings.complete)(&quads, group, &mut sums, needed);
-                        assert_eq!((sums, got), (want, reached), "{}", kernels.level);
-                    }
-                }
+            completes(&mut random, &terms, |kernels| kernels.complete);
+            let halved: Vec<Term> = terms.iter().map(Term::halved).collect();
+            completes(&mut random, &halved, |kernels| kernels.complete_u4);
+        }
+    }
+}
+
+type Complete = fn(&[Quad<'_>], usize, &mut [i32; GROUP], i32) -> u64;
+
+/// A kernel of every level, on groups of these terms, four to a quad.
+fn completes(random: &mut Numbers, terms: &[Term], kernel: fn(&PostingKernels) -> Complete) {
+    let (fours, _) = terms.as_chunks::<4>();
+    let weights: Vec<[u8; 4]> = fours.iter().map(|_| random.weights()).collect();
+    let quads: Vec<Quad<'_>> = fours
+        .iter()
+        .zip(&weights)
+        .map(|(four, &weights)| Quad { rows: four.each_ref().map(Term::row), weights })
+        .collect();
+    for group in 0..GROUPS {
+        let start = [(); GROUP].map(|()| (random.next() % 100_000) as i32);
+        let mut want = start;
+        for (term, weight) in terms.iter().zip(weights.as_flattened()) {
+            for (sum, &impact) in want.iter_mut().zip(&term.impacts[group * GROUP..]) {
+                *sum += i32::from(*weight) * i32::from(impact);
+            }
+        }
+        for needed in [1, want[17], want[40], i32::MAX] {
+            let reached = (0..64).filter(|&bit| want[bit] >= needed);
+            let reached = reached.fold(0u64, |word, bit| word | 1 << bit);
+            for kernels in available() {
+                let mut sums = start;
+                let got = kernel(&kernels.postings)(&quads, group, &mut sums, needed);
+                assert_eq!((sums, got), (want, reached), "{}", kernels.level);
             }
         }
     }

@@ -1,23 +1,12 @@
 //! What a crash at any moment may leave is opened, and nothing acknowledged is gone.
 
 use super::*;
+use crate::mix::Numbers;
 use crate::storage::sim::{CrashPoint, Lie, SimStorage};
-
-/// A small generator of bits, the same on every run.
-struct Bits(u64);
-
-impl Bits {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
 
 /// The subsets of `pending` effects that are tried: all of them where there are at most eight,
 /// else none, all, each one lost, each one alone, every prefix, and some at random.
-fn subsets(pending: usize, bits: &mut Bits) -> Vec<u64> {
+fn subsets(pending: usize, bits: &mut Numbers) -> Vec<u64> {
     assert!(pending < 64, "{pending} effects hang in the air");
     if pending <= 8 {
         return (0..1 << pending).collect();
@@ -69,7 +58,7 @@ fn replay(storage: &SimStorage, commits: usize) -> Result<Replay, String> {
         storage.acknowledge(generation);
     }
     let mut done = Replay::default();
-    let mut bits = Bits(0x9E37_79B9_7F4A_7C15);
+    let mut bits = Numbers(7);
     let mut point = CrashPoint::default();
     let log = storage.log();
     for step in 0..=log.len() {
