@@ -112,6 +112,24 @@ fn a_file_that_is_gone_or_another() {
 /// Opening a pipe waits for whoever writes to it; here nobody does.
 #[cfg(unix)]
 #[test]
+fn damage_is_not_packed() {
+    let place = tempfile::tempdir().unwrap();
+    let (index, packed) = (place.path().join("index"), place.path().join("packed"));
+    build(&index);
+    let segment = find(&index, "seg-");
+    let mut bytes = fs::read(&segment).unwrap();
+    // Behind the header lie sections, which an open does not read.
+    bytes[200] ^= 1;
+    replace(&segment, &bytes);
+    let result = Index::open(&index).unwrap().pack(&packed);
+    assert!(matches!(result, Err(Error::Corrupt(_))), "{result:?}");
+    assert!(!packed.exists());
+    bytes[200] ^= 1;
+    replace(&segment, &bytes);
+    Index::open(&index).unwrap().pack(&packed).unwrap();
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("index");

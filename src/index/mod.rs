@@ -341,7 +341,8 @@ impl Index {
     /// later commits have taken away in the directory.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
+    /// [`Error::AlreadyExists`] where there is something; [`Error::Corrupt`] for damage, of which no
+    /// copy is made; [`Error::Io`].
     pub fn pack(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         if path.exists() {
@@ -353,6 +354,7 @@ impl Index {
             let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, cause);
             return Err(Error::io("pack", path.display().to_string(), cause));
         }
+        snapshot.segments().iter().try_for_each(|view| view.segment.verify())?;
         publish_path(path, |file, place| {
             write_pack(&snapshot.files(), snapshot.commit(), file, place).map(drop)
         })
