@@ -27,7 +27,15 @@ fn safetensors(path: &Path, tensors: &[Tensor]) {
 fn tensor(name: &'static str, file: &str) -> Tensor {
     let array = NpyArray::open(set().join(file)).unwrap();
     let bytes = fs::read(set().join(file)).unwrap();
-    let size = |dtype: &str| if dtype == "F16" { 2 } else if dtype == "I64" { 8 } else { 4 };
+    let size = |dtype: &str| {
+        if dtype == "F16" {
+            2
+        } else if dtype == "I64" {
+            8
+        } else {
+            4
+        }
+    };
     let dtype = match (array.floats(), array.ints()) {
         (Ok(Floats::F16(_)), _) => "F16",
         (Ok(_), _) => "F32",
@@ -74,7 +82,8 @@ fn arrays_by_flags_build_what_the_set_builds() {
 #[test]
 fn matrices_of_one_height_need_no_lengths() {
     let place = Place::new();
-    let rows: Vec<f32> = (0..3 * 2 * 8).map(|at| f32::from(u8::from(at % 8 == (at / 8) % 8))).collect();
+    let rows: Vec<f32> =
+        (0..3 * 2 * 8).map(|at| f32::from(u8::from(at % 8 == (at / 8) % 8))).collect();
     NpyArray::write(place.path("pages.npy"), &rows, &[3, 2, 8]).unwrap();
     place.ok("build w --tokens pages.npy --codec f16");
     let index = Index::open(place.path("w")).unwrap();
@@ -98,16 +107,25 @@ fn arrays_that_disagree_are_named() {
     NpyArray::write(place.path("rows.npy"), &[1.0f32; 8], &[1, 8]).unwrap();
     write("lens.npy", &[1]);
     fs::write(place.path("texts.jsonl"), "{\"id\": \"a\", \"text\": \"\"}\n").unwrap();
-    fs::write(place.path("three.jsonl"), "{\"id\": \"a\"}\n{\"id\": \"b\"}\n{\"id\": \"c\"}\n").unwrap();
+    fs::write(place.path("three.jsonl"), "{\"id\": \"a\"}\n{\"id\": \"b\"}\n{\"id\": \"c\"}\n")
+        .unwrap();
     for (flags, code, words) in [
         ("--sparse back.npy,terms.npy,weights.npy", 3, "never go back"),
         ("--sparse long.npy,terms.npy,weights.npy", 3, "offsets end at 3, there are 2 entries"),
         ("--sparse minus.npy,terms.npy,weights.npy", 3, "below zero"),
         ("--sparse good.npy,terms.npy,one.npy", 3, "2 term ids, 1 weights"),
         ("--sparse good.npy,terms.npy", 2, "--sparse takes three"),
-        ("--sparse good.npy,terms.npy,weights.npy --texts texts.jsonl", 3, "1 texts, the arrays have 2"),
+        (
+            "--sparse good.npy,terms.npy,weights.npy --texts texts.jsonl",
+            3,
+            "1 texts, the arrays have 2",
+        ),
         ("--sparse good.npy,terms.npy,weights.npy --texts three.jsonl", 3, "line 3: a text more"),
-        ("--sparse good.npy,terms.npy,weights.npy --tokens rows.npy,lens.npy", 3, "--sparse has 2 documents, --tokens has 1"),
+        (
+            "--sparse good.npy,terms.npy,weights.npy --tokens rows.npy,lens.npy",
+            3,
+            "--sparse has 2 documents, --tokens has 1",
+        ),
         ("--tokens rows.npy", 3, "shape [1, 8], expected [documents, rows, dim]"),
         ("--tokens nowhere.npy", 3, "nowhere.npy"),
         ("--tokens texts.jsonl", 2, ".npy or .safetensors"),

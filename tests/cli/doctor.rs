@@ -23,7 +23,10 @@ fn the_first_cause_is_named_with_what_to_do() {
     let place = Place::new();
     place.ok("build wiki --set SET");
     let said = place.ok("doctor wiki");
-    assert!(said.contains("opens       yes: 400 documents") && said.contains("lock        free"), "{said}");
+    assert!(
+        said.contains("opens       yes: 400 documents") && said.contains("lock        free"),
+        "{said}"
+    );
     let writer = IndexWriter::open(place.path("wiki")).unwrap();
     assert!(place.ok("doctor wiki").contains("held by a writer"));
     drop(writer);
@@ -48,7 +51,7 @@ fn the_first_cause_is_named_with_what_to_do() {
     }
     let segment = names(&place.path("wiki")).into_iter().find(|name| name.ends_with(".seg"));
     fs::remove_file(place.path("wiki").join(segment.unwrap())).unwrap();
-    ill(8, "wiki", "restore the directory as a whole");
+    ill(5, "wiki", "restore it from a copy");
 }
 
 #[test]

@@ -90,13 +90,25 @@ fn words_that_are_known_keep_their_ids_when_more_come() {
 fn a_line_that_is_wrong_is_named_with_its_column() {
     let good = "{\"id\": \"a\", \"vector\": {\"7\": 1}}\n";
     let cases = [
-        ("{\"id\": \"b\", \"vector\": {\"7\": }}\n", "", "standard input: line 2, column 30: "),
+        ("{\"id\": \"b\", \"vector\": {\"7\": }}\n", "", "standard input: line 2, column 29: "),
         ("{\"id\": \"b\"}\n", "", "line 2 (id \"b\"): an object without a `vector`"),
-        ("\n{\"id\": \"b\", \"vector\": {\"7\": -1}}\n", "", "line 3 (id \"b\"): sparse, position 0: weight -1"),
+        (
+            "\n{\"id\": \"b\", \"vector\": {\"7\": -1}}\n",
+            "",
+            "line 3 (id \"b\"): sparse, position 0: weight -1",
+        ),
         ("{\"id\": \"a\", \"vector\": {\"7\": 1}}\n", "", "key, "),
-        ("{\"id\": \"b\", \"vector\": {\"oil\": 1}}\n", "--term-ids", "(id \"b\"): \"oil\" is no term id"),
+        (
+            "{\"id\": \"b\", \"vector\": {\"oil\": 1}}\n",
+            "--term-ids",
+            "(id \"b\"): \"oil\" is no term id",
+        ),
         ("[1]\n", "", "line 2, column 1: no object"),
-        ("{\"id\": \"b\", \"vector\": {\"7\": 1}, \"year\": 1.5}\n", "--attribute year:i64", "line 2 (id \"b\"): year: 1.5"),
+        (
+            "{\"id\": \"b\", \"vector\": {\"7\": 1}, \"year\": 1.5}\n",
+            "--attribute year:i64",
+            "line 2 (id \"b\"): year: 1.5",
+        ),
         ("{\"id\": \"b\", \"vector\": {\"7\": 1}, \"src\": 3}\n", "", "line 2, column "),
     ];
     for (bad, flags, words) in cases {
@@ -122,14 +134,18 @@ fn a_schema_is_read_or_its_fault_named() {
         ("[[field]]\nname = \"a\"\nkind = \"sparse\"\ncodec = \"f8\"", "field \"a\": u8, u4"),
         ("[[field]]\nname = \"a\"\nkind = \"tokens\"", "field \"a\": `dim` is missing"),
         ("[[field]]\nname = \"a\"\nkind = \"keyword\"", "no sparse field"),
-        ("[[field]]\nname = \"a\"\nkind = \"sparse\"\n[[field]]\nname = \"a\"\nkind = \"bool\"", "is taken"),
+        (
+            "[[field]]\nname = \"a\"\nkind = \"sparse\"\n[[field]]\nname = \"a\"\nkind = \"bool\"",
+            "is taken",
+        ),
     ];
     for (text, words) in cases {
         fs::write(place.path("s.toml"), text).unwrap();
         let said = place.fails(3, build);
         assert!(said.contains(words), "{text}: {said}");
     }
-    fs::write(place.path("s.toml"), "[[field]]\nname = \"a\"\nkind = \"sparse\"\ncodec = \"u4\"").unwrap();
+    fs::write(place.path("s.toml"), "[[field]]\nname = \"a\"\nkind = \"sparse\"\ncodec = \"u4\"")
+        .unwrap();
     place.ok(build);
     let index = Index::open(place.path("w")).unwrap();
     assert_eq!(index.info().fields[0].codec.as_deref(), Some("u4"));

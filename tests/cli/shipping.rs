@@ -9,7 +9,8 @@ fn a_set_comes_back_as_it_went_in() {
     let said = place.ok("export wiki out");
     assert!(said.starts_with("out: 400 documents, 52,179 weights, 20,695 token rows"), "{said}");
     let array = |dir: &Path, name: &str| NpyArray::open(dir.join(name)).unwrap();
-    for name in ["tok_docs.npy", "tok_doclens.npy", "tok_doc_offsets.npy", "sparse_docs_indptr.npy"] {
+    for name in ["tok_docs.npy", "tok_doclens.npy", "tok_doc_offsets.npy", "sparse_docs_indptr.npy"]
+    {
         let (there, back) = (array(&set(), name), array(&place.path("out"), name));
         assert_eq!(there.shape(), back.shape(), "{name}");
         match there.floats() {
@@ -46,7 +47,10 @@ fn codes_come_back_as_the_same_answers() {
         let (one, two) = (read(&place.run("wiki", flags)), read(&place.run("again", flags)));
         for ((query, one), (_, two)) in one.rankings().zip(two.rankings()) {
             for (a, b) in one.iter().zip(two) {
-                assert!((a.score - b.score).abs() < 2e-3 * a.score, "{codec}, {query}: {a:?} {b:?}");
+                assert!(
+                    (a.score - b.score).abs() < 2e-3 * a.score,
+                    "{codec}, {query}: {a:?} {b:?}"
+                );
             }
         }
         let sparse = "--mode sparse --top 20 --exact";

@@ -9,12 +9,19 @@ use crate::declared::{Fields, vector_field};
 use crate::failure::Failure;
 use crate::{source, text};
 
+const USAGE: &str = "\
+lateen add <INDEX> --set <DIR> [--replace]
+       lateen add <INDEX> --texts <FILE> [OPTIONS]
+       lateen add <INDEX> [--texts <FILE>] [--sparse <FILES>]
+           [--tokens <FILES>] [OPTIONS]";
+
 /// Add documents to an index, from what `build` reads
 ///
 /// The index must have the fields that `build` would have given them. All of them are committed at
 /// once: an addition that fails or is interrupted leaves the index as it was, and searches that run
 /// meanwhile are not disturbed.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// The directory of the index
     index: PathBuf,

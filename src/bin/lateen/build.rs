@@ -14,6 +14,12 @@ use crate::source;
 use crate::staging::Staging;
 use crate::text;
 
+const USAGE: &str = "\
+lateen build <OUT> --set <DIR> [OPTIONS]
+       lateen build <OUT> --texts <FILE> [OPTIONS]
+       lateen build <OUT> [--texts <FILE>] [--sparse <FILES>]
+           [--tokens <FILES>] [OPTIONS]";
+
 /// Build an index from an embedding set, JSON lines or arrays
 ///
 /// The index gets a field `sparse`, a field `tokens`, or both, by what is there; ids become keys,
@@ -21,6 +27,7 @@ use crate::text;
 /// attributes are declared by --schema, or added by --attribute. The index is built beside OUT and
 /// gets its name when it is complete: a build that fails leaves nothing there.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// The directory of the index to make
     out: PathBuf,

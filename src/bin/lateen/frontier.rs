@@ -49,13 +49,17 @@ fn plot(
     // Room to the left of the least, and enough of a range where all is found.
     let left = (least - 0.08 * (1.0 - least)).min(0.98).max(0.0);
     let right = 1.0 + 0.05 * (1.0 - left);
-    let low = points.iter().map(|point| micros(point.median)).fold(f64::INFINITY, f64::min) / 1.4;
-    let high = points.iter().map(|point| micros(point.p99)).fold(low, f64::max) * 1.5;
+    // Whole powers of ten, which the axis has labels for.
+    let times = || points.iter().flat_map(|point| [micros(point.median), micros(point.p99)]);
+    let low = 10f64.powf((times().fold(f64::INFINITY, f64::min) / 1.1).log10().floor());
+    let high = 10f64.powf((times().fold(0.1, f64::max) * 1.1).log10().ceil()).max(10.0 * low);
     let text = |size: u32, colour: RGBColor| ("sans-serif", size).into_font().color(&colour);
     let shown: String = title.chars().take(60).collect();
     root.draw(&Text::new(format!("Recall against latency, {mode}"), (24, 18), text(22, INK.0)))?;
     root.draw(&Text::new(
-        format!("{shown}; a point for each effort; up and left is worse, down and right better"),
+        format!(
+            "{shown}; a point for each effort, whose number stands below; lower right is better"
+        ),
         (24, 46),
         text(14, FAINT.0),
     ))?;
@@ -90,10 +94,15 @@ fn plot(
             points.iter().map(|point| (point.recall, micros(of(point)))).collect();
         chart.draw_series(LineSeries::new(line.clone(), colour.stroke_width(2)))?;
         chart.draw_series(line.iter().map(|&place| Circle::new(place, 4, colour.filled())))?;
+        // The name stands where it has room: not over the right edge.
         if let Some(&(recall, time)) = line.first() {
-            let style = text(15, colour).pos(Pos::new(HPos::Left, VPos::Bottom));
-            let label = EmptyElement::at((recall, time)) + Text::new(name, (0, -9), style);
-            chart.draw_series(std::iter::once(label))?;
+            let (side, shift) = if recall - left > 0.7 * (right - left) {
+                (Pos::new(HPos::Right, VPos::Center), (-12, 0))
+            } else {
+                (Pos::new(HPos::Left, VPos::Bottom), (0, -9))
+            };
+            let label = Text::new(name, shift, text(15, colour).pos(side));
+            chart.draw_series(std::iter::once(EmptyElement::at((recall, time)) + label))?;
         }
     }
     // The efforts below the medians, where they do not cover one another.
