@@ -1,4 +1,4 @@
-//! Measuring recall against time.
+//! Measuring recall against time, and the page that shows what is found.
 
 use super::*;
 
@@ -31,4 +31,34 @@ fn effort_is_measured_as_a_table_as_data_and_as_a_picture() {
     place.fails(2, "bench wiki --set SET --efforts 0,2");
     place.fails(3, "bench wiki --set nowhere");
     place.fails(8, "bench wiki --set SET --svg nowhere/x.svg");
+}
+
+#[test]
+fn a_page_shows_three_ways_and_needs_nothing_else() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let said = place.ok("demo wiki --set SET --write demo.html");
+    assert!(said.starts_with("demo.html: 60 queries"), "{said}");
+    let page = fs::read_to_string(place.path("demo.html")).unwrap();
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains(" src="));
+    let start = page.find("id=\"data\">").unwrap() + "id=\"data\">".len();
+    let data = &page[start..start + page[start..].find("</script>").unwrap()];
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let queries = data["queries"].as_array().unwrap();
+    assert_eq!((queries.len(), &data["documents"]), (60, &400.into()));
+    for query in queries {
+        let ways = query["ways"].as_array().unwrap();
+        assert_eq!(ways.len(), 3);
+        for way in ways {
+            assert!(way["us"].as_f64().unwrap() > 0.0);
+            let hits = way["hits"].as_array().unwrap();
+            assert_eq!(hits.len(), 5);
+            for hit in hits {
+                let told = &query["met"][hit["key"].as_str().unwrap()];
+                assert!(!told["pairs"].as_array().unwrap().is_empty(), "{hit}");
+                assert!(told["pieces"].as_array().unwrap().len() > 1, "{hit}");
+            }
+        }
+    }
+    place.fails(3, "demo wiki --set nowhere --write x.html");
 }

@@ -301,24 +301,30 @@ impl Fields {
                 Attribute::Keyword(field) => Some(field),
                 _ => None,
             })
-            .map(|field| Ok((field, column(chunk, field.name(), strings)?)))
+            .map(|field| {
+                let rows = column(chunk, field.name(), strings)?;
+                Ok((field, rows.into_iter().map(Option::unwrap_or_default).collect()))
+            })
             .collect::<Result<_, Refused>>()?;
         for (field, rows) in &keywords {
             batch = batch.keywords(field, rows)?;
         }
         for attribute in &self.attributes {
-            batch =
-                match attribute {
-                    Attribute::Keyword(_) => batch,
-                    Attribute::I64(field) => batch
-                        .i64(field, &column(chunk, field.name(), |v| one(v, Value::as_i64))?)?,
-                    Attribute::U64(field) => batch
-                        .u64(field, &column(chunk, field.name(), |v| one(v, Value::as_u64))?)?,
-                    Attribute::F64(field) => batch
-                        .f64(field, &column(chunk, field.name(), |v| one(v, Value::as_f64))?)?,
-                    Attribute::Bool(field) => batch
-                        .bool(field, &column(chunk, field.name(), |v| one(v, Value::as_bool))?)?,
-                };
+            batch = match attribute {
+                Attribute::Keyword(_) => batch,
+                Attribute::I64(field) => {
+                    batch.i64(field, &column(chunk, field.name(), Value::as_i64)?)?
+                }
+                Attribute::U64(field) => {
+                    batch.u64(field, &column(chunk, field.name(), Value::as_u64)?)?
+                }
+                Attribute::F64(field) => {
+                    batch.f64(field, &column(chunk, field.name(), Value::as_f64)?)?
+                }
+                Attribute::Bool(field) => {
+                    batch.bool(field, &column(chunk, field.name(), Value::as_bool)?)?
+                }
+            };
         }
         if let (Some(field), Some(rows)) = (&self.sparse, &chunk.sparse) {
             batch = batch.sparse(field, rows)?;
@@ -355,24 +361,20 @@ impl From<lateen::Error> for Refused {
     }
 }
 
-/// The values of an entry, a row each.
-fn column<T: Default>(
+/// The values of an entry, a row each; nothing where a row lacks it.
+fn column<T>(
     chunk: &Chunk<'_>,
     name: &str,
     read: impl Fn(&Value) -> Option<T>,
-) -> Result<Vec<T>, Refused> {
+) -> Result<Vec<Option<T>>, Refused> {
     let value = |(row, entries): (usize, &BTreeMap<String, Value>)| match entries.get(name) {
-        None | Some(Value::Null) => Ok(T::default()),
-        Some(value) => read(value).ok_or_else(|| {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => read(value).map(Some).ok_or_else(|| {
             let shown: String = value.to_string().chars().take(60).collect();
             Refused::Row(row, format!("{name}: {shown} is not what the field holds"))
         }),
     };
     chunk.entries.iter().enumerate().map(value).collect()
-}
-
-fn one<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
-    read(value).map(Some)
 }
 
 /// A string, or a list of strings.

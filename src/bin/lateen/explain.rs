@@ -135,7 +135,7 @@ fn page(asked: &Asked<'_>, told: &[(&Hit, Explanation)]) -> Result<String, Failu
         for told in std::iter::once(told).chain(told.parts.iter().map(|part| &part.explanation)) {
             // The same rows meet in a search and where its candidates are decided.
             let met = alignment(asked, &text, &told.tokens);
-            if met != before {
+            if !met.is_empty() && met != before {
                 page.push_str(&met);
                 before = met;
             }

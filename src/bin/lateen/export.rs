@@ -1,7 +1,8 @@
 //! `lateen export`: an index becomes an embedding set again.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         };
         // A line says no more than a word and its place.
         if (0..).zip(words.iter()).all(plain) {
-            let lines: String = words.iter().map(|(word, ..)| format!("{word}\n")).collect();
+            let lines: String = words.iter().flat_map(|(word, ..)| [word, "\n"]).collect();
             fs::write(folder.temporary.join("vocabulary.txt"), lines).map_err(refused)?;
         }
     }
@@ -340,22 +341,23 @@ impl Tokens {
 /// The fields as `build --schema` reads them.
 fn declaration(schema: &Schema, info: &IndexInfo) -> String {
     let keys = if schema.key_kind() == KeyKind::U64 { "u64" } else { "string" };
-    let fields = info.fields.iter().map(|field| {
-        let mut lines =
-            format!("\n[[field]]\nname = {}\nkind = {:?}\n", quoted(&field.name), field.kind);
+    let mut text = format!("keys = {keys:?}\n");
+    // Writing to a string does not fail.
+    for field in &info.fields {
+        let _ = writeln!(text, "\n[[field]]\nname = {}", quoted(&field.name));
+        let _ = writeln!(text, "kind = {:?}", field.kind);
         if let Some(dim) = field.dim {
-            lines += &format!("dim = {dim}\n");
+            let _ = writeln!(text, "dim = {dim}");
         }
         if let Some(codec) = codec(field) {
             let (codec, tier) = codec.split_once(" + ").unwrap_or((&codec, ""));
-            lines += &format!("codec = {codec:?}\n");
+            let _ = writeln!(text, "codec = {codec:?}");
             if !tier.is_empty() {
-                lines += &format!("tier = {tier:?}\n");
+                let _ = writeln!(text, "tier = {tier:?}");
             }
         }
-        lines
-    });
-    format!("keys = {keys:?}\n{}", fields.collect::<String>())
+    }
+    text
 }
 
 fn codec(field: &FieldInfo) -> Option<String> {

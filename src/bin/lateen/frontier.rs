@@ -1,5 +1,6 @@
 //! The picture of recall against latency.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use plotters::prelude::*;
@@ -36,6 +37,9 @@ fn micros(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).max(0.1)
 }
 
+/// Which of the times of a point.
+type Of = fn(&Point) -> Duration;
+
 fn plot(
     out: &mut String,
     points: &[Point],
@@ -47,7 +51,7 @@ fn plot(
     root.fill(&PAPER.0)?;
     let least = points.iter().map(|point| point.recall).fold(1.0, f64::min);
     // Room to the left of the least, and enough of a range where all is found.
-    let left = (least - 0.08 * (1.0 - least)).min(0.98).max(0.0);
+    let left = (least - 0.08 * (1.0 - least)).clamp(0.0, 0.98);
     let right = 1.0 + 0.05 * (1.0 - left);
     // Whole powers of ten, which the axis has labels for.
     let times = || points.iter().flat_map(|point| [micros(point.median), micros(point.p99)]);
@@ -87,7 +91,7 @@ fn plot(
         })
         .y_label_formatter(&|time| number(*time))
         .draw()?;
-    let curves: [(&str, RGBColor, fn(&Point) -> Duration); 2] =
+    let curves: [(&str, RGBColor, Of); 2] =
         [("p99", P99.0, |point| point.p99), ("median", MEDIAN.0, |point| point.median)];
     for (name, colour, of) in curves {
         let line: Vec<(f64, f64)> =
@@ -133,7 +137,9 @@ fn both_schemes(drawn: &str) -> String {
     let mut style = String::from("<style>@media(prefers-color-scheme:dark){");
     for (RGBColor(red, green, blue), dark) in [PAPER, INK, FAINT, GRID, MEDIAN, P99] {
         let light = format!("#{red:02X}{green:02X}{blue:02X}");
-        style += &format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}");
+        // Writing to a string does not fail.
+        let _ =
+            write!(style, "[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}");
     }
     style += "}</style>\n";
     match drawn.find("<svg").and_then(|at| drawn[at..].find('>').map(|end| at + end + 1)) {

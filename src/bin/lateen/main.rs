@@ -27,6 +27,7 @@ mod compact;
 mod compare;
 mod declared;
 mod delete;
+mod demo;
 mod doctor;
 mod eval;
 mod explain;
@@ -100,6 +101,7 @@ enum Command {
     Eval(eval::Args),
     Compare(compare::Args),
     Bench(bench::Args),
+    Demo(demo::Args),
     Export(export::Args),
     Unpack(unpack::Args),
     Upgrade(upgrade::Args),
@@ -160,6 +162,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Unpack(args) => unpack::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
@@ -217,7 +220,7 @@ mod tests {
         command.build();
         let mut helps = vec![command.render_long_help()];
         helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
-        assert_eq!(helps.len(), 18);
+        assert_eq!(helps.len(), 19);
         let text: String = helps.iter().map(ToString::to_string).collect();
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");

@@ -9,7 +9,7 @@ use lateen::{Error, IndexWriter, SparseBatch, SparseField, Vocabulary};
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::arrays::{SparseFiles, TokenFiles};
+use crate::arrays::{SparseArrays, SparseFiles, SparsePart, TokenArrays, TokenFiles, TokenPart};
 use crate::declared::{Chunk, Fields, Refused};
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 
 /// Documents that can be read once, and what they have.
 pub(crate) enum Source {
-    Set(EmbeddingSet, SetDocuments),
+    Set(Box<(EmbeddingSet, SetDocuments)>),
     Lines(Box<Lines>),
 }
 
@@ -106,7 +106,7 @@ impl Args {
         if let Some(dir) = &self.set {
             let set = EmbeddingSet::open(dir).map_err(Failure::input)?;
             let documents = set.documents().map_err(Failure::input)?;
-            return Ok(Source::Set(set, documents));
+            return Ok(Source::Set(Box::new((set, documents))));
         }
         let sparse = SparseFiles::open(&self.sparse)?;
         let tokens = TokenFiles::open(&self.tokens)?;
@@ -157,7 +157,7 @@ fn words_of(path: &Path) -> Result<Words, Failure> {
 impl Source {
     pub(crate) fn has_sparse(&self) -> bool {
         match self {
-            Self::Set(_, documents) => documents.has_sparse(),
+            Self::Set(set) => set.1.has_sparse(),
             Self::Lines(lines) => lines.sparse.is_some() || lines.terms.is_some(),
         }
     }
@@ -165,7 +165,7 @@ impl Source {
     /// Components of a token row, where there are some.
     pub(crate) fn dim(&self) -> Option<usize> {
         match self {
-            Self::Set(_, documents) => documents.dim(),
+            Self::Set(set) => set.1.dim(),
             Self::Lines(lines) => lines.tokens.as_ref().map(TokenFiles::dim),
         }
     }
@@ -190,7 +190,7 @@ impl Source {
         replace: bool,
     ) -> Result<u64, Failure> {
         match self {
-            Self::Set(set, documents) => take_set(&set, &documents, writer, fields, replace),
+            Self::Set(set) => take_set(&set.0, &set.1, writer, fields, replace),
             Self::Lines(mut lines) => {
                 let count = lines.take_in(writer, fields, replace)?;
                 if let (Some(Terms::Words(words)), Some(field)) = (&lines.terms, &fields.sparse) {
@@ -304,7 +304,8 @@ impl Lines {
     ) -> Result<u64, Failure> {
         let sparse = self.sparse.as_ref().map(SparseFiles::arrays).transpose()?;
         let tokens = self.tokens.as_ref().map(TokenFiles::arrays).transpose()?;
-        let whole = sparse.as_ref().map(|a| a.len()).or(tokens.as_ref().map(|a| a.len()));
+        let whole =
+            sparse.as_ref().map(SparseArrays::len).or(tokens.as_ref().map(TokenArrays::len));
         let bar = Progress::of("documents", whole);
         let size = if tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
         let names = fields.names();
@@ -341,8 +342,8 @@ impl Lines {
                 ids: &gathered.ids,
                 texts: self.texts.is_some().then_some(&gathered.texts),
                 entries: &gathered.entries,
-                sparse: part.as_ref().map(crate::arrays::SparsePart::batch).or(of_words),
-                tokens: tokens.as_ref().map(crate::arrays::TokenPart::batch),
+                sparse: part.as_ref().map(SparsePart::batch).or(of_words),
+                tokens: tokens.as_ref().map(TokenPart::batch),
             };
             let lines = self.texts.is_some().then_some(gathered.lines.as_slice());
             fields
