@@ -49,7 +49,7 @@ fn the_first_cause_is_named_with_what_to_do() {
         put(&place.path("wiki.lateen"), &bad);
         ill(code, "wiki.lateen", words);
     }
-    let segment = names(&place.path("wiki")).into_iter().find(|name| name.ends_with(".seg"));
+    let segment = names(&place.path("wiki")).into_iter().find(|name| name.starts_with("seg-"));
     fs::remove_file(place.path("wiki").join(segment.unwrap())).unwrap();
     ill(5, "wiki", "restore it from a copy");
 }

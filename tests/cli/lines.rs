@@ -23,7 +23,7 @@ fn anserini() -> String {
     let (starts, terms) = (array("indptr").usizes().unwrap(), array("indices").usizes().unwrap());
     let weights = array("values");
     let Floats::F32(weights) = weights.floats().unwrap() else { panic!("f32") };
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for chunk in documents.chunks(400).unwrap() {
         let chunk = chunk.unwrap();
         for (row, (id, text)) in chunk.ids().iter().zip(chunk.texts()).enumerate() {
@@ -32,13 +32,13 @@ fn anserini() -> String {
                 range.map(|at| format!("\"{}\":{}", terms[at], weights[at])).collect();
             let (id, text) = (serde_json::json!(id), serde_json::json!(text));
             let src = chunk.sources()[row].as_ref().unwrap();
-            lines += &format!(
+            lines.push(format!(
                 "{{\"id\":{id},\"contents\":{text},\"src\":\"{src}\",\"vector\":{{{}}}}}\n",
                 vector.join(",")
-            );
+            ));
         }
     }
-    lines
+    lines.concat()
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn a_stream_builds_what_arrays_build() {
     let first = lines.split("\"vector\":{\"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(words.get(first), Some((0, 1.0)));
     // Or those of a list.
-    let listed: String = (0..40_000).map(|id| format!("{id}\n")).collect();
-    fs::write(place.path("words.txt"), listed).unwrap();
+    let listed: Vec<String> = (0..40_000).map(|id| id.to_string()).collect();
+    fs::write(place.path("words.txt"), listed.join("\n")).unwrap();
     place.ok("build listed --texts lines.jsonl --vocabulary words.txt");
     let flags = "--mode sparse --top 20 --exact";
     assert!(place.run("listed", flags) == place.run("whole", flags));
@@ -97,7 +97,7 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
             "",
             "line 3 (id \"b\"): sparse, position 0: weight -1",
         ),
-        ("{\"id\": \"a\", \"vector\": {\"7\": 1}}\n", "", "key, "),
+        ("{\"id\": \"a\", \"vector\": {\"7\": 1}}\n", "", "line 2 (id \"a\"): key: given twice"),
         (
             "{\"id\": \"b\", \"vector\": {\"oil\": 1}}\n",
             "--term-ids",
