@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::builder::RangedU64ValueParser;
 use lateen::IndexWriter;
 use lateen::readers::EmbeddingSet;
 
@@ -22,6 +23,11 @@ pub(crate) struct Args {
     /// The embedding set: a folder of texts and vectors
     #[arg(long, value_name = "DIR")]
     set: PathBuf,
+    /// Keep one token row for every N of a document, as `build --pool` does; an index does not say
+    /// what it was built with
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    pool: usize,
     /// Replace documents whose id is there already, instead of refusing the set
     #[arg(long)]
     replace: bool,
@@ -37,10 +43,10 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         .threads(threads)
         .open(&args.index)
         .map_err(|error| Failure::index(&args.index, error))?;
-    let fields = Fields::in_schema(&documents, writer.schema())
+    let mut fields = Fields::in_schema(&documents, writer.schema(), args.pool)
         .map_err(|error| Failure::from(error).at(args.index.display()))?;
     let before = writer.len();
-    take_in(&mut writer, &fields, &documents, args.replace, |error, chunk| {
+    take_in(&mut writer, &mut fields, &documents, args.replace, |error, chunk| {
         explain(error, &set, chunk)
     })?;
     let commit = writer.commit().map_err(|error| Failure::index(&args.index, error))?;

@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use lateen::readers::{DocumentChunk, EmbeddingSet, SetDocuments};
 use lateen::{
-    Batch, Error, Forward, Index, IndexWriter, KeywordField, Schema, SchemaError, SparseCodec,
-    SparseField, SparseOptions, TokenCodec, TokenField, TokenOptions, TokenTier,
+    Batch, Error, Forward, Index, IndexWriter, KeywordField, ReducedTokens, Schema, SchemaError,
+    SparseCodec, SparseField, SparseOptions, TokenBatch, TokenCodec, TokenField, TokenMatrix,
+    TokenOptions, TokenReduction, TokenTier,
 };
 
 use crate::failure::{Code, Failure};
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     /// A second copy of the token rows, which gives the scores of what the first has found
     #[arg(long, value_enum, default_value = "none")]
     tier: Tier,
+    /// Keep one token row for every N of a document: the mean of rows that point the same way
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    pool: usize,
     /// How sparse weights are kept in the inverted index: `u8`, `u4` (smaller; exact answers take
     /// longer), or `pruned:MASS`, which leaves out the weakest terms of each document, so that
     /// MASS (0.01 to 0.99) of its weight remains
@@ -149,14 +154,16 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let staging = Staging::begin(&args.out, args.force)?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let documents = set.documents().map_err(Failure::input)?;
-    let (schema, fields) = Fields::of(&documents, args)?;
+    let (schema, mut fields) = Fields::of(&documents, args)?;
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut writer = IndexWriter::options()
         .threads(threads)
         .memory(args.memory.saturating_mul(1 << 20))
         .create(staging.path(), schema)?;
-    take_in(&mut writer, &fields, &documents, false, |error, chunk| explain(error, &set, chunk))?;
+    take_in(&mut writer, &mut fields, &documents, false, |error, chunk| {
+        explain(error, &set, chunk)
+    })?;
     let bar = Progress::new("writing", 1);
     writer.commit()?;
     drop(bar);
@@ -171,8 +178,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         0 => String::new(),
         _ => format!("{} weights of zero were dropped\n", text::count(zeros)),
     };
+    let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
     Ok(format!(
-        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}",
+        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}{pooled}",
         args.out.display(),
         text::count(info.documents),
         info.segments.len(),
@@ -184,7 +192,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
 /// Hands all documents of a set to a writer; `explain` puts an error in the words of the set.
 pub(crate) fn take_in(
     writer: &mut IndexWriter,
-    fields: &Fields,
+    fields: &mut Fields,
     documents: &SetDocuments,
     replace: bool,
     explain: impl Fn(Error, &DocumentChunk<'_>) -> Failure,
@@ -204,6 +212,36 @@ pub(crate) struct Fields {
     sparse: Option<SparseField>,
     tokens: Option<TokenField>,
     src: KeywordField,
+    pooling: Option<Pooling>,
+}
+
+/// What becomes of token rows on their way in.
+struct Pooling {
+    reduction: TokenReduction,
+    given: usize,
+    kept: usize,
+}
+
+impl Pooling {
+    /// `None` where every row is kept.
+    fn by(factor: usize) -> Option<Self> {
+        let reduction = TokenReduction::new().pool(factor);
+        (factor > 1).then_some(Self { reduction, given: 0, kept: 0 })
+    }
+
+    /// Reduces a chunk's matrices.
+    fn reduce(&mut self, batch: &TokenBatch<'_>) -> lateen::Result<Vec<ReducedTokens>> {
+        let reduced = self.reduction.reduce_batch(batch, None)?;
+        self.given += reduced.iter().map(ReducedTokens::given).sum::<usize>();
+        self.kept += reduced.iter().map(ReducedTokens::len).sum::<usize>();
+        Ok(reduced)
+    }
+
+    fn summary(&self) -> String {
+        let (kept, given) = (text::count(self.kept as u64), text::count(self.given as u64));
+        let share = 100.0 * self.kept as f64 / self.given.max(1) as f64;
+        format!("{kept} of {given} token rows kept ({share:.1} %)\n")
+    }
 }
 
 impl Fields {
@@ -217,23 +255,26 @@ impl Fields {
             .map(|dim| TokenOptions::new(dim).codec(args.codec).tier(args.tier.into()))
             .map(|options| schema.tokens("tokens", options));
         let src = schema.keyword("src");
-        Ok((schema.build()?, Self { sparse, tokens, src }))
+        let pooling = tokens.as_ref().and_then(|_| Pooling::by(args.pool));
+        Ok((schema.build()?, Self { sparse, tokens, src, pooling }))
     }
 
-    /// Those of an index that is there.
+    /// Those of an index that is there; `pool` as for a build.
     pub(crate) fn in_schema(
         documents: &SetDocuments,
         schema: &Schema,
+        pool: usize,
     ) -> Result<Self, SchemaError> {
         Ok(Self {
             sparse: documents.has_sparse().then(|| schema.sparse("sparse")).transpose()?,
             tokens: documents.dim().map(|_| schema.tokens("tokens")).transpose()?,
             src: schema.keyword("src")?,
+            pooling: documents.dim().and_then(|_| Pooling::by(pool)),
         })
     }
 
     fn add(
-        &self,
+        &mut self,
         writer: &mut IndexWriter,
         chunk: &DocumentChunk<'_>,
         replace: bool,
@@ -243,6 +284,13 @@ impl Fields {
         let mut batch = Batch::new(chunk.ids()).payloads(chunk.texts())?;
         batch = batch.keywords(&self.src, &sources)?;
         let (sparse, tokens) = (chunk.sparse(), chunk.tokens());
+        let reduced = match (&mut self.pooling, &tokens) {
+            (Some(pooling), Some(rows)) => Some(pooling.reduce(rows)?),
+            _ => None,
+        };
+        let matrices: Option<Vec<TokenMatrix<'_>>> =
+            reduced.as_ref().map(|reduced| reduced.iter().map(ReducedTokens::matrix).collect());
+        let tokens = matrices.as_ref().map(|rows| TokenBatch::matrices(rows)).or(tokens);
         if let (Some(field), Some(rows)) = (&self.sparse, &sparse) {
             batch = batch.sparse(field, rows)?;
         }
