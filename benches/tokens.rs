@@ -1,6 +1,7 @@
 //! What token rows can be spared, and what a rerank costs beyond its kernels.
 //!
-//! `LATEEN_SETS=sets cargo bench --bench tokens -- truncated reduced rerank`, where `sets` is a
+//! `LATEEN_SETS=sets cargo bench --bench tokens -- truncated reduced rerank`, each part alone or all
+//! of them, `LATEEN_KERNEL=avx512` and the like for another level than the best, where `sets` is a
 //! folder of embedding sets with `wiki`; without it there is nothing to measure. Recall is the share
 //! of the ten best by exact MaxSim of the whole f16 rows, of queries of 5 to 14 rows and of 32.
 
@@ -213,7 +214,13 @@ fn rerank(wiki: &Wiki, place: &Path) {
         let query = Query::tokens(&field, queries.matrix(at)).expect("a query").filter(keys);
         index.search(&query).expect("hits").len()
     };
-    let level = *KernelLevel::available().last().expect("a level");
+    // Best first or last, whatever the order: the one that the index goes by.
+    let named = std::env::var("LATEEN_KERNEL").ok();
+    let level = KernelLevel::available()
+        .into_iter()
+        .rfind(|level| named.as_ref().is_none_or(|name| *name == level.to_string()))
+        .expect("a level");
+    let (mut packing, mut floats_of_ten) = (Vec::new(), Vec::new());
     let mut kernel = Vec::new();
     let mut same = Vec::new();
     for at in 0..queries.len() {
@@ -235,6 +242,14 @@ fn rerank(wiki: &Wiki, place: &Path) {
             }
         };
         kernel.push(median(9, &mut all));
+        packing.push(median(9, || {
+            black_box(Query::tokens(&field, queries.matrix(at)).expect("a query"));
+        }));
+        floats_of_ten.push(median(9, || {
+            for (codes, scales) in documents.iter().take(10) {
+                black_box(bench.max_int8(codes, scales));
+            }
+        }));
         same.push(median(9, || {
             black_box(ask(&mapped, at));
         }));
@@ -272,6 +287,8 @@ fn rerank(wiki: &Wiki, place: &Path) {
     let base = middle(&mut kernel);
     for (name, times) in [
         ("kernels alone, warm", &mut kernel),
+        ("of the rest: the query packed", &mut packing),
+        ("of the rest: scores of ten documents", &mut floats_of_ten),
         ("end to end, the same again", &mut same),
         ("end to end, others each time", &mut turns),
         ("end to end, page cache dropped, index opened anew", &mut dropped),

@@ -363,6 +363,20 @@ fn what_is_no_index_or_in_use_is_never_replaced() {
 }
 
 #[test]
+fn pooled_builds_say_what_they_kept() {
+    let place = Place::new();
+    let whole = place.ok("build whole --set SET");
+    assert!(!whole.contains("token rows kept"), "{whole}");
+    let pooled = place.ok("build pooled --set SET --pool 2");
+    assert!(pooled.contains(" of 20,695 token rows kept (5"), "{pooled}");
+    let tokens = |name: &str| Index::open(place.path(name)).unwrap().info().bytes();
+    assert!(tokens("pooled") < tokens("whole"));
+    let added = place.ok("add pooled --set SET --pool 2 --replace");
+    assert!(added.contains("400 replaced"), "{added}");
+    place.fails(2, "build none --set SET --pool 0");
+}
+
+#[test]
 fn what_killed_builds_left_is_put_right() {
     let place = Place::new();
     place.ok("build wiki --set SET");
