@@ -214,7 +214,7 @@ fn rerank(wiki: &Wiki, place: &Path) {
         let query = Query::tokens(&field, queries.matrix(at)).expect("a query").filter(keys);
         index.search(&query).expect("hits").len()
     };
-    // Best first or last, whatever the order: the one that the index goes by.
+    // The one that the index goes by.
     let named = std::env::var("LATEEN_KERNEL").ok();
     let level = KernelLevel::available()
         .into_iter()
@@ -223,11 +223,11 @@ fn rerank(wiki: &Wiki, place: &Path) {
     let (mut packing, mut floats_of_ten) = (Vec::new(), Vec::new());
     let mut kernel = Vec::new();
     let mut same = Vec::new();
-    for at in 0..queries.len() {
+    for (at, candidates) in candidates.iter().enumerate() {
         let floats: Vec<f32> = queries.halves(at, at + 1).iter().map(|x| x.to_f32()).collect();
         let codes: Vec<i8> = floats.iter().map(|x| (x * 127.0).round() as i8).collect();
         let mut bench = TokenBench::new(level, &floats, &codes, DIM).expect("a level");
-        let documents: Vec<(Vec<u8>, Vec<u16>)> = candidates[at]
+        let documents: Vec<(Vec<u8>, Vec<u16>)> = candidates
             .iter()
             .map(|&id| {
                 let rows = wiki.documents.halves(2 * id as usize, 2 * id as usize + 2);
@@ -331,11 +331,15 @@ fn main() {
     }
     let wiki = Wiki::open(&set);
     let place = tempfile::tempdir().expect("a place");
-    let parts: [(&str, fn(&Wiki, &Path)); 3] =
-        [("truncated", truncated), ("reduced", reduced), ("rerank", rerank)];
-    for (name, part) in parts {
-        if asked.is_empty() || asked.iter().any(|one| one == name) {
-            part(&wiki, &place.path().join("index"));
-        }
+    let place = place.path().join("index");
+    let wanted = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
+    if wanted("truncated") {
+        truncated(&wiki, &place);
+    }
+    if wanted("reduced") {
+        reduced(&wiki, &place);
+    }
+    if wanted("rerank") {
+        rerank(&wiki, &place);
     }
 }

@@ -142,7 +142,9 @@ mod tests {
         let mut rows: Vec<f32> = (0..count * dim).map(|_| numbers.unit()).collect();
         for row in rows.chunks_exact_mut(dim) {
             let length = dot(row, row).sqrt();
-            row.iter_mut().for_each(|x| *x /= length);
+            for x in row {
+                *x /= length;
+            }
         }
         rows
     }
@@ -173,11 +175,15 @@ mod tests {
             let gone = clusters.remove(best.2);
             clusters[best.1].extend(gone);
         }
-        clusters.iter_mut().for_each(|cluster| cluster.sort_unstable());
+        for cluster in &mut clusters {
+            cluster.sort_unstable();
+        }
         clusters.sort();
         let mut numbers = vec![0; count];
         for (number, cluster) in clusters.iter().enumerate() {
-            cluster.iter().for_each(|&at| numbers[at] = number);
+            for &at in cluster {
+                numbers[at] = number;
+            }
         }
         numbers
     }

@@ -394,7 +394,7 @@ mod tests {
         refused(&reduction, &rows[..12], 8);
         refused(&reduction, &rows[..16], 4);
         refused(&reduction, &[], 0);
-        refused(&reduction, &[0.5; 65_536 * 8], 8);
+        refused(&reduction, &vec![0.5; 65_536 * 8], 8);
         refused(&TokenReduction::new().pool(0), &rows[..16], 8);
         refused(&TokenReduction::new().pool(65), &rows[..16], 8);
         let lengths = [1u64, 3];

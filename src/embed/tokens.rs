@@ -185,13 +185,13 @@ impl<'a> TokenMatrix<'a> {
 
     /// How much of the rows counts; refused where that is no part of them.
     fn shape(&self, field: &TokenField) -> Result<Shape, InputError> {
-        let Shape { dim, kept } = Shape { dim: self.dim, kept: self.dim() };
+        let (dim, kept) = (self.dim, self.dim());
         if self.truncated.is_some() && (kept == 0 || !kept.is_multiple_of(8) || kept > dim) {
             let range = format!("a multiple of 8, 8 to {dim}, which the rows have");
             let fault = Fault::Parameter { value: kept.to_string(), range };
             return Err(InputError::new(field.name(), fault));
         }
-        Ok(Shape { dim, kept })
+        Ok(Shape { stride: dim, kept })
     }
 
     /// Checks a document's matrix for a field; `None` where it has no rows.
@@ -236,7 +236,7 @@ impl<'a> TokenMatrix<'a> {
 /// Components of a row, and how many of them, from the first, count.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
-    dim: usize,
+    stride: usize,
     kept: usize,
 }
 
@@ -263,7 +263,7 @@ impl CleanTokens<'_> {
 
     /// Row `i < len()` as it is to be stored; `out` has `dim()` places.
     pub(crate) fn row(&self, i: usize, out: &mut [f32]) {
-        self.rows.decode(i, self.shape.dim, out);
+        self.rows.decode(i, self.shape.stride, out);
         if self.normalize {
             let length = length(out);
             for x in out {
@@ -308,7 +308,7 @@ fn clean_matrix<'a>(
 ) -> Result<Option<CleanTokens<'a>>, InputError> {
     let name = field.name();
     let options = field.options();
-    let Shape { dim, kept } = shape;
+    let Shape { stride: dim, kept } = shape;
     let found = rows.values();
     if !found.is_multiple_of(dim) {
         let fault = Fault::Ragged { found: found as u64, dim: dim as u64 };
