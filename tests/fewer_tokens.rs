@@ -33,7 +33,9 @@ fn cut(query: &[f32], dim: usize) -> Vec<f32> {
     for row in query.chunks_mut(DIM) {
         row[dim..].fill(0.0);
         let length: f32 = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-        row.iter_mut().for_each(|x| *x /= length);
+        for x in row {
+            *x /= length;
+        }
     }
     query
 }
