@@ -92,8 +92,8 @@ mod tokens;
 mod topk;
 
 pub use embed::{
-    Batch, Document, Floats, Ints, Rows, SparseBatch, SparseVector, TokenBatch, TokenMatrix,
-    Update, readers,
+    Batch, Document, Floats, Ints, ReducedTokens, Rows, SparseBatch, SparseVector, TokenBatch,
+    TokenMatrix, TokenReduction, Update, readers,
 };
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};

@@ -4,7 +4,9 @@
 mod batch;
 mod document;
 mod numbers;
+mod pooling;
 pub mod readers;
+mod reduction;
 mod sparse;
 mod sparse_batch;
 mod tokens;
@@ -14,6 +16,7 @@ pub use batch::Batch;
 pub use document::Document;
 pub(crate) use document::{Attribute, check_key_kind};
 pub use numbers::{Floats, Ints};
+pub use reduction::{ReducedTokens, TokenReduction};
 pub(crate) use sparse::CleanSparse;
 pub use sparse::SparseVector;
 pub use sparse_batch::SparseBatch;

@@ -88,10 +88,9 @@ impl Rows<'_> {
         })
     }
 
-    /// Row `i` as `f32`; `out` has one place per component.
-    fn decode(&self, i: usize, out: &mut [f32]) {
-        let dim = out.len();
-        let range = i * dim..(i + 1) * dim;
+    /// The first components of row `i`, of `dim` in all, as `f32`: as many as `out` has places.
+    fn decode(&self, i: usize, dim: usize, out: &mut [f32]) {
+        let range = i * dim..i * dim + out.len();
         match *self {
             Self::F32(s) => out.copy_from_slice(&s[range]),
             Self::F16(s) => {
@@ -119,15 +118,49 @@ impl Rows<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct TokenMatrix<'a> {
     rows: Rows<'a>,
-    dim: usize,
+    pub(super) dim: usize,
+    pub(super) truncated: Option<usize>,
     spans: Option<&'a [(u32, u32)]>,
-    model: Option<&'a ModelFingerprint>,
+    pub(super) model: Option<&'a ModelFingerprint>,
 }
 
 impl<'a> TokenMatrix<'a> {
     /// Rows of `dim` components, one after another, as f32, f16 or i8 with scales.
     pub fn new(rows: impl Into<Rows<'a>>, dim: usize) -> Self {
-        Self { rows: rows.into(), dim, spans: None, model: None }
+        Self { rows: rows.into(), dim, truncated: None, spans: None, model: None }
+    }
+
+    /// Lets only the first `dim` components of each row count: what models trained for it
+    /// (Matryoshka representations, arXiv 2205.13147) are made for. `dim` is a multiple of 8, at
+    /// most the dimension of the rows.
+    ///
+    /// A **query** may then have fewer components than the field it is asked of, which it may not
+    /// otherwise: each of its rows meets the first `dim` components of the stored rows, as they
+    /// are stored. A score is the sum of the largest such dot products, whatever is left of the
+    /// length of a stored row, and exact answers are exact by that score. Without this call a
+    /// query of another dimension than the field's is refused.
+    ///
+    /// A **document** so cut fits a field of `dim` components.
+    ///
+    /// Rows are held to what the field says of their length as they are given. Where it says that
+    /// the length is 1 ([`Checked`](crate::Normalization::Checked) and
+    /// [`Normalize`](crate::Normalization::Normalize)), what is left of a row that was cut is scaled
+    /// to length 1; with [`AsIs`](crate::Normalization::AsIs), and in a
+    /// [`Reranker`](crate::Reranker), it stays as it is.
+    ///
+    /// ```
+    /// use lateen::{TokenMatrix, maxsim};
+    ///
+    /// let query = [0.6f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    /// let document = [1.0f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0];
+    /// let document = TokenMatrix::new(&document, 16).truncated_to(8);
+    /// assert_eq!(maxsim(TokenMatrix::new(&query, 8), document)?, 0.6);
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    #[must_use]
+    pub fn truncated_to(mut self, dim: usize) -> Self {
+        self.truncated = Some(dim);
+        self
     }
 
     /// For each row, the bytes `start..end` of the document's text that it stands for. Kept with
@@ -145,9 +178,20 @@ impl<'a> TokenMatrix<'a> {
         self
     }
 
-    /// Components of a row, as said.
+    /// Components of a row that count, as said.
     pub(crate) fn dim(&self) -> usize {
-        self.dim
+        self.truncated.unwrap_or(self.dim)
+    }
+
+    /// How much of the rows counts; refused where that is no part of them.
+    fn shape(&self, field: &TokenField) -> Result<Shape, InputError> {
+        let (dim, kept) = (self.dim, self.dim());
+        if self.truncated.is_some() && (kept == 0 || !kept.is_multiple_of(8) || kept > dim) {
+            let range = format!("a multiple of 8, 8 to {dim}, which the rows have");
+            let fault = Fault::Parameter { value: kept.to_string(), range };
+            return Err(InputError::new(field.name(), fault));
+        }
+        Ok(Shape { stride: dim, kept })
     }
 
     /// Checks a document's matrix for a field; `None` where it has no rows.
@@ -162,15 +206,22 @@ impl<'a> TokenMatrix<'a> {
         row: &mut Vec<f32>,
     ) -> Result<Option<CleanTokens<'a>>, InputError> {
         check_model(field.name(), self.model, field.options().model.as_ref())?;
-        let (what, limit) = ("rows of a document", MAX_DOCUMENT_TOKENS);
-        clean_matrix(field, self.rows, self.dim, self.spans, (what, limit), row)
+        let shape = self.shape(field)?;
+        same_dim(field, shape.kept)?;
+        let limit = ("rows of a document", MAX_DOCUMENT_TOKENS);
+        clean_matrix(field, self.rows, shape, self.spans, limit, row)
     }
 
-    /// Checks a query's matrix for a field, and decodes it; at least one row.
+    /// Checks a query's matrix for a field, and decodes it: at least one row, of [`dim`](Self::dim)
+    /// components, which are those of the field unless the matrix is truncated.
     pub(crate) fn clean_query(&self, field: &TokenField) -> Result<Vec<f32>, InputError> {
         check_model(field.name(), self.model, field.options().model.as_ref())?;
+        let shape = self.shape(field)?;
+        if self.truncated.is_none() || shape.kept > field.dim() {
+            same_dim(field, shape.kept)?;
+        }
         let limit = ("rows of a query", MAX_QUERY_TOKENS);
-        let rows = clean_matrix(field, self.rows, self.dim, None, limit, &mut Vec::new())?
+        let rows = clean_matrix(field, self.rows, shape, None, limit, &mut Vec::new())?
             .ok_or_else(|| {
                 InputError::new(field.name(), Fault::Empty { what: "a query of no rows" })
             })?;
@@ -182,11 +233,18 @@ impl<'a> TokenMatrix<'a> {
     }
 }
 
+/// Components of a row, and how many of them, from the first, count.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    stride: usize,
+    kept: usize,
+}
+
 /// A document's rows past the door: at least one, finite, of the promised length.
 #[derive(Clone, Debug)]
 pub(crate) struct CleanTokens<'a> {
     rows: Rows<'a>,
-    dim: usize,
+    shape: Shape,
     count: usize,
     normalize: bool,
     spans: Option<&'a [(u32, u32)]>,
@@ -198,14 +256,14 @@ impl CleanTokens<'_> {
         self.count
     }
 
-    /// Components of a row.
+    /// Components of a row that count.
     pub(crate) fn dim(&self) -> usize {
-        self.dim
+        self.shape.kept
     }
 
     /// Row `i < len()` as it is to be stored; `out` has `dim()` places.
     pub(crate) fn row(&self, i: usize, out: &mut [f32]) {
-        self.rows.decode(i, out);
+        self.rows.decode(i, self.shape.stride, out);
         if self.normalize {
             let length = length(out);
             for x in out {
@@ -231,20 +289,26 @@ fn length(row: &[f32]) -> f64 {
     row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }
 
+/// Refuses another dimension than the field's.
+fn same_dim(field: &TokenField, dim: usize) -> Result<(), InputError> {
+    if dim == field.dim() {
+        return Ok(());
+    }
+    let (found, expected) = (dim as u64, field.dim() as u64);
+    Err(InputError::new(field.name(), Fault::Dimension { found, expected }))
+}
+
 fn clean_matrix<'a>(
     field: &TokenField,
     rows: Rows<'a>,
-    dim: usize,
+    shape: Shape,
     spans: Option<&'a [(u32, u32)]>,
     (what, limit): (&'static str, usize),
     row: &mut Vec<f32>,
 ) -> Result<Option<CleanTokens<'a>>, InputError> {
     let name = field.name();
     let options = field.options();
-    if dim != options.dim {
-        let (found, expected) = (dim as u64, options.dim as u64);
-        return Err(InputError::new(name, Fault::Dimension { found, expected }));
-    }
+    let Shape { stride: dim, kept } = shape;
     let found = rows.values();
     if !found.is_multiple_of(dim) {
         let fault = Fault::Ragged { found: found as u64, dim: dim as u64 };
@@ -272,17 +336,26 @@ fn clean_matrix<'a>(
     row.clear();
     row.resize(dim, 0.0);
     for i in 0..count {
-        rows.decode(i, row);
-        check_row(options, row).map_err(|(position, what)| match position {
+        rows.decode(i, dim, row);
+        check_row(options, row, kept).map_err(|(position, what)| match position {
             Some(at) => InputError::new(name, what).row(i).at(at),
             None => InputError::new(name, what).row(i),
         })?;
     }
-    let normalize = options.normalization == Normalization::Normalize;
-    Ok((count > 0).then_some(CleanTokens { rows, dim, count, normalize, spans }))
+    let normalize = match options.normalization {
+        Normalization::AsIs => false,
+        Normalization::Checked => kept < dim,
+        Normalization::Normalize => true,
+    };
+    Ok((count > 0).then_some(CleanTokens { rows, shape, count, normalize, spans }))
 }
 
-fn check_row(options: &TokenOptions, row: &[f32]) -> Result<(), (Option<usize>, Fault)> {
+/// Checks a row, of which the first `kept` components count.
+fn check_row(
+    options: &TokenOptions,
+    row: &[f32],
+    kept: usize,
+) -> Result<(), (Option<usize>, Fault)> {
     if let Some(at) = row.iter().position(|x| !x.is_finite()) {
         return Err((Some(at), Fault::NotFinite { value: row[at].into() }));
     }
@@ -294,11 +367,7 @@ fn check_row(options: &TokenOptions, row: &[f32]) -> Result<(), (Option<usize>, 
                 return Err((Some(at), Fault::TooLarge { value: row[at], limit: largest }));
             }
         }
-        Normalization::Normalize => {
-            if row.iter().all(|&x| x == 0.0) {
-                return Err((None, Fault::ZeroRow));
-            }
-        }
+        Normalization::Normalize => {}
         Normalization::Checked => {
             let norm = nearest(length(row));
             if (norm - 1.0).abs() > LENGTH_TOLERANCE {
@@ -306,6 +375,10 @@ fn check_row(options: &TokenOptions, row: &[f32]) -> Result<(), (Option<usize>, 
                 return Err((None, Fault::NotNormalized { norm, tolerance }));
             }
         }
+    }
+    let scaled = options.normalization != Normalization::AsIs;
+    if scaled && row.iter().take(kept).all(|&x| x == 0.0) {
+        return Err((None, Fault::ZeroRow));
     }
     Ok(())
 }
@@ -356,63 +429,63 @@ impl<'a> TokenBatch<'a> {
         &self,
         field: &TokenField,
     ) -> Result<Vec<Option<CleanTokens<'a>>>, InputError> {
-        let name = field.name();
-        check_model(name, self.model, field.options().model.as_ref())?;
-        match self.form {
+        check_model(field.name(), self.model, field.options().model.as_ref())?;
+        if let BatchForm::Flat { dim, .. } = self.form {
+            same_dim(field, dim)?;
+        }
+        let mut row = Vec::new();
+        let mut clean = |(document, matrix): (usize, TokenMatrix<'a>)| {
+            matrix.clean_with(field, &mut row).map_err(|error| in_document(error, document))
+        };
+        self.split(field.name())?.into_iter().enumerate().map(&mut clean).collect()
+    }
+
+    /// A matrix for each document; `name` is what errors are said of.
+    pub(super) fn split(&self, name: &str) -> Result<Vec<TokenMatrix<'a>>, InputError> {
+        let (rows, lengths, dim) = match self.form {
             BatchForm::Matrices(_) if self.spans.is_some() => {
                 let what = "spans of a batch of matrices, which carry their own".to_owned();
-                Err(InputError::new(name, Fault::Parameter { value: "spans".into(), range: what }))
+                let fault = Fault::Parameter { value: "spans".into(), range: what };
+                return Err(InputError::new(name, fault));
             }
-            BatchForm::Matrices(matrices) => {
-                let mut row = Vec::new();
-                let mut clean = |(document, matrix): (usize, &TokenMatrix<'a>)| {
-                    matrix.clean_with(field, &mut row).map_err(|error| in_document(error, document))
-                };
-                matrices.iter().enumerate().map(&mut clean).collect()
-            }
-            BatchForm::Flat { rows, lengths, dim } => {
-                let total = rows.values();
-                if dim == 0 || !total.is_multiple_of(dim) {
-                    let fault = Fault::Ragged { found: total as u64, dim: dim as u64 };
-                    return Err(InputError::new(name, fault));
-                }
-                let count = total / dim;
-                if let Rows::I8 { scales, .. } = rows {
-                    same_length(name, "scales beside the rows", scales.len(), count)?;
-                }
-                if let Some(spans) = self.spans {
-                    same_length(name, "spans beside the rows", spans.len(), count)?;
-                }
-                let mut out = Vec::with_capacity(lengths.len());
-                let mut start = 0usize;
-                let mut row = Vec::new();
-                for document in 0..lengths.len() {
-                    let length =
-                        lengths.usize(document, name).map_err(|error| error.row(document))?;
-                    let end = start.saturating_add(length);
-                    let Some(part) = rows.slice(start..end, dim) else {
-                        let (found, expected) = (end as u64, count as u64);
-                        let what = "rows up to this length";
-                        let fault = Fault::Counts { what, found, expected };
-                        return Err(InputError::new(name, fault).row(document));
-                    };
-                    let spans = self.spans.and_then(|spans| spans.get(start..end));
-                    let limit = ("rows of a document", MAX_DOCUMENT_TOKENS);
-                    out.push(
-                        clean_matrix(field, part, dim, spans, limit, &mut row)
-                            .map_err(|error| in_document(error, document))?,
-                    );
-                    start = end;
-                }
-                same_length(name, "rows of all lengths together", start, count)?;
-                Ok(out)
-            }
+            BatchForm::Matrices(matrices) => return Ok(matrices.to_vec()),
+            BatchForm::Flat { rows, lengths, dim } => (rows, lengths, dim),
+        };
+        let total = rows.values();
+        if dim == 0 || !total.is_multiple_of(dim) {
+            let fault = Fault::Ragged { found: total as u64, dim: dim as u64 };
+            return Err(InputError::new(name, fault));
         }
+        let count = total / dim;
+        if let Rows::I8 { scales, .. } = rows {
+            same_length(name, "scales beside the rows", scales.len(), count)?;
+        }
+        if let Some(spans) = self.spans {
+            same_length(name, "spans beside the rows", spans.len(), count)?;
+        }
+        let mut out = Vec::with_capacity(lengths.len());
+        let mut start = 0usize;
+        for document in 0..lengths.len() {
+            let length = lengths.usize(document, name).map_err(|error| error.row(document))?;
+            let end = start.saturating_add(length);
+            let Some(part) = rows.slice(start..end, dim) else {
+                let (found, expected) = (end as u64, count as u64);
+                let what = "rows up to this length";
+                let fault = Fault::Counts { what, found, expected };
+                return Err(InputError::new(name, fault).row(document));
+            };
+            let spans = self.spans.and_then(|spans| spans.get(start..end));
+            let model = self.model;
+            out.push(TokenMatrix { rows: part, dim, truncated: None, spans, model });
+            start = end;
+        }
+        same_length(name, "rows of all lengths together", start, count)?;
+        Ok(out)
     }
 }
 
 /// The fault of a document of a batch: `row` names the document, `position` the token row.
-fn in_document(mut error: InputError, document: usize) -> InputError {
+pub(super) fn in_document(mut error: InputError, document: usize) -> InputError {
     if error.row.is_some() {
         error.position = error.row;
     }

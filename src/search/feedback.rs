@@ -250,12 +250,14 @@ impl Wide<'_> {
         scratch: &mut Scratch,
     ) -> Result<TokenQuery> {
         let place = self.plan.view.schema.resolve(field)?;
-        let dim = field.dim();
+        // A truncated query is widened by parts of rows as long as its own.
+        let (stored_dim, dim) = (field.dim(), query.dim());
         let mut rows = Vec::new();
         for found in self.found {
             let store = self.plan.view.segments[found.segment].segment.tokens(place);
             if let Some(own) = store.map(|store| store.doc_rows(found.doc)).transpose()?.flatten() {
-                rows.extend(own);
+                let parts = own.chunks_exact(stored_dim).filter_map(|row| row.get(..dim));
+                rows.extend(parts.flatten());
             }
             if rows.len() >= MAX_CLUSTERED * dim {
                 break;
@@ -269,7 +271,7 @@ impl Wide<'_> {
         if room > 0 && !clusters.is_empty() {
             let means: Vec<f32> =
                 clusters.iter().flat_map(|cluster| cluster.mean.clone()).collect();
-            let means = TokenQuery::new(means, dim);
+            let means = TokenQuery::new(means, dim).of_rows(stored_dim);
             let own: Vec<(usize, DocId)> =
                 self.found.iter().map(|found| (found.segment, found.doc)).collect();
             let support = self.nearness(place, &means, &own, scratch)?;
@@ -290,7 +292,7 @@ impl Wide<'_> {
             }
         }
         self.expansion.rows.push(parts);
-        Ok(TokenQuery::new(flat, dim))
+        Ok(TokenQuery::new(flat, dim).of_rows(stored_dim))
     }
 
     /// For each row the mean, over documents that have the field, of the largest dot product.

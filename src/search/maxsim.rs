@@ -53,7 +53,8 @@ pub struct Reranker {
 
 impl Reranker {
     /// Packs a query of at least one row, as f32, f16 or int8; its dimension is a multiple of 8,
-    /// at most 4,096. Rows are taken as they are, whatever their length.
+    /// at most 4,096. Rows are taken as they are, whatever their length. To score by a part of the
+    /// components, query and documents are [truncated](TokenMatrix::truncated_to) alike.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input): no rows or more than 10,000, another dimension than

@@ -124,14 +124,16 @@ impl Query {
     }
 
     /// The documents with the largest MaxSim with a token matrix of at least one row: the sum,
-    /// over the query's rows, of the largest dot product with a row of the document.
+    /// over the query's rows, of the largest dot product with a row of the document. A matrix that
+    /// is [truncated](TokenMatrix::truncated_to) may have fewer components than the field; what
+    /// [`Effort::Recall`] goes by was measured with whole rows.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input), as for a document's matrix; a matrix of no rows, or
     /// of more than 10,000.
     pub fn tokens(field: &TokenField, matrix: TokenMatrix<'_>) -> Result<Self> {
         let rows = matrix.clean_query(field)?;
-        let query = TokenQuery::new(rows, field.dim());
+        let query = TokenQuery::new(rows, matrix.dim()).of_rows(field.dim());
         Ok(Self::new(Stage::Tokens(field.clone(), query)))
     }
 
@@ -200,7 +202,7 @@ impl Query {
     /// As [`Query::tokens`].
     pub fn rerank(mut self, field: &TokenField, matrix: TokenMatrix<'_>) -> Result<Self> {
         let rows = matrix.clean_query(field)?;
-        let query = TokenQuery::new(rows, field.dim());
+        let query = TokenQuery::new(rows, matrix.dim()).of_rows(field.dim());
         let candidates = self.rerank.and_then(|rerank| rerank.candidates);
         self.rerank = Some(Rerank { field: field.clone(), query, candidates });
         Ok(self)

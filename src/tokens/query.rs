@@ -16,6 +16,8 @@ pub(crate) struct TokenQuery {
     floats: FloatQuery,
     /// The rows as int8: what selects.
     lanes: LaneQuery,
+    /// Components of the stored rows: as many as the query's, or more, of which the first count.
+    stored_dim: usize,
     /// For each lane the step of its row's integers; zero where there is no row.
     steps: Vec<f32>,
     /// How far an integer score can be from the float score for each unit of length of the
@@ -42,7 +44,21 @@ impl TokenQuery {
         steps.resize(lanes.out_len(), 0.0);
         let longest = longest(&rows, dim);
         let lengths = row_lengths(&rows, dim).sum::<f64>() * (1.0 + 1e-9);
-        Self { floats: FloatQuery::new(&rows, dim), lanes, steps, slack, longest, lengths }
+        let floats = FloatQuery::new(&rows, dim);
+        Self { floats, lanes, stored_dim: dim, steps, slack, longest, lengths }
+    }
+
+    /// Asks it of rows of `dim` components, of which the first count, as many as the query has.
+    /// What is proved of its scores holds: a part of a row is no longer than the row, and no
+    /// further from the same part of another.
+    pub(crate) fn of_rows(mut self, dim: usize) -> Self {
+        self.stored_dim = dim.max(self.dim());
+        self
+    }
+
+    /// Components of the rows it is asked of.
+    pub(crate) fn stored_dim(&self) -> usize {
+        self.stored_dim
     }
 
     /// Query rows.

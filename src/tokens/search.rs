@@ -181,10 +181,10 @@ impl TokenStore {
 impl TokenStore {
     /// Refuses a query of another dimension.
     pub(super) fn check_dim(&self, query: &TokenQuery) -> Result<()> {
-        if query.dim() == self.dim() {
+        if query.stored_dim() == self.dim() {
             return Ok(());
         }
-        let (found, expected) = (query.dim() as u64, self.dim() as u64);
+        let (found, expected) = (query.stored_dim() as u64, self.dim() as u64);
         Err(InputError::new("query", Fault::Dimension { found, expected }).into())
     }
 

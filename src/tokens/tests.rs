@@ -19,7 +19,9 @@ use crate::format::{Container, ContainerKind, ContainerWriter};
 use crate::id::DocId;
 use crate::kernel::{available, best};
 use crate::mix::Numbers;
-use crate::schema::{Normalization, Schema, TokenCodec, TokenField, TokenOptions};
+use crate::schema::{
+    Centroids, Normalization, Schema, TokenCodec, TokenField, TokenOptions, TokenTier,
+};
 use crate::storage::{MemStorage, Storage};
 use crate::topk::{KeyOrder, Scored, TopK};
 
@@ -181,7 +183,26 @@ fn naive_top(
 
 /// Search and rerank on every level give the model's answer, bit for bit.
 fn check_exact(store: &TokenStore, docs: u32, query: &[f32], k: usize, alive: Option<&DocSet>) {
-    let packed = TokenQuery::new(query.to_vec(), store.dim());
+    check_exact_of(store, docs, query, store.dim(), k, alive);
+}
+
+/// The same with a query of so many components.
+fn check_exact_of(
+    store: &TokenStore,
+    docs: u32,
+    query: &[f32],
+    dim: usize,
+    k: usize,
+    alive: Option<&DocSet>,
+) {
+    let packed = TokenQuery::new(query.to_vec(), dim).of_rows(store.dim());
+    // The model pads with zeros, which the float order leaves without effect.
+    let mut padded = Vec::new();
+    for row in query.chunks_exact(dim) {
+        padded.extend_from_slice(row);
+        padded.resize(padded.len() + store.dim() - dim, 0.0);
+    }
+    let query = &padded[..];
     let all = || (0..docs).filter(|&doc| alive.is_none_or(|alive| alive.contains(doc)));
     let some: Vec<DocId> = all().filter(|doc| doc % 3 != 1).collect();
     let best_score = naive_top(store, query, all(), 1, f32::NEG_INFINITY);
@@ -221,6 +242,60 @@ fn search_is_exact() {
             check_exact(&store, 400, &query, k, Some(&alive));
         }
     }
+}
+
+#[test]
+fn truncated_queries_are_exact() {
+    let product = TokenCodec::Product { subspaces: 8, bits: 4 };
+    for (seed, codec) in
+        (30..).zip([TokenCodec::Int8, TokenCodec::F16, TokenCodec::Residual4, product])
+    {
+        let (docs, dim) = (documents(seed, 300, 128), 128);
+        for tier in [TokenTier::None, TokenTier::F16] {
+            if (codec, tier) == (TokenCodec::F16, TokenTier::F16) {
+                continue; // the same twice, which a schema refuses
+            }
+            let store = store(&docs, options(dim, codec).tier(tier));
+            let mut numbers = Numbers(seed + 100);
+            let mut alive = DocSet::empty(300);
+            (0..300).filter(|doc| doc % 7 < 3).for_each(|doc| alive.insert(doc));
+            for (dim, rows, k) in [(8, 3, 5), (24, 1, 10), (64, 33, 10), (120, 9, 290)] {
+                let query = numbers.row(rows * dim);
+                check_exact_of(&store, 300, &query, dim, k, None);
+                check_exact_of(&store, 300, &query, dim, k, Some(&alive));
+            }
+        }
+    }
+}
+
+#[test]
+fn candidates_of_a_truncated_query_are_its_own() {
+    // Centroids are met by as many components as the query has: with a shortlist of a third, most of
+    // the true best by the truncated score are found.
+    let (dim, part) = (64, 32);
+    let docs = documents(41, 3000, dim);
+    let store = store(&docs, options(dim, TokenCodec::Int8).centroids(Centroids::Count(256)));
+    let mut found = 0;
+    for seed in 0..20 {
+        // Near a stored row, as the queries of a model are.
+        let near = docs.iter().filter(|doc| !doc.rows.is_empty()).nth(seed * 7).unwrap();
+        let rows: Vec<f32> =
+            near.rows.chunks_exact(dim).flat_map(|row| row[..part].to_vec()).collect();
+        let packed = TokenQuery::new(rows, part).of_rows(dim);
+        let mut answers = available().into_iter().map(|kernels| {
+            let ask = |effort| {
+                let mut top = TopK::new(10, f32::NEG_INFINITY, &Backwards);
+                let mut scratch = TokenScratch::default();
+                store.search(&packed, kernels, effort, None, &mut top, &mut scratch).unwrap();
+                top.finish()
+            };
+            (ask(TokenEffort::Level(0.0)), ask(TokenEffort::Exact))
+        });
+        let (fast, exact) = answers.next().unwrap();
+        assert!(answers.all(|answer| answer == (fast.clone(), exact.clone())), "levels differ");
+        found += fast.iter().filter(|hit| exact.contains(hit)).count();
+    }
+    assert!(found >= 120, "{found} of 200");
 }
 
 #[test]

@@ -243,3 +243,18 @@ fn sparse_codecs_give_the_same_exact_answers() {
         assert!(*first.get_or_insert(run.clone()) == run, "{codec}");
     }
 }
+
+/// Pooling keeps one row of so many, and says so.
+#[test]
+fn pooled_builds_say_what_they_kept() {
+    let place = Place::new();
+    let whole = place.ok("build whole --set SET");
+    assert!(!whole.contains("token rows kept"), "{whole}");
+    let pooled = place.ok("build pooled --set SET --pool 2");
+    assert!(pooled.contains(" of 20,695 token rows kept (5"), "{pooled}");
+    let bytes = |name: &str| Index::open(place.path(name)).unwrap().info().bytes();
+    assert!(bytes("pooled") < bytes("whole"));
+    let added = place.ok("add pooled --set SET --pool 2 --replace");
+    assert!(added.contains("400 replaced") && added.contains("token rows kept"), "{added}");
+    place.fails(2, "build none --set SET --pool 0");
+}

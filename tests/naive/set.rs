@@ -89,7 +89,7 @@ impl Ragged {
     }
 
     /// The rows of some texts.
-    fn halves(&self, texts: std::ops::Range<usize>) -> &[f16] {
+    pub(crate) fn halves(&self, texts: std::ops::Range<usize>) -> &[f16] {
         let Floats::F16(all) = self.rows.floats().unwrap() else { panic!("rows are f16") };
         &all[self.ends[texts.start] * self.dim..self.ends[texts.end] * self.dim]
     }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::builder::RangedU64ValueParser;
 use lateen::IndexWriter;
 
 use crate::declared::{Fields, vector_field};
 use crate::failure::Failure;
+use crate::pooling::Pooling;
 use crate::{source, text};
 
 const USAGE: &str = "\
@@ -27,6 +29,11 @@ pub(crate) struct Args {
     index: PathBuf,
     #[command(flatten)]
     source: source::Args,
+    /// Keep one token row for every N of a document, as `build --pool` does; an index does not say
+    /// what it was built with
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    pool: usize,
     /// Replace documents whose id is there already, instead of refusing all of them
     #[arg(long)]
     replace: bool,
@@ -42,8 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         .open(&args.index)
         .map_err(|error| Failure::index(&args.index, error))?;
     let schema = writer.schema().clone();
-    let fields = Fields::in_schema(&schema, source.has_sparse(), source.dim().is_some())
+    let mut fields = Fields::in_schema(&schema, source.has_sparse(), source.dim().is_some())
         .map_err(|failure| failure.at(args.index.display()))?;
+    fields.pooling = Pooling::by(args.pool);
     if let Ok(field) = schema.sparse(&vector_field(&schema, "sparse"))
         && let Some(words) = writer.snapshot().vocabulary(&field)?
     {
@@ -53,8 +61,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let count = source.take_in(&mut writer, &fields, args.replace)?;
     let commit = writer.commit().map_err(|error| Failure::index(&args.index, error))?;
     let now = writer.len();
+    let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
     Ok(format!(
-        "{}: {} added, {} replaced, {} documents, commit {commit}, {:.2} s\n",
+        "{}: {} added, {} replaced, {} documents, commit {commit}, {:.2} s\n{pooled}",
         args.index.display(),
         text::count(now - before),
         text::count(count - (now - before)),

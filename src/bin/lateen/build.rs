@@ -9,6 +9,7 @@ use lateen::{Index, IndexWriter, SparseCodec, TokenCodec};
 use crate::codecs::{self, Rows, Tier};
 use crate::declared::{self, Declared, Fields, Kind};
 use crate::failure::{Code, Failure};
+use crate::pooling::Pooling;
 use crate::progress::Progress;
 use crate::source;
 use crate::staging::Staging;
@@ -51,6 +52,10 @@ pub(crate) struct Args {
     /// A second copy of the token rows, which gives the scores of what the first has found
     #[arg(long, value_enum, default_value = "none")]
     tier: Tier,
+    /// Keep one token row for every N of a document: the mean of rows that point the same way
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    pool: usize,
     /// How sparse weights are kept in the inverted index: `u8`, `u4` (smaller; exact answers take
     /// longer), or `pruned:MASS`, which leaves out the weakest terms of each document, so that
     /// MASS (0.01 to 0.99) of its weight remains
@@ -100,8 +105,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
     let staging = Staging::begin(&args.out, args.force)?;
     let source = args.source.open()?;
-    let (schema, fields): (_, Fields) =
+    let (schema, mut fields): (_, Fields) =
         args.declared(source.has_sparse(), source.dim())?.build()?;
+    fields.pooling = Pooling::by(args.pool);
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut writer = IndexWriter::options()
@@ -123,8 +129,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         0 => String::new(),
         _ => format!("{} weights of zero were dropped\n", text::count(zeros)),
     };
+    let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
     Ok(format!(
-        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}",
+        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}{pooled}",
         args.out.display(),
         text::count(info.documents),
         info.segments.len(),

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use lateen::{
-    Batch, BoolField, F64Field, Forward, I64Field, IndexWriter, Key, KeyKind, KeywordField, Schema,
-    SparseBatch, SparseCodec, SparseField, SparseOptions, TokenBatch, TokenCodec, TokenField,
-    TokenOptions, TokenTier, U64Field,
+    Batch, BoolField, F64Field, Forward, I64Field, IndexWriter, Key, KeyKind, KeywordField,
+    ReducedTokens, Schema, SparseBatch, SparseCodec, SparseField, SparseOptions, TokenBatch,
+    TokenCodec, TokenField, TokenMatrix, TokenOptions, TokenTier, U64Field,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::codecs::{self, Rows, Tier};
 use crate::failure::{Code, Failure};
+use crate::pooling::Pooling;
 
 /// A schema before it is one.
 #[derive(Clone, Debug)]
@@ -208,6 +209,8 @@ pub(crate) struct Fields {
     pub(crate) sparse: Option<SparseField>,
     pub(crate) tokens: Option<TokenField>,
     attributes: Vec<Attribute>,
+    /// What becomes of token rows on their way in; nothing where `None`.
+    pub(crate) pooling: Option<Pooling>,
 }
 
 #[derive(Clone, Debug)]
@@ -262,7 +265,7 @@ impl Fields {
     /// Those of a schema; vectors have yet to be asked for.
     pub(crate) fn of(schema: &Schema) -> Result<Self, Failure> {
         let attributes = Attribute::of(schema)?;
-        Ok(Self { keys: schema.key_kind(), sparse: None, tokens: None, attributes })
+        Ok(Self { keys: schema.key_kind(), sparse: None, tokens: None, attributes, pooling: None })
     }
 
     /// Those of an index that is there, which must have the halves that come in.
@@ -326,10 +329,18 @@ impl Fields {
                 }
             };
         }
+        let reduced = match (&self.pooling, &chunk.tokens) {
+            (Some(pooling), Some(rows)) => Some(pooling.reduce(rows)?),
+            _ => None,
+        };
+        let matrices: Option<Vec<TokenMatrix<'_>>> =
+            reduced.as_ref().map(|reduced| reduced.iter().map(ReducedTokens::matrix).collect());
+        let pooled = matrices.as_ref().map(|rows| TokenBatch::matrices(rows));
         if let (Some(field), Some(rows)) = (&self.sparse, &chunk.sparse) {
             batch = batch.sparse(field, rows)?;
         }
-        if let (Some(field), Some(rows)) = (&self.tokens, &chunk.tokens) {
+        if let (Some(field), Some(rows)) = (&self.tokens, pooled.as_ref().or(chunk.tokens.as_ref()))
+        {
             batch = batch.tokens(field, rows)?;
         }
         if replace { writer.upsert_batch(&batch) } else { writer.add_batch(&batch) }?;

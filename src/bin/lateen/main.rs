@@ -40,6 +40,7 @@ mod manual;
 mod output;
 mod pack;
 mod planner;
+mod pooling;
 mod progress;
 mod search;
 mod source;
