@@ -61,7 +61,7 @@
 //!
 //! # Where to read on
 //!
-//! The [guide](guide) is a book in ten pages, from the [first index](guide::first_index) to
+//! The [guide] is a book in ten pages, from the [first index](guide::first_index) to
 //! [security](guide::security); every piece of code in it is compiled and run. The file format is
 //! described to the byte in `index-format.md`, and [in a page](guide::file_format) of the guide.
 

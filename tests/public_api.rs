@@ -29,6 +29,9 @@ struct Listing {
     /// Implementations of traits, kept until it is known which types are public.
     impls: Vec<(String, String)>,
     types: BTreeSet<String>,
+    /// Uses of macros, with the name of each, kept until it is known which make something public.
+    uses: Vec<(String, String)>,
+    macros: BTreeSet<String>,
 }
 
 fn public(visibility: &Visibility) -> bool {
@@ -193,12 +196,18 @@ impl Listing {
         if let Some(name) = &used.ident {
             let mut found = Vec::new();
             in_macro(used.mac.tokens.clone(), &mut found);
+            let body = used.mac.tokens.to_string();
+            if !found.is_empty() || (body.contains("impl <") && body.contains(" for ")) {
+                self.macros.insert(name.to_string());
+            }
             for line in found {
                 self.say(at, &format!("macro {name}: {line}"));
             }
         } else if path != "macro_rules" {
             let text = tidy(&without_docs(used.mac.tokens.clone()));
-            self.say(at, &format!("{path}!({})", text.trim_end_matches(',')));
+            let place = if at.is_empty() { String::new() } else { format!("{at}: ") };
+            self.uses
+                .push((path.clone(), format!("{place}{path}!({})", text.trim_end_matches(','))));
         }
     }
 }
@@ -289,6 +298,11 @@ fn listing() -> String {
     listing.file(&src.join("lib.rs"), &Place { path: String::new(), children: src.clone() });
     for (name, line) in std::mem::take(&mut listing.impls) {
         if listing.types.contains(&name) {
+            listing.lines.insert(line);
+        }
+    }
+    for (name, line) in std::mem::take(&mut listing.uses) {
+        if listing.macros.contains(&name) {
             listing.lines.insert(line);
         }
     }
