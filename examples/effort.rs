@@ -34,7 +34,7 @@ pub(crate) fn main() -> Result<(), lateen::Error> {
     };
 
     let (truth, _) = ask(Effort::Exact)?;
-    assert!(truth.iter().all(|hits| hits.certified()));
+    assert!(truth.iter().all(lateen::Hits::certified));
     println!("effort          recall@10   certified   time");
     for effort in [
         Effort::Exact,

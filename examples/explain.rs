@@ -55,7 +55,7 @@ fn marked(told: &Explanation, text: &str) -> String {
         else {
             continue; // spans are what the producer said: they may cut a letter in two
         };
-        out += &format!("{before}[{word} {:.2}]", met.score);
+        out = format!("{out}{before}[{word} {:.2}]", met.score);
         at = bytes.end;
     }
     out + text.get(at..).unwrap_or_default()

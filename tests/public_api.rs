@@ -218,7 +218,7 @@ fn marks(attributes: &[Attribute]) -> String {
     for attribute in attributes {
         let name = attribute.path();
         if name.is_ident("non_exhaustive") || name.is_ident("derive") {
-            marks += &format!(" #[{}]", tidy(&attribute.meta));
+            marks = format!("{marks} #[{}]", tidy(&attribute.meta));
         }
     }
     marks

@@ -1,6 +1,6 @@
 //! With the feature `tracing`, every stage is a span with the fields that the guide lists.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
 use lateen::{Document, Feedback, Fusion, Index, IndexWriter, Query, Schema, TokenMatrix};
@@ -20,7 +20,7 @@ struct Fields(String);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0 += &format!(" {}={value:?}", field.name());
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
     }
 }
 
