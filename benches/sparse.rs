@@ -220,7 +220,7 @@ fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<A
         let said = "exact above the fifth best".to_owned();
         all.push(Asked { range: true, ..plain(said, 10, Effort::Exact) });
     }
-    let only = std::env::var("LATEEN_ONLY").unwrap_or_default();
+    let only = only();
     all.retain(|asked| {
         let name = format!("{level}, {}", asked.said);
         match only.strip_prefix('=') {
@@ -229,6 +229,33 @@ fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<A
         }
     });
     all
+}
+
+/// Which lines are wanted.
+fn only() -> String {
+    std::env::var("LATEEN_ONLY").unwrap_or_default()
+}
+
+/// All queries as one batch, exact top 10, beside the same one after another: microseconds a query,
+/// the best of a few rounds in turn.
+fn batches(index: &Index, built: &Built, vectors: &[Vector], threads: usize) -> String {
+    let queries: Vec<_> = vectors
+        .iter()
+        .map(|vector| Query::sparse(&built.sparse, &vector[..]).expect("a query").exact().top(10))
+        .collect();
+    let (mut together, mut alone) = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        let start = Instant::now();
+        black_box(index.search_batch(&queries, threads).expect("a search"));
+        together = start.elapsed().min(together);
+        let start = Instant::now();
+        for query in &queries {
+            black_box(index.search(query).expect("a search"));
+        }
+        alone = start.elapsed().min(alone);
+    }
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / queries.len() as f64;
+    format!("{:.1} us a query, one by one {:.1}", each(together), each(alone))
 }
 
 fn queries(index: &Index, built: &Built, vectors: &[Vector], asked: &Asked) -> Vec<Query> {
@@ -280,6 +307,12 @@ fn sparse(c: &mut Criterion) {
             group.sample_size(10);
             group.warm_up_time(Duration::from_millis(200));
             group.measurement_time(Duration::from_secs(1));
+            for (said, threads) in [("in batches", 1), ("in batches on two threads", 2)] {
+                let name = format!("{level}, {said}");
+                if rows && only().split(' ').all(|word| name.contains(word)) {
+                    println!("{name}: {}", batches(&index, &built, &vectors, threads));
+                }
+            }
             for asked in asked(&built, docs.len() / 4096, rows, level) {
                 let queries = queries(&index, &built, &vectors, &asked);
                 let said = &asked.said;

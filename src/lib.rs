@@ -106,7 +106,7 @@ pub use id::{Key, TermId};
 pub use index::{
     DetachedBuilder, DetachedSegment, FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions,
     IndexWriter, MergeProgress, Merges, SectionInfo, SegmentInfo, Snapshot, StoredDocument,
-    Vocabulary, Watcher, WriterOptions,
+    VectorInfo, Vocabulary, Watcher, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]

@@ -40,6 +40,9 @@ pub(crate) use writer::ContainerWriter;
 
 use crate::error::{Corrupt, Error};
 
+/// Major and minor version of the format that is written.
+pub(crate) const FORMAT: (u16, u16) = (layout::MAJOR, layout::MINOR);
+
 /// Damage, with its place.
 pub(crate) fn corrupt(file: &str, section: &str, offset: u64, what: impl Into<String>) -> Error {
     Error::Corrupt(Corrupt {

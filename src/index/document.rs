@@ -121,6 +121,18 @@ impl StoredDocument {
         let at = self.snapshot.schema().resolve(field)?;
         self.part().tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc))
     }
+
+    /// The bytes `start..end` of its text that each of its token rows stands for; `None` where it
+    /// lacks the field, or where some row has none.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub fn spans(&self, field: &TokenField) -> Result<Option<Vec<(u32, u32)>>> {
+        let at = self.snapshot.schema().resolve(field)?;
+        let Some(store) = self.part().tokens(at) else { return Ok(None) };
+        let Some(rows) = store.stored(self.doc)? else { return Ok(None) };
+        Ok((0..rows.coded.len()).map(|row| rows.spans.get(row)).collect())
+    }
 }
 
 /// A document of an answer, with its score. Everything a [`StoredDocument`] gives, it gives.

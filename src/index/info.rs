@@ -1,10 +1,11 @@
 //! What an index consists of, in numbers.
 
+use crate::format::FORMAT;
 use crate::index::snapshot::Snapshot;
 use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenTier};
 
 /// What a commit of an index consists of; see [`Index::info`](crate::Index::info).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct IndexInfo {
     /// Live documents.
@@ -13,6 +14,8 @@ pub struct IndexInfo {
     pub deleted: u64,
     /// The number of the commit.
     pub commit: u64,
+    /// Major and minor version of the format that this version of the crate writes.
+    pub format: (u16, u16),
     /// The fields, in the order of their declaration.
     pub fields: Vec<FieldInfo>,
     /// The segments, in the order in which they are searched.
@@ -44,7 +47,7 @@ pub struct FieldInfo {
 }
 
 /// A segment of a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SegmentInfo {
     /// The name of its file.
@@ -57,6 +60,23 @@ pub struct SegmentInfo {
     pub bytes: u64,
     /// The sections of its file, in their order.
     pub sections: Vec<SectionInfo>,
+    /// What its vector fields hold, those that no document has left out.
+    pub vectors: Vec<VectorInfo>,
+}
+
+/// What a vector field holds in a segment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct VectorInfo {
+    /// The name of the field.
+    pub field: String,
+    /// Terms of all documents together, of a sparse field; rows, of a token field. Deleted
+    /// documents are counted in.
+    pub entries: u64,
+    /// Of a token field that is searched over centroids: the mean shares (0 to 1) of the true ten
+    /// and of the true hundred best that each step of the search found, the fastest first, as
+    /// measured when the segment was written. An effort by recall chooses among these.
+    pub recall: Vec<(f32, f32)>,
 }
 
 /// A section of a segment file.
@@ -94,12 +114,29 @@ impl Snapshot {
                         SectionInfo { name, field: field.map(|field| field.name.clone()), bytes }
                     })
                     .collect(),
+                vectors: (0..)
+                    .zip(fields)
+                    .filter_map(|(at, field)| {
+                        let (entries, recall) = match &field.kind {
+                            FieldKind::Sparse(_) => {
+                                (view.segment.sparse(at)?.entries(), Vec::new())
+                            }
+                            FieldKind::Tokens(_) => {
+                                let store = view.segment.tokens(at)?;
+                                (store.rows_total(), store.recall_curve())
+                            }
+                            _ => return None,
+                        };
+                        Some(VectorInfo { field: field.name.clone(), entries, recall })
+                    })
+                    .collect(),
             })
             .collect();
         IndexInfo {
             documents: self.len(),
             deleted: segments.iter().map(|segment| u64::from(segment.deleted)).sum(),
             commit: self.commit(),
+            format: FORMAT,
             fields: fields.iter().map(|field| FieldInfo::of(field)).collect(),
             segments,
         }
@@ -171,6 +208,8 @@ mod tests {
         assert_eq!(fields, expected);
         let [segment] = info.segments.as_slice() else { panic!("{info:?}") };
         assert_eq!((segment.documents, segment.deleted), (3, 1));
+        let [vectors] = segment.vectors.as_slice() else { panic!("{segment:?}") };
+        assert_eq!((vectors.field.as_str(), vectors.entries), ("sparse", 3));
         let find = |name: &str| segment.sections.iter().find(|section| section.name == name);
         assert_eq!(find("SEGMENT_HEAD").unwrap().field, None);
         assert_eq!(find("ATTR_DICT").unwrap().field.as_deref(), Some("lang"));

@@ -15,7 +15,7 @@ mod writer;
 
 pub use detached::{DetachedBuilder, DetachedSegment};
 pub use document::{Hit, Hits, StoredDocument};
-pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo};
+pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo, VectorInfo};
 pub use snapshot::Snapshot;
 pub use vocabulary::Vocabulary;
 pub use watch::Watcher;

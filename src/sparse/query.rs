@@ -36,7 +36,7 @@ impl SparseQuery {
 pub(super) struct Membership {
     words: Vec<u64>,
     before: Vec<u32>,
-    /// The same, ordinals modulo 512.
+    /// The same, ordinals modulo 1024.
     filter: RowFilter,
 }
 
@@ -46,9 +46,9 @@ impl Membership {
         let words = terms.div_ceil(64);
         self.words.clear();
         self.words.resize(words, 0);
-        self.filter = [0; 16];
+        self.filter = [0; 32];
         for ordinal in ordinals {
-            self.filter[ordinal / 32 % 16] |= 1 << (ordinal % 32);
+            self.filter[ordinal / 32 % 32] |= 1 << (ordinal % 32);
             if let Some(word) = self.words.get_mut(ordinal / 64) {
                 *word |= 1 << (ordinal % 64);
             }

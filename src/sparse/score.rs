@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::id::DocId;
 use crate::kernel::Kernels;
-use crate::kernel::postings::{PostingKernels, RowHit};
+use crate::kernel::postings::{PostingKernels, RowHits};
 
 use super::directory::{DirectoryView, Term};
 use super::index::{Rows, SparseIndex};
@@ -91,16 +91,12 @@ fn number(score: f32) -> f32 {
 pub(super) struct RowScorer<'a> {
     scorer: Scorer<'a>,
     kernels: &'a PostingKernels,
-    hits: &'a mut Vec<RowHit>,
+    hits: &'a mut RowHits,
 }
 
 impl<'a> RowScorer<'a> {
     /// `hits` is working memory.
-    pub(super) fn new(
-        scorer: &Scorer<'a>,
-        kernels: &'a Kernels,
-        hits: &'a mut Vec<RowHit>,
-    ) -> Self {
+    pub(super) fn new(scorer: &Scorer<'a>, kernels: &'a Kernels, hits: &'a mut RowHits) -> Self {
         Self { scorer: *scorer, kernels: &kernels.postings, hits }
     }
 
@@ -130,11 +126,11 @@ impl<'a> RowScorer<'a> {
         (self.kernels.row_hits)(gaps, members.filter(), self.hits);
         let mut score = 0f32;
         let mut any = false;
-        for hit in &*self.hits {
-            if let Some(place) = members.place(u64::from(hit.ordinal))
+        for (ordinal, at) in self.hits.iter() {
+            if let Some(place) = members.place(u64::from(ordinal))
                 && let Some(term) = terms.get(place)
             {
-                score += term.weight * row.weight(hit.at as usize);
+                score += term.weight * row.weight(at as usize);
                 any = true;
             }
         }

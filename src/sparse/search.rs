@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::docset::DocSet;
 use crate::error::Result;
-use crate::kernel::postings::{GROUPS, PostingKernels, Quad, RowHit};
+use crate::kernel::postings::{GROUPS, PostingKernels, Quad, RowHits};
 use crate::kernel::{Kernels, prefetch};
 use crate::topk::TopK;
 
@@ -47,7 +47,7 @@ pub(crate) struct SparseScratch {
     /// Candidates.
     held: Vec<(i32, u32)>,
     /// Terms of one document.
-    pub(super) hits: Vec<RowHit>,
+    pub(super) hits: RowHits,
 }
 
 impl Default for SparseScratch {
@@ -59,7 +59,7 @@ impl Default for SparseScratch {
             weights: Vec::new(),
             plan: Plan::default(),
             held: Vec::new(),
-            hits: Vec::new(),
+            hits: RowHits::default(),
         }
     }
 }
@@ -213,7 +213,7 @@ impl Walk<'_, '_> {
                     let mut top = part.part();
                     scope.spawn(move || {
                         let mut sums = Box::new([0; WINDOW]);
-                        let (mut held, mut hits) = (Vec::new(), Vec::new());
+                        let (mut held, mut hits) = (Vec::new(), RowHits::default());
                         let mut candidates = Candidates::started(start, &mut held);
                         let mut rows = RowScorer::new(scorer, self.kernels, &mut hits);
                         self.over(range, &mut sums, &mut candidates, &mut rows, &mut top)?;

@@ -123,6 +123,13 @@ impl TokenStore {
         Some((arrays.view(&self.ends)?, arrays.curve()?))
     }
 
+    /// The mean shares of the true ten and hundred best that each step of the search found, the
+    /// fastest first, as measured when the segment was written.
+    pub(crate) fn recall_curve(&self) -> Vec<(f32, f32)> {
+        let curve = self.centroids.as_ref().and_then(CentroidArrays::curve).unwrap_or_default();
+        curve.iter().map(|point| (point.recall_10, point.recall_100)).collect()
+    }
+
     /// The error that a lie about centroids is.
     pub(super) fn lie(&self, lie: Lie) -> Error {
         match &self.centroids {

@@ -1,28 +1,33 @@
-//! `lateen add`: the documents of an embedding set come into an index that is there.
+//! `lateen add`: documents come into an index that is there.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use lateen::IndexWriter;
-use lateen::readers::EmbeddingSet;
 
-use crate::build::{Fields, explain, take_in};
+use crate::declared::{Fields, vector_field};
 use crate::failure::Failure;
-use crate::text;
+use crate::{source, text};
 
-/// Add the documents of an embedding set to an index
+const USAGE: &str = "\
+lateen add <INDEX> --set <DIR> [--replace]
+       lateen add <INDEX> --texts <FILE> [OPTIONS]
+       lateen add <INDEX> [--texts <FILE>] [--sparse <FILES>]
+           [--tokens <FILES>] [OPTIONS]";
+
+/// Add documents to an index, from what `build` reads
 ///
-/// The index must have the fields that `build` would have given the set. All of the set is
-/// committed at once: an addition that fails leaves the index as it was, and searches that run
+/// The index must have the fields that `build` would have given them. All of them are committed at
+/// once: an addition that fails or is interrupted leaves the index as it was, and searches that run
 /// meanwhile are not disturbed.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// The directory of the index
     index: PathBuf,
-    /// The embedding set: a folder of texts and vectors
-    #[arg(long, value_name = "DIR")]
-    set: PathBuf,
-    /// Replace documents whose id is there already, instead of refusing the set
+    #[command(flatten)]
+    source: source::Args,
+    /// Replace documents whose id is there already, instead of refusing all of them
     #[arg(long)]
     replace: bool,
 }
@@ -30,21 +35,24 @@ pub(crate) struct Args {
 /// Adds; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
-    let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
-    let documents = set.documents().map_err(Failure::input)?;
+    let mut source = args.source.open()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut writer = IndexWriter::options()
         .threads(threads)
         .open(&args.index)
         .map_err(|error| Failure::index(&args.index, error))?;
-    let fields = Fields::in_schema(&documents, writer.schema())
-        .map_err(|error| Failure::from(error).at(args.index.display()))?;
+    let schema = writer.schema().clone();
+    let fields = Fields::in_schema(&schema, source.has_sparse(), source.dim().is_some())
+        .map_err(|failure| failure.at(args.index.display()))?;
+    if let Ok(field) = schema.sparse(&vector_field(&schema, "sparse"))
+        && let Some(words) = writer.snapshot().vocabulary(&field)?
+    {
+        source.know(&words);
+    }
     let before = writer.len();
-    take_in(&mut writer, &fields, &documents, args.replace, |error, chunk| {
-        explain(error, &set, chunk)
-    })?;
+    let count = source.take_in(&mut writer, &fields, args.replace)?;
     let commit = writer.commit().map_err(|error| Failure::index(&args.index, error))?;
-    let (now, count) = (writer.len(), documents.len() as u64);
+    let now = writer.len();
     Ok(format!(
         "{}: {} added, {} replaced, {} documents, commit {commit}, {:.2} s\n",
         args.index.display(),

@@ -18,7 +18,8 @@ pub(crate) struct Args {
     /// The directory of the index
     index: PathBuf,
     /// Segments to leave at most [default: as many as its size asks for]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     segments: Option<usize>,
 }
 

@@ -6,6 +6,7 @@ use lateen::eval::{Evaluation, Measure, Qrels, Run, compare, evaluate};
 use lateen::readers::{EmbeddingSet, SetQueries};
 use lateen::{Effort, Index};
 
+use crate::declared::vector_field;
 use crate::failure::{Code, Failure};
 use crate::planner::{Mode, Planner, Settings};
 use crate::text;
@@ -45,7 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     };
     let qrels = Qrels::read(qrels).map_err(Failure::input)?;
     let schema = index.schema();
-    let (sparse, tokens) = (schema.sparse("sparse").is_ok(), schema.tokens("tokens").is_ok());
+    let sparse = schema.sparse(&vector_field(&schema, "sparse")).is_ok();
+    let tokens = schema.tokens(&vector_field(&schema, "tokens")).is_ok();
     let mut first: Option<Evaluation> = None;
     let mut rows = Vec::new();
     for (name, mode, candidates) in WAYS {

@@ -21,14 +21,18 @@ pub(crate) struct Asked<'a> {
     pub(crate) query: Query,
 }
 
+/// By light and in the dark: `--m` is the shade of what met, on which the text stays readable.
 const STYLE: &str = "\
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1b1b1b}\
-h1{font-size:1.3rem}h2{font-size:1.05rem;margin:2rem 0 .3rem}p{margin:.4rem 0}\
-.s{color:#666;font-weight:400}mark{color:inherit;border-radius:2px}\
+:root{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--faint:#5f6670;--line:#e6e8ea;--m:245 166 35}\
+@media(prefers-color-scheme:dark){:root{--ink:#e8eaed;--paper:#16181d;--faint:#a3abb5;--line:#2f343c;--m:158 96 0}}\
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;\
+color:var(--ink);background:var(--paper)}\
+h1{font-size:1.3rem}h2{font-size:1.05rem;margin:2rem 0 .3rem}p{margin:.4rem 0;overflow-wrap:anywhere}\
+.s{color:var(--faint);font-weight:400}mark{color:inherit;border-radius:2px}\
 table{border-collapse:collapse;font-size:12px;margin:.6rem 0;display:block;overflow-x:auto}\
 th{font-weight:400;text-align:right;padding:0 .4rem;white-space:nowrap}\
 thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.3rem 0}\
-td{width:2.1rem;height:1.5rem;text-align:center;border:1px solid #eee}\
+td{min-width:2.1rem;height:1.5rem;text-align:center;border:1px solid var(--line)}\
 td.n{border:0;text-align:right;padding:0 .4rem;width:auto}";
 
 /// Explains every hit of the query.
@@ -117,14 +121,24 @@ fn page(asked: &Asked<'_>, told: &[(&Hit, Explanation)]) -> Result<String, Failu
         for (number, part) in (1..).zip(&told.parts) {
             let rank = part.rank.map_or("none".to_owned(), |rank| rank.to_string());
             let own = part.score.map_or("unknown".to_owned(), |score| format!("{score:.4}"));
+            // Where MaxSim decides, the searches give candidates and no part of the score.
+            let adds = match part.contribution {
+                0.0 => String::new(),
+                adds => format!(", adds {adds:.4}"),
+            };
             let _ = writeln!(
                 page,
-                "<p class=\"s\">search {number}: rank {rank}, score {own}, adds {:.4}</p>",
-                part.contribution
+                "<p class=\"s\">search {number}: rank {rank}, score {own}{adds}</p>"
             );
         }
+        let mut before = String::new();
         for told in std::iter::once(told).chain(told.parts.iter().map(|part| &part.explanation)) {
-            page.push_str(&alignment(asked, &text, &told.tokens));
+            // The same rows meet in a search and where its candidates are decided.
+            let met = alignment(asked, &text, &told.tokens);
+            if !met.is_empty() && met != before {
+                page.push_str(&met);
+                before = met;
+            }
             page.push_str(&terms(told));
         }
     }
@@ -217,10 +231,10 @@ fn terms(told: &Explanation) -> String {
     out
 }
 
-/// From white to amber.
+/// From the paper to the shade of what met.
 fn shade(share: f32) -> String {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-    format!("rgba(245,166,35,{share:.2})")
+    format!("rgb(var(--m) / {share:.2})")
 }
 
 fn escaped(text: &str) -> String {
@@ -244,7 +258,7 @@ mod tests {
     #[test]
     fn nothing_of_a_text_is_markup() {
         assert_eq!(escaped("<b a=\"x\">&'"), "&lt;b a=&quot;x&quot;&gt;&amp;'");
-        assert_eq!(shade(f32::NAN), "rgba(245,166,35,0.00)");
-        assert_eq!(shade(2.0), "rgba(245,166,35,1.00)");
+        assert_eq!(shade(f32::NAN), "rgb(var(--m) / 0.00)");
+        assert_eq!(shade(2.0), "rgb(var(--m) / 1.00)");
     }
 }

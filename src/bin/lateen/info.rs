@@ -11,8 +11,9 @@ use crate::text;
 
 /// Show what is in an index
 ///
-/// Documents, segments, fields, and how many bytes each section takes over all segments. With
-/// --json the sections of every segment stand by themselves.
+/// Documents, segments, fields, the bytes of each posting and each token row with all that belongs
+/// to it, the recall that was measured when token rows were written, and how many bytes each
+/// section takes over all segments. With --json every segment stands by itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
@@ -51,6 +52,19 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
         .collect();
     report += &text::table(&["field", "kind", "settings"], &fields);
 
+    let vectors = vectors(info);
+    if !vectors.is_empty() {
+        report.push('\n');
+        let heading = ["field", ">entries", "of", ">bytes", ">each"];
+        report += &text::table(&heading, &vectors);
+    }
+    let calibrated = calibration(info);
+    if !calibrated.is_empty() {
+        report.push('\n');
+        let heading = ["field", ">effort step", ">recall@10", ">recall@100"];
+        report += &text::table(&heading, &calibrated);
+    }
+
     let mut sections: BTreeMap<(Option<usize>, &str), u64> = BTreeMap::new();
     for section in info.segments.iter().flat_map(|segment| &segment.sections) {
         let place = section.field.as_ref();
@@ -69,6 +83,50 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
     report.push('\n');
     report += &text::table(&["field", "section", ">bytes", ">share"], &rows);
     report
+}
+
+/// How many terms or rows each vector field has, and the bytes of its sections for each.
+fn vectors(info: &IndexInfo) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for field in info.fields.iter().filter(|field| field.codec.is_some()) {
+        let own = info.segments.iter().flat_map(|segment| &segment.vectors);
+        let entries: u64 = own.filter(|v| v.field == field.name).map(|v| v.entries).sum();
+        let sections = info.segments.iter().flat_map(|segment| &segment.sections);
+        let own = sections.filter(|section| section.field.as_ref() == Some(&field.name));
+        let bytes: u64 = own.map(|section| section.bytes).sum();
+        if entries > 0 {
+            rows.push(vec![
+                field.name.clone(),
+                text::count(entries),
+                if field.kind == "sparse" { "postings" } else { "rows" }.to_owned(),
+                text::count(bytes),
+                format!("{:.2}", bytes as f64 / entries as f64),
+            ]);
+        }
+    }
+    rows
+}
+
+/// What each step of the effort found when the segments were written: the mean over the segments
+/// that have a curve, by their documents.
+fn calibration(info: &IndexInfo) -> Vec<Vec<String>> {
+    let mut steps: BTreeMap<(&str, usize), (f64, f64, f64)> = BTreeMap::new();
+    for segment in &info.segments {
+        let documents = f64::from(segment.documents);
+        for vectors in &segment.vectors {
+            for (step, &(ten, hundred)) in vectors.recall.iter().enumerate() {
+                let sum = steps.entry((&vectors.field, step)).or_default();
+                sum.0 += documents;
+                sum.1 += documents * f64::from(ten);
+                sum.2 += documents * f64::from(hundred);
+            }
+        }
+    }
+    let row = |((field, step), (all, ten, hundred)): ((&str, usize), (f64, f64, f64))| {
+        let share = |sum: f64| format!("{:.3}", sum / all);
+        vec![field.to_owned(), step.to_string(), share(ten), share(hundred)]
+    };
+    steps.into_iter().map(row).collect()
 }
 
 /// Dimension and codec, as far as a field has them.
@@ -101,8 +159,14 @@ fn as_json(info: &IndexInfo) -> Value {
                     json!({ "name": section.name, "field": section.field, "bytes": section.bytes })
                 })
                 .collect();
+            let vectors: Vec<Value> = segment
+                .vectors
+                .iter()
+                .map(|v| json!({ "field": v.field, "entries": v.entries, "recall": v.recall }))
+                .collect();
             json!({
                 "file": segment.file,
+                "vectors": vectors,
                 "documents": segment.documents,
                 "deleted": segment.deleted,
                 "bytes": segment.bytes,
@@ -114,6 +178,7 @@ fn as_json(info: &IndexInfo) -> Value {
         "documents": info.documents,
         "deleted": info.deleted,
         "commit": info.commit,
+        "format": format!("{}.{}", info.format.0, info.format.1),
         "bytes": info.bytes(),
         "fields": fields,
         "segments": segments,

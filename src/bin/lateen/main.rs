@@ -19,22 +19,34 @@
 //! | 9 | interrupted, by Ctrl-C or SIGTERM |
 
 mod add;
+mod arrays;
+mod bench;
 mod build;
+mod codecs;
 mod compact;
 mod compare;
+mod declared;
 mod delete;
+mod demo;
+mod doctor;
 mod eval;
 mod explain;
+mod export;
 mod failure;
+mod frontier;
 mod info;
 mod interrupt;
+mod manual;
 mod output;
 mod pack;
 mod planner;
 mod progress;
 mod search;
+mod source;
 mod staging;
 mod text;
+mod unpack;
+mod upgrade;
 mod verify;
 
 use std::ffi::OsString;
@@ -88,6 +100,14 @@ enum Command {
     Pack(pack::Args),
     Eval(eval::Args),
     Compare(compare::Args),
+    Bench(bench::Args),
+    Demo(demo::Args),
+    Export(export::Args),
+    Unpack(unpack::Args),
+    Upgrade(upgrade::Args),
+    Doctor(doctor::Args),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
@@ -141,6 +161,14 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
         Command::Pack(args) => pack::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Unpack(args) => unpack::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => Ok(manual::completions(&args)),
+        Command::Man(args) => manual::run(&args),
     }
 }
 
@@ -192,7 +220,7 @@ mod tests {
         command.build();
         let mut helps = vec![command.render_long_help()];
         helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
-        assert_eq!(helps.len(), 11);
+        assert_eq!(helps.len(), 19);
         let text: String = helps.iter().map(ToString::to_string).collect();
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");

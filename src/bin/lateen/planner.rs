@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use lateen::readers::SetQuery;
 use lateen::{Effort, Feedback, Filter, Fusion, Index, Query, SparseField, TokenField};
 
+use crate::declared::vector_field;
 use crate::failure::{Code, Failure};
 
 /// How to search.
@@ -58,11 +59,11 @@ impl Planner {
         let lacking = |error: lateen::SchemaError| Failure::from(error).at(place.display());
         let sparse = match mode {
             Mode::Tokens => None,
-            _ => Some(schema.sparse("sparse").map_err(lacking)?),
+            _ => Some(schema.sparse(&vector_field(&schema, "sparse")).map_err(lacking)?),
         };
         let tokens = match mode {
             Mode::Sparse => None,
-            _ => Some(schema.tokens("tokens").map_err(lacking)?),
+            _ => Some(schema.tokens(&vector_field(&schema, "tokens")).map_err(lacking)?),
         };
         let filter = settings.filter.as_ref().map(|text| Filter::parse(&schema, text));
         Ok(Self { mode, sparse, tokens, filter: filter.transpose()?, settings })

@@ -13,11 +13,21 @@ pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     pub(crate) fn new(what: &'static str, len: usize) -> Self {
+        Self::of(what, Some(len))
+    }
+
+    /// The same where it may not be known how many things there are.
+    pub(crate) fn of(what: &'static str, len: Option<usize>) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
-        let bar = ProgressBar::new(len as u64);
-        let template = "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left";
+        let (bar, template) = match len {
+            Some(len) => (
+                ProgressBar::new(len as u64),
+                "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left",
+            ),
+            None => (ProgressBar::no_length(), "{msg} {spinner} {human_pos}, {per_sec}"),
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     mode: Mode,
     /// Candidates that a rerank orders, and that each search of a fusion gives [default: 100, or K
     /// where that is more]; `sparse` and `tokens` have none
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     candidates: Option<usize>,
     /// The true top, proven
@@ -72,19 +72,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", requires = "explain")]
     query: Option<String>,
     /// Hits for each query
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     top: usize,
     /// The file to write the run to; one that is there is replaced
     #[arg(long, value_name = "FILE")]
     run: PathBuf,
     /// Threads; with one, the time of each query is measured
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: usize,
 }
 
-fn effort(text: &str) -> Result<f32, String> {
+pub(crate) fn effort(text: &str) -> Result<f32, String> {
     number(text).filter(|level| (0.0..=1.0).contains(level)).ok_or("0 to 1 is needed".to_owned())
 }
 
@@ -241,7 +241,7 @@ impl Answers {
 }
 
 /// The smallest time that so many percent are not above; `times` ascend.
-fn quantile(times: &[Duration], percent: usize) -> Option<Duration> {
+pub(crate) fn quantile(times: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (times.len() * percent).div_ceil(100);
     times.get(rank.saturating_sub(1)).copied()
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use lateen::{Error, Index};
 
 use crate::failure::{Code, Failure};
+use crate::interrupt;
 
 /// The lock file of an index directory.
 const LOCK: &str = "LOCK";
@@ -54,6 +55,7 @@ impl Staging {
         let lock = if replaces { replaceable(out, force)? } else { None };
         clear(&building)?;
         clear(&aside)?;
+        interrupt::clear_at_end(Some(building.clone()));
         Ok(Self { out: out.to_owned(), building, aside, replaces, lock, done: false })
     }
 
@@ -65,6 +67,7 @@ impl Staging {
     /// Gives what was built its name, in place of what has it now. The writer must be closed.
     pub(crate) fn publish(mut self) -> Result<(), Failure> {
         let refused = |error: io::Error| Failure::io("write", self.out.display(), &error);
+        interrupt::clear_at_end(None);
         // Windows renames no directory that has an open file in it, so the lock goes first.
         drop(self.lock.take());
         if self.replaces {
@@ -89,6 +92,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        interrupt::clear_at_end(None);
         if !self.done {
             let _ = clear(&self.building);
         }

@@ -107,6 +107,12 @@ impl JsonLines {
         self.lines.name()
     }
 
+    /// The line that was read last and its number, counted from 1: for entries that a [`Record`]
+    /// passes over, and for errors that are found later.
+    pub fn line(&self) -> (u64, &str) {
+        self.lines.last()
+    }
+
     fn read(&mut self) -> Result<Option<Record>> {
         let Some((number, line)) = self.lines.next_line()? else { return Ok(None) };
         // Derived readers take an array of the entries in their order too; a line has names.

@@ -95,6 +95,13 @@ impl Lines {
         Ok(Some((*number, text.trim_end_matches(['\n', '\r']))))
     }
 
+    /// The line that was read last, and its number; nothing where it was not UTF-8.
+    #[cfg(feature = "readers")]
+    pub(crate) fn last(&self) -> (u64, &str) {
+        let text = std::str::from_utf8(&self.line).unwrap_or_default();
+        (self.number, text.trim_end_matches(['\n', '\r']))
+    }
+
     /// What a failed read means: of a compressed file, often that its bytes are not what they
     /// should be.
     fn failed(&self, source: std::io::Error) -> Error {

@@ -26,7 +26,7 @@ pub use self::set::{
     DocumentChunk, DocumentChunks, EmbeddingSet, SetDocuments, SetQueries, SetQuery,
 };
 pub(crate) use lines::{Lines, syntax};
-pub use npy::{NpyArray, NpyValues};
+pub use npy::{NpyArray, NpyValues, NpyWriter};
 
 use crate::error::{Fault, InputError};
 

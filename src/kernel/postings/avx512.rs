@@ -10,7 +10,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHit, WINDOW,
+    DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits, WINDOW,
 };
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
@@ -37,7 +37,7 @@ fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed
     unsafe { complete_u4_512(quads, group, sums, needed) }
 }
 
-fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<RowHit>) {
+fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
     // SAFETY: as in `group_bounds`.
     unsafe { row_hits_512(gaps, filter, hits) }
 }
@@ -128,12 +128,15 @@ fn load_32(from: &[u8; 32]) -> __m256i {
 }
 
 /// Sixteen gaps at a time: bytes brought together, added up in four steps, looked up in a filter
-/// that is one register.
+/// that is two registers. What passes is moved together, so that nothing has to be foreseen.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2")]
-fn row_hits_512(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<RowHit>) {
-    hits.clear();
-    let filter = load_words(filter);
+fn row_hits_512(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
+    hits.begin(gaps.lows.len());
+    let RowHits { ordinals: to_ordinals, places: to_places, len } = hits;
+    let (filter, _) = filter.as_chunks::<16>();
+    let [low_filter, high_filter] = [0, 1].map(|at| load_words(filter.get(at).unwrap_or(&[0; 16])));
     let (zero, one) = (_mm512_setzero_si512(), _mm512_set1_epi32(1));
+    let mut places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let mut highs = gaps.highs;
     // One more than the last ordinal, in every place.
     let mut next = zero;
@@ -153,21 +156,18 @@ fn row_hits_512(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<RowHit>) 
         let after = _mm512_add_epi32(next, sum);
         next = _mm512_permutexvar_epi32(_mm512_set1_epi32(15), after);
         let ordinals = _mm512_sub_epi32(after, one);
-        // Both take their numbers modulo what they can tell apart: 16 words, 32 bits.
-        let words = _mm512_permutexvar_epi32(_mm512_srli_epi32::<5>(ordinals), filter);
+        // Both take their numbers modulo what they can tell apart: 32 words, 32 bits.
+        let word = _mm512_srli_epi32::<5>(ordinals);
+        let words = _mm512_permutex2var_epi32(low_filter, word, high_filter);
         let bits = _mm512_rolv_epi32(one, ordinals);
-        let mut found = _mm512_mask_test_epi32_mask(there, words, bits);
-        if found != 0 {
-            let mut held = [0; 16];
-            store(&mut held, ordinals);
-            let before = u32::try_from(block * 16).unwrap_or(u32::MAX);
-            while found != 0 {
-                let place = found.trailing_zeros();
-                found &= found - 1;
-                let ordinal = held[place as usize % 16].cast_unsigned();
-                hits.push(RowHit { ordinal, at: before.wrapping_add(place) });
-            }
+        let found = _mm512_mask_test_epi32_mask(there, words, bits);
+        let room = to_ordinals.get_mut(*len..).zip(to_places.get_mut(*len..));
+        if let Some((o, p)) = room.and_then(|(o, p)| o.first_chunk_mut().zip(p.first_chunk_mut())) {
+            store_words(o, _mm512_maskz_compress_epi32(found, ordinals));
+            store_words(p, _mm512_maskz_compress_epi32(found, places));
         }
+        *len += found.count_ones() as usize;
+        places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
     }
 }
 
@@ -190,7 +190,7 @@ fn load_16(from: &[u8]) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_words(from: &RowFilter) -> __m512i {
+fn load_words(from: &[u32; 16]) -> __m512i {
     // SAFETY: `from` is 64 bytes, all of which are read; the load asks for no alignment.
     unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
 }
@@ -271,4 +271,10 @@ fn load(from: &[i32; 16]) -> __m512i {
 fn store(to: &mut [i32; 16], from: __m512i) {
     // SAFETY: `to` is 64 bytes, all of which are written; the store asks for no alignment.
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), from) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_words(to: &mut [u32; 16], from: __m512i) {
+    store(bytemuck::cast_mut(to), from);
 }

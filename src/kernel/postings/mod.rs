@@ -84,17 +84,35 @@ pub(crate) struct RowGaps<'a> {
     pub(crate) highs: &'a [u8],
 }
 
-/// A term of a row that may be in a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowHit {
-    /// Its ordinal.
-    pub(crate) ordinal: u32,
-    /// Its place in the row.
-    pub(crate) at: u32,
+/// The terms of a row that may be in a query, ascending.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowHits {
+    /// Ordinals, and whatever stands behind the first `len`.
+    ordinals: Vec<u32>,
+    /// The place in the row of each.
+    places: Vec<u32>,
+    len: usize,
 }
 
-/// Which ordinals are worth a look: bit `ordinal mod 512`. Sixteen words are one register.
-pub(crate) type RowFilter = [u32; 16];
+impl RowHits {
+    /// None of them, with room for those of a row of so many terms, and for a register more.
+    fn begin(&mut self, terms: usize) {
+        self.len = 0;
+        if self.ordinals.len() < terms + 16 {
+            self.ordinals.resize(terms + 16, 0);
+            self.places.resize(terms + 16, 0);
+        }
+    }
+
+    /// Each ordinal with its place in the row.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.ordinals.iter().copied().zip(self.places.iter().copied()).take(self.len)
+    }
+}
+
+/// Which ordinals are worth a look: bit `ordinal mod 1024`. The words are two registers.
+pub(crate) type RowFilter = [u32; 32];
 
 /// The kernels of one level.
 #[derive(Debug)]
@@ -112,5 +130,5 @@ pub(crate) struct PostingKernels {
         fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
     /// The terms of a row that pass the filter, ascending, in place of what `hits` held. Ordinals
     /// are taken modulo 2^32; a row of at most 65,536 terms stays below.
-    pub(crate) row_hits: fn(&RowGaps<'_>, &RowFilter, hits: &mut Vec<RowHit>),
+    pub(crate) row_hits: fn(&RowGaps<'_>, &RowFilter, hits: &mut RowHits),
 }

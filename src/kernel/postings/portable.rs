@@ -1,6 +1,6 @@
 //! Plain Rust: the specification of the other levels.
 
-use super::{GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHit, WINDOW};
+use super::{GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits, WINDOW};
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
     PostingKernels { group_bounds, live_groups, complete, complete_u4, row_hits };
@@ -66,8 +66,9 @@ fn reached(sums: &[i32; GROUP], needed: i32) -> u64 {
     sums.iter().zip(0u32..).fold(0, |word, (&sum, bit)| word | u64::from(sum >= needed) << bit)
 }
 
-pub(super) fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<RowHit>) {
-    hits.clear();
+pub(super) fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
+    hits.begin(gaps.lows.len());
+    let RowHits { ordinals, places, len } = hits;
     let mut highs = gaps.highs.iter();
     let mut next = 0u32;
     for (eight, lows) in gaps.lows.chunks(8).enumerate() {
@@ -77,10 +78,12 @@ pub(super) fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut Vec<Ro
             widths >>= 1;
             let ordinal = next.wrapping_add(u32::from(u16::from_le_bytes([low, high])));
             next = ordinal.wrapping_add(1);
-            if filter[ordinal as usize / 32 % 16] >> (ordinal % 32) & 1 == 1 {
-                let before = u32::try_from(eight * 8).unwrap_or(u32::MAX);
-                hits.push(RowHit { ordinal, at: before.wrapping_add(at) });
+            let place = u32::try_from(eight * 8).unwrap_or(u32::MAX).wrapping_add(at);
+            // Each is written, and counts where it passes: whether it does is hard to foresee.
+            if let (Some(o), Some(p)) = (ordinals.get_mut(*len), places.get_mut(*len)) {
+                (*o, *p) = (ordinal, place);
             }
+            *len += usize::from(filter[ordinal as usize / 32 % 32] >> (ordinal % 32) & 1 == 1);
         }
     }
 }

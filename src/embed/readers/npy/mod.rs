@@ -15,7 +15,7 @@ use crate::embed::numbers::{Floats, Ints};
 use crate::error::Result;
 use crate::storage::Bytes;
 
-pub use write::NpyValues;
+pub use write::{NpyValues, NpyWriter};
 
 /// An array from a `.npy` file (versions 1 to 3): little-endian, in C order, of float16 or
 /// float32, int8, int32 or int64, uint16, uint32 or uint64. What is lent out are slices of the

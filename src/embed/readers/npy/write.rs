@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use bytemuck::must_cast_slice;
@@ -10,6 +10,7 @@ use half::f16;
 
 use super::header::MAGIC;
 use crate::embed::numbers::{Floats, Ints};
+use crate::embed::readers::file_fault;
 use crate::embed::sparse::same_length;
 use crate::error::{Error, Result};
 
@@ -104,6 +105,79 @@ impl NpyValues<'_> {
             Self::Floats(Floats::F16(s)) => must_cast_slice(s),
             Self::I8(s) => must_cast_slice(s),
         }
+    }
+}
+
+/// An array written piece by piece, so that none of it need be in memory at once: byte for byte
+/// what [`NpyArray::write`](super::NpyArray::write) writes.
+///
+/// ```
+/// use lateen::Ints;
+/// use lateen::readers::{NpyArray, NpyWriter};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("lengths.npy");
+/// let mut writer = NpyWriter::create(&path, Ints::U32(&[]), &[3])?;
+/// writer.push(&[7u32, 8])?;
+/// writer.push(&[9u32])?;
+/// writer.finish()?;
+/// assert_eq!(NpyArray::open(&path)?.usizes()?, [7, 8, 9]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct NpyWriter {
+    name: String,
+    file: BufWriter<File>,
+    descr: &'static str,
+    /// Values that the shape asks for, and those that came.
+    expected: usize,
+    found: usize,
+}
+
+impl NpyWriter {
+    /// Begins a file, over one that is there, for values of the type of `like`, whose values are
+    /// not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io); a shape of more values than can be counted.
+    pub fn create<'a>(
+        path: impl AsRef<Path>,
+        like: impl Into<NpyValues<'a>>,
+        shape: &[usize],
+    ) -> Result<Self> {
+        let (path, descr) = (path.as_ref(), like.into().descr());
+        let name = path.display().to_string();
+        let product = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
+        let expected = product.unwrap_or(usize::MAX);
+        same_length(&name, "values that can be counted", expected, product.unwrap_or(0))?;
+        let io = |source| Error::io("write", &name, source);
+        let mut file = BufWriter::with_capacity(1 << 16, File::create(path).map_err(io)?);
+        file.write_all(&head(descr, shape)).map_err(io)?;
+        Ok(Self { name, file, descr, expected, found: 0 })
+    }
+
+    /// Appends values.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io); values of another type than at the beginning.
+    pub fn push<'a>(&mut self, values: impl Into<NpyValues<'a>>) -> Result<()> {
+        let values = values.into();
+        if values.descr() != self.descr {
+            let what = format!("values of type {}, expected {}", values.descr(), self.descr);
+            return Err(file_fault(&self.name, what).into());
+        }
+        self.found = self.found.saturating_add(values.len());
+        let written = self.file.write_all(values.bytes());
+        written.map_err(|source| Error::io("write", &self.name, source))
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// Another number of values than the shape's; [`Error::Io`](crate::Error::Io).
+    pub fn finish(mut self) -> Result<()> {
+        same_length(&self.name, "values for the shape", self.found, self.expected)?;
+        self.file.flush().map_err(|source| Error::io("write", &self.name, source))
     }
 }
 

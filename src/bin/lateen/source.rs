@@ -1,0 +1,466 @@
+//! Where documents come from: an embedding set, or lines of JSON with vectors in them or in arrays
+//! beside them, from files or from standard input.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use lateen::readers::{DocumentChunk, EmbeddingSet, JsonLines, SetDocuments};
+use lateen::{Error, IndexWriter, SparseBatch, SparseField, Vocabulary};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::arrays::{SparseArrays, SparseFiles, SparsePart, TokenArrays, TokenFiles, TokenPart};
+use crate::declared::{Chunk, Fields, Refused};
+use crate::failure::{Code, Failure};
+use crate::progress::Progress;
+
+/// Documents taken in at once: many where they are a vector of terms, fewer where each brings a
+/// matrix, so that a chunk is small beside the memory of the writer either way.
+const CHUNK: usize = 2048;
+const CHUNK_WITH_TOKENS: usize = 256;
+
+/// What to read.
+#[derive(Debug, clap::Args)]
+#[group(id = "source", required = true, multiple = true)]
+pub(crate) struct Args {
+    /// An embedding set: a folder of texts and vectors
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["texts", "sparse", "tokens"])]
+    set: Option<PathBuf>,
+    /// Lines of JSON: `id`, `text` or `contents`, attributes, and, where --sparse is not given, the
+    /// weights of words as `vector`; `-` reads standard input, `.gz` is decompressed
+    #[arg(long, value_name = "FILE")]
+    texts: Option<PathBuf>,
+    /// Sparse vectors as compressed rows: three .npy with commas between (offsets, term ids,
+    /// weights), or one .safetensors with `indptr`, `indices` and `values`. Without --texts the
+    /// ids are the numbers of the rows
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    sparse: Vec<PathBuf>,
+    /// Token rows: `[T, dim]` with the rows per document as a second .npy after a comma, or
+    /// `[documents, rows, dim]` alone; or one .safetensors with `rows`, and `lengths` for the first
+    /// form
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    tokens: Vec<PathBuf>,
+    /// The words of `vector`, one a line, whose term ids are the numbers of the lines from 0; words
+    /// get ids as they come without it. The index keeps the words either way
+    #[arg(long, value_name = "FILE", requires = "texts", conflicts_with_all = ["set", "sparse"])]
+    vocabulary: Option<PathBuf>,
+    /// The entries of `vector` are term ids, not words
+    #[arg(long, requires = "texts", conflicts_with_all = ["set", "sparse", "vocabulary"])]
+    term_ids: bool,
+}
+
+/// Documents that can be read once, and what they have.
+pub(crate) enum Source {
+    Set(Box<(EmbeddingSet, SetDocuments)>),
+    Lines(Box<Lines>),
+}
+
+pub(crate) struct Lines {
+    /// What errors call it.
+    name: String,
+    texts: Option<JsonLines>,
+    sparse: Option<SparseFiles>,
+    tokens: Option<TokenFiles>,
+    /// What the names in `vector` mean; `None` where arrays have the sparse half, or nothing has.
+    terms: Option<Terms>,
+}
+
+enum Terms {
+    Ids,
+    Words(Words),
+}
+
+/// Words with the ids they have, or get.
+#[derive(Default)]
+struct Words {
+    ids: HashMap<String, u32>,
+    list: Vec<(String, u32, f32)>,
+    next: u32,
+    /// Whether no word may be added.
+    fixed: bool,
+}
+
+impl Words {
+    fn push(&mut self, word: &str, id: u32, weight: f32) {
+        self.ids.insert(word.to_owned(), id);
+        self.list.push((word.to_owned(), id, weight));
+        self.next = self.next.max(id.saturating_add(1));
+    }
+
+    fn id(&mut self, word: &str) -> Option<u32> {
+        if let Some(&id) = self.ids.get(word) {
+            return Some(id);
+        }
+        if self.fixed {
+            return None;
+        }
+        let id = self.next;
+        self.push(word, id, 1.0);
+        Some(id)
+    }
+}
+
+impl Args {
+    /// Opens what the flags name.
+    pub(crate) fn open(&self) -> Result<Source, Failure> {
+        if let Some(dir) = &self.set {
+            let set = EmbeddingSet::open(dir).map_err(Failure::input)?;
+            let documents = set.documents().map_err(Failure::input)?;
+            return Ok(Source::Set(Box::new((set, documents))));
+        }
+        let sparse = SparseFiles::open(&self.sparse)?;
+        let tokens = TokenFiles::open(&self.tokens)?;
+        let counts = (sparse.as_ref().map(SparseFiles::len), tokens.as_ref().map(TokenFiles::len));
+        if let (Some(sparse), Some(tokens)) = counts
+            && sparse != tokens
+        {
+            let what = format!("--sparse has {sparse} documents, --tokens has {tokens}");
+            return Err(Failure::new(Code::Input, what));
+        }
+        let (texts, name) = match &self.texts {
+            None => (None, "arrays".to_owned()),
+            Some(path) if path == Path::new("-") => {
+                (Some(JsonLines::new("standard input", std::io::stdin())), "standard input".into())
+            }
+            Some(path) => {
+                (Some(JsonLines::open(path).map_err(Failure::input)?), path.display().to_string())
+            }
+        };
+        let terms = match (&self.vocabulary, self.term_ids) {
+            _ if sparse.is_some()
+                || (tokens.is_some() && self.vocabulary.is_none() && !self.term_ids) =>
+            {
+                None
+            }
+            (_, true) => Some(Terms::Ids),
+            (None, _) => Some(Terms::Words(Words::default())),
+            (Some(path), _) => Some(Terms::Words(words_of(path)?)),
+        };
+        Ok(Source::Lines(Box::new(Lines { name, texts, sparse, tokens, terms })))
+    }
+}
+
+/// A vocabulary: a word a line.
+fn words_of(path: &Path) -> Result<Words, Failure> {
+    let refuse = |what: String| Failure::new(Code::Input, format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let mut words = Words { fixed: true, ..Words::default() };
+    for (id, word) in (0u32..).zip(text.lines()) {
+        if words.ids.contains_key(word) {
+            return Err(refuse(format!("line {}: {word:?} is there already", id + 1)));
+        }
+        words.push(word, id, 1.0);
+    }
+    Ok(words)
+}
+
+impl Source {
+    pub(crate) fn has_sparse(&self) -> bool {
+        match self {
+            Self::Set(set) => set.1.has_sparse(),
+            Self::Lines(lines) => lines.sparse.is_some() || lines.terms.is_some(),
+        }
+    }
+
+    /// Components of a token row, where there are some.
+    pub(crate) fn dim(&self) -> Option<usize> {
+        match self {
+            Self::Set(set) => set.1.dim(),
+            Self::Lines(lines) => lines.tokens.as_ref().map(TokenFiles::dim),
+        }
+    }
+
+    /// Takes over the words of an index that is added to.
+    pub(crate) fn know(&mut self, vocabulary: &Vocabulary) {
+        if let Self::Lines(lines) = self
+            && let Some(Terms::Words(words)) = &mut lines.terms
+            && !words.fixed
+        {
+            for (word, id, weight) in vocabulary.iter() {
+                words.push(word, id, weight);
+            }
+        }
+    }
+
+    /// Hands all documents to a writer; gives how many they were.
+    pub(crate) fn take_in(
+        self,
+        writer: &mut IndexWriter,
+        fields: &Fields,
+        replace: bool,
+    ) -> Result<u64, Failure> {
+        match self {
+            Self::Set(set) => take_set(&set.0, &set.1, writer, fields, replace),
+            Self::Lines(mut lines) => {
+                let count = lines.take_in(writer, fields, replace)?;
+                if let (Some(Terms::Words(words)), Some(field)) = (&lines.terms, &fields.sparse) {
+                    keep(words, field, writer)?;
+                }
+                Ok(count)
+            }
+        }
+    }
+}
+
+fn keep(words: &Words, field: &SparseField, writer: &mut IndexWriter) -> Result<(), Failure> {
+    let list = words.list.iter().map(|(word, id, weight)| (word, *id, *weight));
+    writer.set_vocabulary(field, &Vocabulary::weighted(list)?)?;
+    Ok(())
+}
+
+fn take_set(
+    set: &EmbeddingSet,
+    documents: &SetDocuments,
+    writer: &mut IndexWriter,
+    fields: &Fields,
+    replace: bool,
+) -> Result<u64, Failure> {
+    let bar = Progress::new("documents", documents.len());
+    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+    let names = fields.names();
+    // The set's reader knows `src`; for others its lines are read beside it.
+    let mut beside = if names.iter().any(|name| *name != "src") {
+        let plain = set.dir().join("texts.jsonl");
+        let path = if plain.is_file() { plain } else { set.dir().join("texts.jsonl.gz") };
+        Some(JsonLines::open(path).map_err(Failure::input)?)
+    } else {
+        None
+    };
+    for chunk in documents.chunks(size).map_err(Failure::input)? {
+        let chunk = chunk.map_err(Failure::input)?;
+        let mut entries = Vec::with_capacity(chunk.len());
+        for source in chunk.sources() {
+            entries.push(match &mut beside {
+                Some(lines) => {
+                    lines.next().transpose().map_err(Failure::input)?;
+                    wanted(lines, &names)?
+                }
+                None => source
+                    .iter()
+                    .filter(|_| !names.is_empty())
+                    .map(|source| ("src".to_owned(), Value::from(source.as_str())))
+                    .collect(),
+            });
+        }
+        let part = Chunk {
+            ids: chunk.ids(),
+            texts: Some(chunk.texts()),
+            entries: &entries,
+            sparse: chunk.sparse(),
+            tokens: chunk.tokens(),
+        };
+        fields.add(writer, &part, replace).map_err(|refused| of_set(refused, set, &chunk))?;
+        bar.add(chunk.len())?;
+    }
+    Ok(documents.len() as u64)
+}
+
+/// An error of a chunk in the words of the set: rows are those of the whole set, with their id.
+fn of_set(refused: Refused, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
+    let place = set.dir().display().to_string();
+    explain(refused, &place, chunk.first(), chunk.ids(), None)
+}
+
+/// An error of some documents, with the place of the one that is meant.
+fn explain(
+    refused: Refused,
+    name: &str,
+    first: usize,
+    ids: &[String],
+    lines: Option<&[u64]>,
+) -> Failure {
+    let place = |row: usize| {
+        let line = lines.and_then(|lines| lines.get(row));
+        let line = line.map_or_else(String::new, |line| format!(": line {line}"));
+        let id = ids.get(row).map_or_else(String::new, |id| format!(" (id {id:?})"));
+        format!("{name}{line}{id}")
+    };
+    match refused {
+        Refused::Row(row, what) => Failure::new(Code::Input, what).at(place(row)),
+        Refused::Error(Error::Input(mut input)) => {
+            let row = input.row.and_then(|row| usize::try_from(row).ok());
+            let place = row.map_or_else(|| name.to_owned(), place);
+            input.row = match lines {
+                Some(_) => None, // the line says it
+                None => input.row.map(|row| row + first as u64),
+            };
+            Failure::from(Error::Input(input)).at(place)
+        }
+        Refused::Error(Error::DuplicateKey { key, .. }) => {
+            let id = key.to_string();
+            let what = format!("{name}: the id {id:?} appears twice, or is in the index already");
+            Failure::new(Code::Input, what)
+        }
+        Refused::Error(other) => other.into(),
+    }
+}
+
+impl Lines {
+    fn take_in(
+        &mut self,
+        writer: &mut IndexWriter,
+        fields: &Fields,
+        replace: bool,
+    ) -> Result<u64, Failure> {
+        let sparse = self.sparse.as_ref().map(SparseFiles::arrays).transpose()?;
+        let tokens = self.tokens.as_ref().map(TokenFiles::arrays).transpose()?;
+        let whole =
+            sparse.as_ref().map(SparseArrays::len).or(tokens.as_ref().map(TokenArrays::len));
+        let bar = Progress::of("documents", whole);
+        let size = if tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+        let names = fields.names();
+        let mut first = 0;
+        loop {
+            let left = whole.map_or(size, |whole| size.min(whole - first));
+            let gathered = Gathered::read(
+                &self.name,
+                self.texts.as_mut(),
+                first,
+                left,
+                &names,
+                &mut self.terms,
+            )?;
+            let count = gathered.ids.len();
+            if let Some(whole) = whole
+                && count < left
+            {
+                let what = format!(
+                    "{}: {} texts, the arrays have {whole} documents",
+                    self.name,
+                    first + count
+                );
+                return Err(Failure::new(Code::Input, what));
+            }
+            if count == 0 {
+                break;
+            }
+            let rows = first..first + count;
+            let part = sparse.as_ref().map(|arrays| arrays.rows(rows.clone())).transpose()?;
+            let of_words = self.terms.as_ref().map(|_| SparseBatch::pairs(&gathered.vectors));
+            let tokens = tokens.as_ref().map(|arrays| arrays.rows(rows)).transpose()?;
+            let chunk = Chunk {
+                ids: &gathered.ids,
+                texts: self.texts.is_some().then_some(&gathered.texts),
+                entries: &gathered.entries,
+                sparse: part.as_ref().map(SparsePart::batch).or(of_words),
+                tokens: tokens.as_ref().map(TokenPart::batch),
+            };
+            let lines = self.texts.is_some().then_some(gathered.lines.as_slice());
+            fields
+                .add(writer, &chunk, replace)
+                .map_err(|refused| explain(refused, &self.name, first, &gathered.ids, lines))?;
+            bar.add(count)?;
+            first += count;
+        }
+        if let Some(texts) = &mut self.texts
+            && texts.next().transpose().map_err(Failure::input)?.is_some()
+        {
+            let (line, _) = texts.line();
+            let what =
+                format!("{}: line {line}: a text more than the arrays have documents", self.name);
+            return Err(Failure::new(Code::Input, what));
+        }
+        Ok(first as u64)
+    }
+}
+
+/// Some documents, read from lines.
+#[derive(Default)]
+struct Gathered {
+    ids: Vec<String>,
+    texts: Vec<String>,
+    lines: Vec<u64>,
+    entries: Vec<BTreeMap<String, Value>>,
+    vectors: Vec<Vec<(u32, f32)>>,
+}
+
+impl Gathered {
+    fn read(
+        name: &str,
+        texts: Option<&mut JsonLines>,
+        first: usize,
+        size: usize,
+        names: &[&str],
+        terms: &mut Option<Terms>,
+    ) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        let Some(texts) = texts else {
+            all.ids = (first..first + size).map(|row| row.to_string()).collect();
+            all.entries = vec![BTreeMap::new(); size];
+            return Ok(all);
+        };
+        while all.ids.len() < size {
+            let Some(record) = texts.next().transpose().map_err(Failure::input)? else { break };
+            let (line, _) = texts.line();
+            let refuse = |what: String| {
+                let place = format!("{name}: line {line} (id {:?})", record.id);
+                Failure::new(Code::Input, what).at(place)
+            };
+            if let Some(terms) = terms {
+                let vector = record.vector.as_ref();
+                let vector = vector.ok_or_else(|| refuse("an object without a `vector`".into()))?;
+                let mut pairs = Vec::with_capacity(vector.len());
+                for (word, weight) in vector {
+                    let id = match terms {
+                        Terms::Ids => word.parse().ok(),
+                        Terms::Words(words) => words.id(word),
+                    };
+                    let id = id.ok_or_else(|| match terms {
+                        Terms::Ids => refuse(format!("{word:?} is no term id")),
+                        Terms::Words(_) => refuse(format!("{word:?} is not in the vocabulary")),
+                    })?;
+                    pairs.push((id, *weight));
+                }
+                all.vectors.push(pairs);
+            }
+            all.entries.push(wanted(texts, names)?);
+            all.lines.push(line);
+            all.ids.push(record.id);
+            all.texts.push(record.text.unwrap_or_default());
+        }
+        Ok(all)
+    }
+}
+
+/// The entries of these names in the line that was read last.
+fn wanted(lines: &JsonLines, names: &[&str]) -> Result<BTreeMap<String, Value>, Failure> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (number, line) = lines.line();
+    let mut reader = serde_json::Deserializer::from_str(line);
+    Wanted(names).deserialize(&mut reader).map_err(|error| {
+        let what = format!("{}: line {number}, column {}", lines.name(), error.column());
+        Failure::new(Code::Input, format!("{what}: {error}"))
+    })
+}
+
+struct Wanted<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = BTreeMap<String, Value>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_> {
+    type Value = BTreeMap<String, Value>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if self.0.contains(&name.as_str()) {
+                found.insert(name, map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,42 @@
+//! `lateen unpack`: a packed file becomes a directory again.
+
+use std::path::PathBuf;
+
+use lateen::Index;
+
+use crate::failure::{Code, Failure};
+use crate::staging::Staging;
+use crate::text;
+
+/// Write a packed index as a directory, which takes changes again
+///
+/// Every byte is checked on the way. The directory appears complete or not at all.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The packed file
+    file: PathBuf,
+    /// The directory to make; one that is there is an error
+    out: PathBuf,
+}
+
+/// Unpacks; gives the size.
+pub(crate) fn run(args: &Args) -> Result<String, Failure> {
+    if args.file.is_dir() {
+        let what = format!("{}: a directory, and not packed", args.file.display());
+        return Err(Failure::new(Code::Usage, what));
+    }
+    let failed = |error| Failure::index(&args.file, error);
+    let index = Index::open(&args.file).map_err(failed)?;
+    let staging = Staging::begin(&args.out, false)?;
+    index.verify().map_err(failed)?;
+    index.snapshot().backup(staging.path())?;
+    // What was written is looked at as well, before it gets its name.
+    Index::open(staging.path()).and_then(|copy| copy.verify())?;
+    staging.publish()?;
+    Ok(format!(
+        "{}: {} documents, {}\n",
+        args.out.display(),
+        text::count(index.len()),
+        text::bytes(index.info().bytes()),
+    ))
+}
