@@ -59,7 +59,11 @@
 //!   same hits, with every instruction set and number of threads.
 //! - **Any bytes, any crash.** Damaged files are errors; what was committed survives.
 //!
-//! The file format is described in `index-format.md`.
+//! # Where to read on
+//!
+//! The [guide] is a book in ten pages, from the [first index](guide::first_index) to
+//! [security](guide::security); every piece of code in it is compiled and run. The file format is
+//! described to the byte in `index-format.md`, and [in a page](guide::file_format) of the guide.
 
 #![cfg_attr(
     not(test),
@@ -77,6 +81,7 @@ mod embed;
 mod error;
 pub mod eval;
 mod format;
+pub mod guide;
 mod id;
 mod index;
 mod kernel;
@@ -90,6 +95,7 @@ mod stop;
 mod storage;
 mod tokens;
 mod topk;
+mod trace;
 
 pub use embed::{
     Batch, Document, Floats, Ints, ReducedTokens, Rows, SparseBatch, SparseVector, TokenBatch,

@@ -19,11 +19,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("embed", &["storage", "schema"]),
     ("eval", &["embed"]),
     ("storage", &[]),
+    ("guide", &[]),
     ("schema", &[]),
 ];
 
 /// What everyone may use, and what uses nothing but one another.
-const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "mix", "stop"];
+const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "mix", "stop", "trace"];
 
 /// Longest file, in lines.
 const LONGEST: usize = 700;

@@ -1,5 +1,11 @@
-//! Every example runs.
+//! Every example runs, and is short enough to be read at a glance.
 
+#[path = "../examples/batch.rs"]
+mod batch;
+#[path = "../examples/effort.rs"]
+mod effort;
+#[path = "../examples/explain.rs"]
+mod explain;
 #[path = "../examples/filters.rs"]
 mod filters;
 #[cfg(feature = "readers")]
@@ -11,10 +17,31 @@ mod hybrid;
 mod living;
 #[path = "../examples/packed.rs"]
 mod packed;
+#[path = "../examples/pages.rs"]
+mod pages;
 #[path = "../examples/quickstart.rs"]
 mod quickstart;
+#[path = "../examples/rerank_outside.rs"]
+mod rerank_outside;
 #[path = "../examples/update_delete.rs"]
 mod update_delete;
+#[path = "../examples/vocabulary.rs"]
+mod vocabulary;
+
+#[test]
+fn batch_runs() {
+    batch::main().unwrap();
+}
+
+#[test]
+fn effort_runs() {
+    effort::main().unwrap();
+}
+
+#[test]
+fn explain_runs() {
+    explain::main().unwrap();
+}
 
 #[test]
 fn filters_runs() {
@@ -43,8 +70,18 @@ fn packed_runs() {
 }
 
 #[test]
+fn pages_runs() {
+    pages::main().unwrap();
+}
+
+#[test]
 fn quickstart_runs() {
     quickstart::main().unwrap();
+}
+
+#[test]
+fn rerank_outside_runs() {
+    rerank_outside::main().unwrap();
 }
 
 #[test]
@@ -53,12 +90,23 @@ fn update_delete_runs() {
 }
 
 #[test]
-fn examples_are_short() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    for entry in std::fs::read_dir(folder).unwrap() {
+fn vocabulary_runs() {
+    vocabulary::main().unwrap();
+}
+
+/// The examples are the cookbook: each teaches one thing, and all of them are run here.
+#[test]
+fn they_are_short_and_all_are_here() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = std::fs::read_to_string(root.join("tests/examples.rs")).unwrap();
+    let mut count = 0;
+    for entry in std::fs::read_dir(root.join("examples")).unwrap() {
         let path = entry.unwrap().path();
         let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-        let limit = if path.ends_with("quickstart.rs") { 130 } else { 80 };
-        assert!(lines < limit, "{}: {lines} lines", path.display());
+        assert!(lines < 80, "{}: {lines} lines", path.display());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(own.contains(&format!("../examples/{name}")), "{name} is not run");
+        count += 1;
     }
+    assert!(count >= 10);
 }

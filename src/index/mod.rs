@@ -36,6 +36,7 @@ use crate::search::{Expansion, Explanation, Facet, Filter, Query};
 use crate::storage::{
     Bytes, FsStorage, OpenMode, Storage, open_path, open_untrusted, publish_path,
 };
+use crate::trace::span;
 
 /// How an index is opened for reading.
 #[derive(Clone, Debug, Default)]
@@ -184,6 +185,7 @@ impl Index {
     }
 
     fn open_storage(storage: Arc<dyn Storage>, how: How) -> Result<Self> {
+        let _span = span!(INFO, "open");
         let kernels = kernel::select(how.kernel)?;
         let current = load(storage.as_ref(), kernels, &how, None)?;
         let index = Self { storage, kernels, how, current: RwLock::new(current) };
@@ -214,6 +216,7 @@ impl Index {
     /// As [`open`](Self::open); the index then stays where it was.
     pub fn refresh(&self) -> Result<bool> {
         let before = self.snapshot();
+        let _span = span!(DEBUG, "refresh", commit = before.commit());
         let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;
         if newest.commit() == before.commit() {
             return Ok(false);
@@ -317,6 +320,7 @@ impl Index {
     /// # Errors
     /// The first damage found, with its place.
     pub fn verify(&self) -> Result<()> {
+        let _span = span!(INFO, "verify");
         self.storage.verify()?;
         let snapshot = self.snapshot();
         let storage = self.storage.as_ref();
@@ -349,6 +353,7 @@ impl Index {
             return Err(Error::AlreadyExists { path: path.to_owned() });
         }
         let snapshot = self.snapshot();
+        let _span = span!(INFO, "pack", documents = snapshot.len());
         if snapshot.is_partial() {
             let cause = "a subset of an index is not packed; back it up, and pack the copy";
             let cause = std::io::Error::new(std::io::ErrorKind::Unsupported, cause);

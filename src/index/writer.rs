@@ -21,6 +21,7 @@ use crate::limits::MAX_SEGMENT_DOCS;
 use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
+use crate::trace::span;
 
 mod change;
 mod merges;
@@ -493,6 +494,7 @@ impl IndexWriter {
     fn spill(&mut self) -> Result<()> {
         let docs = self.arena.live();
         if docs > 0 {
+            let _span = span!(INFO, "segment", documents = docs);
             let ordinal = self.take_ordinal();
             let name = segment_name(ordinal);
             let generation = self.committed.commit() + 1;
@@ -522,6 +524,7 @@ impl IndexWriter {
     /// failed sync left behind cannot be known. Open it again.
     pub fn commit(&mut self) -> Result<u64> {
         self.healthy()?;
+        let _span = span!(INFO, "commit", documents = self.len(), segments = self.segments.len());
         let result = self.try_commit();
         self.guard(result)
     }
@@ -562,7 +565,10 @@ impl IndexWriter {
             segments: self.segments.iter().map(|held| held.entry.clone()).collect(),
             vocabularies: self.vocabularies.clone(),
         };
-        publish(self.storage.as_ref(), &manifest)?;
+        {
+            let _span = span!(INFO, "publish", commit = generation);
+            publish(self.storage.as_ref(), &manifest)?;
+        }
         let before = self.committed.manifest().clone();
         let storage = self.storage.as_ref();
         self.committed = Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;

@@ -17,6 +17,7 @@ use crate::search::run::{Found, Scratch, View, check_filters};
 use crate::sparse::SparseQuery;
 use crate::stop::Stop;
 use crate::tokens::TokenQuery;
+use crate::trace::span;
 
 /// Most documents that feedback is taken from.
 const MAX_DOCS: usize = 100;
@@ -141,6 +142,7 @@ pub(crate) fn expansion(
     scratch: &mut Scratch,
 ) -> Result<Option<(Query, Expansion)>> {
     let Some(feedback) = &query.feedback else { return Ok(None) };
+    let _span = span!(DEBUG, "feedback", documents = feedback.docs);
     let mut first = plan.answer(query, feedback.docs.max(query.top), among, scratch)?;
     first.found.truncate(feedback.docs);
     // What has no score was not found by its content.

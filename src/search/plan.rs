@@ -12,6 +12,7 @@ use crate::search::run::{Answer, Found, Scratch, View, first_stage};
 use crate::search::{Certainty, Filter};
 use crate::stop::Stop;
 use crate::topk::{Scored, TopK};
+use crate::trace::span;
 
 /// What one search works on.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,7 @@ impl<'a> Allowed<'a> {
 
     /// What passes of these as well. Segments that there is no time for have none.
     pub(crate) fn narrow(&self, view: View<'_>, filter: &Filter, stop: &Stop) -> Result<Self> {
+        let _span = span!(DEBUG, "filter", segments = self.0.len());
         let mut narrowed = Vec::with_capacity(self.0.len());
         for (part, among) in view.segments.iter().zip(&self.0) {
             let mut set = if among.count == 0 || stop.reached() {
@@ -117,6 +119,7 @@ impl Plan<'_> {
         scratch: &mut Scratch,
     ) -> Result<(United, Certainty)> {
         let depth = fused.candidates.unwrap_or_else(|| top.max(100));
+        let _span = span!(DEBUG, "fusion", parts = fused.parts.len(), depth = depth);
         let mut lists = Vec::with_capacity(fused.parts.len());
         for part in &fused.parts {
             lists.push(match &part.filter {
@@ -183,6 +186,7 @@ fn rerank(
     for found in &first.found {
         by_segment.entry(found.segment).or_default().push(found.doc);
     }
+    let _span = span!(DEBUG, "rerank", candidates = first.found.len());
     let mut merge = Merge::new(k, least);
     let mut certainty = first.certainty;
     for (at, mut docs) in by_segment {

@@ -15,6 +15,7 @@ use crate::sparse::{Exactness, SparseEffort, SparseScratch, Way};
 use crate::stop::Stop;
 use crate::tokens::{TokenEffort, TokenScratch};
 use crate::topk::TopK;
+use crate::trace::span;
 
 /// What a search sees: one snapshot, from first to last.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,7 @@ impl Answer {
 
 /// Answers a query.
 pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Result<Answer> {
+    let _span = span!(DEBUG, "search", top = query.top, segments = view.segments.len());
     query.check()?;
     check_filters(view.schema, query)?;
     let stop = Stop::new(query.deadline, query.cancel.clone());
@@ -111,6 +113,7 @@ pub(crate) fn first_stage(
     scratch: &mut Scratch,
 ) -> Result<Answer> {
     let view = plan.view;
+    let _span = span!(DEBUG, "first stage", engine = engine(&query.first), k = k);
     let place = match &query.first {
         Stage::Sparse(field, _) => view.schema.resolve(field)?,
         Stage::Tokens(field, _) => view.schema.resolve(field)?,
@@ -160,6 +163,15 @@ pub(crate) fn first_stage(
         merge.add(view, at, top.finish())?;
     }
     Ok(Answer { found: merge.finish(), certainty })
+}
+
+/// What searches a stage, in a word.
+fn engine(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::Sparse(..) => "sparse",
+        Stage::Tokens(..) => "tokens",
+        Stage::Fused(_) => "fusion",
+    }
 }
 
 /// The effort as the inverted index understands it: a share of the true hits is promised by finding

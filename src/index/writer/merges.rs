@@ -20,6 +20,7 @@ use crate::format::segment_name;
 use crate::index::manifest::SegmentEntry;
 use crate::index::policy::{self, Size};
 use crate::segment::{Merging, Places, Segment, SegmentView, Target, merge};
+use crate::trace::span;
 
 /// When a writer merges segments on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -128,6 +129,7 @@ impl IndexWriter {
         let (send, result) = bounded(1);
         let (of_thread, its_name) = (Arc::clone(&merging), name.clone());
         let work = move || {
+            let _span = span!(INFO, "merge", segments = views.len());
             let storage = storage.as_ref();
             let target = Target { storage, name: &its_name, generation, ordinal };
             let merged = merge(&views, &schema, target, threads, &of_thread).and_then(|done| {
