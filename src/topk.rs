@@ -7,7 +7,7 @@ use crate::stop::Stop;
 
 /// Most hits of a search that had to end early: what is put in order, and merged by key, in a
 /// fraction of a millisecond.
-const MAX_CUT: usize = 1000;
+pub(crate) const MAX_CUT: usize = 1000;
 
 /// The order of a segment's documents by key, asked only where scores are equal.
 pub(crate) trait KeyOrder: Sync {

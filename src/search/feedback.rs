@@ -225,6 +225,9 @@ impl Wide<'_> {
                 }
             }
         }
+        if self.plan.stop.reached() {
+            return Ok(vector.clone());
+        }
         let mut added: Vec<(TermId, f64)> = sums.into_iter().collect();
         added.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         added.truncate(self.feedback.terms);

@@ -9,6 +9,7 @@ use crate::search::plan::Plan;
 use crate::search::query::{Query, Stage, refuse};
 use crate::search::run::{Answer, Found, Scratch};
 use crate::stop::Stop;
+use crate::topk::MAX_CUT;
 
 /// Most queries of one fusion.
 const MAX_PARTS: usize = 64;
@@ -185,6 +186,13 @@ pub(crate) fn fuse(
 ) -> Result<(United, Certainty)> {
     let certainty = lists.iter().map(|list| list.certainty).min().unwrap_or(Certainty::Certified);
     let mut united = United::new(lists, plan.stop);
+    let cut = |united: &mut United| {
+        if plan.stop.reached() {
+            united.found.truncate(MAX_CUT);
+            united.says.truncate(MAX_CUT);
+        }
+    };
+    cut(&mut united);
     match &fused.how {
         How::Union => {
             united.found.iter_mut().for_each(|found| found.score = f32::NEG_INFINITY);
@@ -229,6 +237,7 @@ pub(crate) fn fuse(
             }
         }
     }
+    cut(&mut united);
     for (found, says) in united.found.iter_mut().zip(&united.says) {
         let sum: f64 = says.iter().map(|say| say.contribution).sum();
         #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
@@ -274,6 +283,9 @@ fn complete(
     united: &mut United,
     scratch: &mut Scratch,
 ) -> Result<()> {
+    if plan.stop.reached() {
+        return Ok(());
+    }
     if part.rerank.is_some() || part.filter.is_some() || part.at_least > f32::NEG_INFINITY {
         return Ok(());
     }
