@@ -810,14 +810,28 @@ fn explanations_are_a_page_or_data() {
 }
 
 #[test]
+fn what_pruning_loses_is_said() {
+    let place = Place::new();
+    let said = place.ok("build pruned --set SET --sparse-codec pruned:0.8 --forward none");
+    assert!(said.contains("pruned to ") && said.contains("answers lose "), "{said}");
+    let said = place.ok("build rows --set SET --sparse-codec pruned:0.8");
+    assert!(said.contains("exact answers lose nothing"), "{said}");
+    assert!(!place.ok("build whole --set SET").contains("pruned"));
+}
+
+#[test]
 fn every_way_of_asking_is_compared() {
     let place = Place::new();
     place.ok("build wiki --set SET");
     let table = place.ok("compare wiki --set SET");
-    assert_eq!(table.lines().count(), 10, "{table}");
+    // The ways and what reranks lose, a heading each.
+    assert_eq!(table.lines().count(), 10 + 1 + 13, "{table}");
     for way in ["sparse", "tokens", "rerank, 500", "union, 50", "reciprocal rank", "60 judged"] {
         assert!(table.contains(way), "{table}");
     }
+    // Of 400 documents, 500 are all.
+    let last = table.lines().find(|line| line.starts_with("sparse") && line.contains(" 500 "));
+    assert!(last.is_some_and(|line| line.ends_with("0.00 %")), "{table}");
     copy_set(&place.path("bare2"));
     fs::remove_file(place.path("bare2/qrels.tsv")).unwrap();
     let said = place.fails(3, "compare wiki --set bare2");

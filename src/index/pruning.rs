@@ -138,3 +138,36 @@ fn writer(options: SparseOptions) -> Result<(SparseField, IndexWriter)> {
     let writer = IndexWriter::in_memory(schema.build().map_err(Error::from)?)?;
     Ok((field, writer))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_and_lost_is_counted() {
+        // Ten terms each, of weights 10, 9 … 1: 55 in all, of which the first four hold 34.
+        let documents: Vec<Vec<(TermId, f32)>> = (0..320u32)
+            .map(|at| {
+                let mut own: Vec<_> = (0..10u16)
+                    .map(|i| (at * 7919 % 97 + 97 * u32::from(i), f32::from(10 - i)))
+                    .collect();
+                own.rotate_left(at as usize % 10);
+                own.sort_unstable_by_key(|entry| entry.0);
+                own
+            })
+            .collect();
+        let measured =
+            |percent| PruningLoss::measure(percent, documents.iter().map(|own| &own[..])).unwrap();
+        let half = measured(60);
+        assert_eq!((half.documents, half.queries), (300, 20));
+        assert!((half.kept - 0.4).abs() < 1e-9, "{half:?}");
+        let most = measured(99);
+        assert!((most.kept - 1.0).abs() < 1e-9, "{most:?}");
+        assert!((most.recall_10 - 1.0).abs() < 1e-9 && most.recall_100 >= half.recall_100);
+        let bad = PruningLoss::measure(0, documents.iter().map(|own| &own[..]));
+        assert!(matches!(bad, Err(Error::Schema(_))), "{bad:?}");
+        let none: [&[(TermId, f32)]; 0] = [];
+        let none = PruningLoss::measure(50, none).unwrap();
+        assert_eq!((none.documents, none.queries), (0, 0));
+    }
+}
