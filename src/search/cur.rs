@@ -184,6 +184,7 @@ impl<'a> AnchorScores<'a> {
     /// [`Error::Input`](crate::Error::Input): options out of range; in `first` a document that
     /// there is not, one twice, or a score that is not finite; a score of `exact` that is not
     /// finite. An error of `exact` itself is no error here: it ends the search.
+    #[allow(clippy::needless_pass_by_value, reason = "options are made where they are handed over")]
     pub fn search<E>(
         &self,
         first: &[(usize, f32)],

@@ -381,7 +381,7 @@ impl Node {
                     }
                 } else {
                     for doc in 0..docs {
-                        if doc as usize % LOOK_UPS == 0 && stop.reached() {
+                        if (doc as usize).is_multiple_of(LOOK_UPS) && stop.reached() {
                             break;
                         }
                         if segment.keys().key(doc)?.as_u64().is_some_and(|key| keys.contains(key)) {

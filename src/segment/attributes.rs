@@ -351,7 +351,9 @@ impl Keywords {
                         if ended() {
                             break;
                         }
-                        piece.iter().for_each(|&doc| into.insert(doc));
+                        for &doc in piece {
+                            into.insert(doc);
+                        }
                     }
                     return Ok(());
                 }
