@@ -105,8 +105,8 @@ pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
 pub use index::{
     DetachedBuilder, DetachedSegment, FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions,
-    IndexWriter, MergeProgress, Merges, SectionInfo, SegmentInfo, Snapshot, StoredDocument,
-    VectorInfo, Vocabulary, Watcher, WriterOptions,
+    IndexWriter, MergeProgress, Merges, PruningLoss, SectionInfo, SegmentInfo, Snapshot,
+    StoredDocument, VectorInfo, Vocabulary, Watcher, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]

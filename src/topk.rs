@@ -5,6 +5,10 @@ use std::cmp::Ordering;
 use crate::id::{DocId, better};
 use crate::stop::Stop;
 
+/// Most hits of a search that had to end early: what is put in order, and merged by key, in a
+/// fraction of a millisecond.
+pub(crate) const MAX_CUT: usize = 1000;
+
 /// The order of a segment's documents by key, asked only where scores are equal.
 pub(crate) trait KeyOrder: Sync {
     /// Compares the keys of two documents.
@@ -105,8 +109,12 @@ impl<'a> TopK<'a> {
         }
     }
 
-    /// The best `k`, in order.
+    /// The best `k`, in order; of a search that had to end early, no more than can be put in order
+    /// at once.
     pub(crate) fn finish(mut self) -> Vec<Scored> {
+        if self.stop.is_some_and(Stop::was_reached) {
+            self.k = self.k.min(MAX_CUT);
+        }
         self.shrink();
         let keys = self.keys;
         self.buffer

@@ -8,16 +8,24 @@
 //! more row, so that what it knows is not thrown away. The fit is a ridge regression, so that it
 //! holds with fewer calls than anchors.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::error::{Fault, InputError, Result};
 use crate::search::outside::Stopped;
 use crate::search::query::refuse;
+use crate::stop::Stop;
 
 /// Most exact calls of one search: the fit takes time with their cube.
 const MAX_CALLS: usize = 2000;
 /// Most entries of a matrix.
 const MAX_ENTRIES: usize = 1 << 32;
+/// Documents guessed, or selected from, between two looks at the clock.
+const PIECE: usize = 1 << 14;
+/// Rows of the fit between two looks at the clock, each a product of as many entries as calls.
+const ROWS: usize = 64;
 
 /// Exact scores of anchor queries for every document: row after row, a column for each document.
 #[derive(Clone, Debug)]
@@ -30,12 +38,14 @@ pub struct AnchorScores<'a> {
 }
 
 /// How a search goes about its calls.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct CurOptions {
     calls: usize,
     start: f32,
     rounds: usize,
     ridge: f32,
+    deadline: Option<Instant>,
+    cancel: Option<Arc<AtomicBool>>,
 }
 
 impl CurOptions {
@@ -44,7 +54,28 @@ impl CurOptions {
     /// So strong a ridge was measured to be best where anchors are few and their scores noisy for
     /// the purpose; where the matrix tells nearly all, a weak one is.
     pub fn calls(calls: usize) -> Self {
-        Self { calls, start: 0.6, rounds: 10, ridge: 10.0 }
+        Self { calls, start: 0.6, rounds: 10, ridge: 10.0, deadline: None, cancel: None }
+    }
+
+    /// No call begins after this time, and the search ends within a millisecond of it, or with the
+    /// call that is under way.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Ends the search once the flag is raised, like [`deadline`](Self::deadline).
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Why a search ended that was told to.
+    fn why<E>(&self) -> Stopped<E> {
+        let raised = self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if raised { Stopped::Cancelled } else { Stopped::Deadline }
     }
 
     /// The share of the calls that goes to the best of the first search, above 0, at most 1: with
@@ -153,6 +184,7 @@ impl<'a> AnchorScores<'a> {
     /// [`Error::Input`](crate::Error::Input): options out of range; in `first` a document that
     /// there is not, one twice, or a score that is not finite; a score of `exact` that is not
     /// finite. An error of `exact` itself is no error here: it ends the search.
+    #[allow(clippy::needless_pass_by_value, reason = "options are made where they are handed over")]
     pub fn search<E>(
         &self,
         first: &[(usize, f32)],
@@ -161,8 +193,19 @@ impl<'a> AnchorScores<'a> {
     ) -> Result<CurOutcome<E>> {
         options.check()?;
         let cheap = self.cheap(first)?;
-        let mut known =
-            Known { scored: Vec::new(), there: HashSet::new(), calls: 0, stopped: None };
+        let stop = Stop::new(options.deadline, options.cancel.clone());
+        let mut known = Known {
+            scored: Vec::new(),
+            there: vec![false; self.documents],
+            calls: 0,
+            stopped: None,
+        };
+        let mut ask = |known: &mut Known<E>, document: usize| {
+            if known.stopped.is_none() && stop.reached() {
+                known.stopped = Some(options.why());
+            }
+            known.ask(document, &mut exact)
+        };
         let calls = options.calls.min(self.documents);
         #[allow(clippy::cast_possible_truncation, reason = "a share of a small number")]
         let start = ((calls as f32 * options.start).ceil() as usize).clamp(1, calls);
@@ -173,26 +216,23 @@ impl<'a> AnchorScores<'a> {
             first.iter().map(|entry| entry.0).take(start).chain(spread).take(2 * start).collect();
         for document in begin {
             if known.len() < start && !known.has(document) {
-                known.ask(document, &mut exact)?;
+                ask(&mut known, document)?;
             }
         }
         let round = (calls - known.len().min(calls)).div_ceil(options.rounds).max(1);
         while known.len() < calls && known.stopped.is_none() {
-            let guesses = self.guess(&known.scored, cheap.as_deref(), options.ridge);
-            let mut order: Vec<usize> =
-                (0..self.documents).filter(|&document| !known.has(document)).collect();
-            let wanted = round.min(calls - known.len()).min(order.len());
-            if wanted == 0 {
+            let wanted = round.min(calls - known.len());
+            let guesses = self.guess(&known.scored, cheap.as_deref(), options.ridge, &stop);
+            let best = guesses.and_then(|guesses| best_guesses(&guesses, &known, wanted, &stop));
+            let Some(best) = best else {
+                known.stopped = Some(options.why());
+                break;
+            };
+            if best.is_empty() {
                 break;
             }
-            let best = |a: &usize, b: &usize| guesses[*b].total_cmp(&guesses[*a]).then(a.cmp(b));
-            if wanted < order.len() {
-                order.select_nth_unstable_by(wanted - 1, best);
-                order.truncate(wanted);
-            }
-            order.sort_unstable_by(best);
-            for document in order {
-                known.ask(document, &mut exact)?;
+            for document in best {
+                ask(&mut known, document)?;
             }
         }
         let mut scored = known.scored;
@@ -203,7 +243,7 @@ impl<'a> AnchorScores<'a> {
     /// The scores of the first search as a row of the matrix, scaled; what it did not find has its
     /// lowest.
     fn cheap(&self, first: &[(usize, f32)]) -> Result<Option<Vec<f32>>> {
-        let mut seen = HashMap::with_capacity(first.len());
+        let mut seen = HashSet::with_capacity(first.len());
         for (at, &(document, score)) in first.iter().enumerate() {
             let refused = |what| Err(InputError::new("first", what).row(at).into());
             if document >= self.documents {
@@ -213,27 +253,32 @@ impl<'a> AnchorScores<'a> {
             if !score.is_finite() {
                 return refused(Fault::NotFinite { value: score.into() });
             }
-            if seen.insert(document, score).is_some() {
+            if !seen.insert(document) {
                 return refused(Fault::Twice);
             }
         }
-        let lowest = first.iter().map(|entry| entry.1).fold(f32::INFINITY, f32::min);
         if first.is_empty() {
             return Ok(None);
         }
-        let mut row = vec![lowest; self.documents];
+        let lowest = first.iter().map(|entry| entry.1).fold(f32::INFINITY, f32::min);
+        let rest = (self.documents - first.len()) as f64;
+        let scores = || first.iter().map(|entry| f64::from(entry.1));
+        let (mean, factor) = centred(scores, f64::from(lowest), rest);
+        let mut row = vec![(lowest - mean) * factor; self.documents];
         for &(document, score) in first {
-            row[document] = score;
-        }
-        let (mean, factor) = scale(&row);
-        for score in &mut row {
-            *score = (*score - mean) * factor;
+            row[document] = (score - mean) * factor;
         }
         Ok(Some(row))
     }
 
-    /// A score guessed for every document.
-    fn guess(&self, known: &[(usize, f32)], cheap: Option<&[f32]>, ridge: f32) -> Vec<f64> {
+    /// A score guessed for every document; `None` where the time is up.
+    fn guess(
+        &self,
+        known: &[(usize, f32)],
+        cheap: Option<&[f32]>,
+        ridge: f32,
+        stop: &Stop,
+    ) -> Option<Vec<f64>> {
         let count = known.len();
         let columns: Vec<Vec<f64>> =
             known.iter().map(|&(document, _)| self.column(document, cheap)).collect();
@@ -241,7 +286,10 @@ impl<'a> AnchorScores<'a> {
         let mut kernel = vec![0.0f64; count * count];
         for i in 0..count {
             for j in 0..=i {
-                let dot = columns[i].iter().zip(&columns[j]).map(|(a, b)| a * b).sum();
+                if j % ROWS == 0 && stop.reached() {
+                    return None;
+                }
+                let dot = dot(&columns[i], &columns[j]);
                 kernel[i * count + j] = dot;
                 kernel[j * count + i] = dot;
             }
@@ -250,7 +298,7 @@ impl<'a> AnchorScores<'a> {
         let ridge = f64::from(ridge) * (trace / count as f64).max(1e-9);
         (0..count).for_each(|i| kernel[i * count + i] += ridge);
         let mut alpha: Vec<f64> = known.iter().map(|entry| f64::from(entry.1) - mean).collect();
-        solve(&mut kernel, &mut alpha);
+        solve(&mut kernel, &mut alpha, stop)?;
         // Coefficients of the rows, then the rows' combination.
         let rows = self.anchors + usize::from(cheap.is_some());
         let mut coefficients = vec![0.0f64; rows];
@@ -258,16 +306,24 @@ impl<'a> AnchorScores<'a> {
             coefficients.iter_mut().zip(column).for_each(|(sum, x)| *sum += alpha * x);
         }
         let mut guesses = vec![mean; self.documents];
-        let scaled = self.scores.chunks_exact(self.documents).zip(&self.scales);
-        for ((row, &(centre, factor)), &coefficient) in scaled.zip(&coefficients) {
-            let by = coefficient * f64::from(factor);
-            let centre = f64::from(centre);
-            guesses.iter_mut().zip(row).for_each(|(g, &x)| *g += by * (f64::from(x) - centre));
+        for (piece, guesses) in guesses.chunks_mut(PIECE).enumerate() {
+            let range = piece * PIECE..piece * PIECE + guesses.len();
+            let scaled = self.scores.chunks_exact(self.documents).zip(&self.scales);
+            for ((row, &(centre, factor)), &coefficient) in scaled.zip(&coefficients) {
+                if stop.reached() {
+                    return None;
+                }
+                let by = coefficient * f64::from(factor);
+                let centre = f64::from(centre);
+                let row = &row[range.clone()];
+                guesses.iter_mut().zip(row).for_each(|(g, &x)| *g += by * (f64::from(x) - centre));
+            }
+            if let (Some(cheap), Some(&coefficient)) = (cheap, coefficients.last()) {
+                let cheap = &cheap[range];
+                guesses.iter_mut().zip(cheap).for_each(|(g, &x)| *g += coefficient * f64::from(x));
+            }
         }
-        if let (Some(cheap), Some(&coefficient)) = (cheap, coefficients.last()) {
-            guesses.iter_mut().zip(cheap).for_each(|(g, &x)| *g += coefficient * f64::from(x));
-        }
-        guesses
+        Some(guesses)
     }
 
     /// What is known of a document: its column, scaled.
@@ -280,40 +336,99 @@ impl<'a> AnchorScores<'a> {
 }
 
 /// What brings a row to mean 0 and deviation 1.
-#[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
 fn scale(row: &[f32]) -> (f32, f32) {
-    let count = row.len() as f64;
-    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-    let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    centred(|| row.iter().map(|&x| f64::from(x)), 0.0, 0.0)
+}
+
+/// The same of a row of which so many more entries are all the same.
+#[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+fn centred<I: Iterator<Item = f64>>(row: impl Fn() -> I, same: f64, more: f64) -> (f32, f32) {
+    let count = row().count() as f64 + more;
+    let mean = (row().sum::<f64>() + more * same) / count;
+    let variance = row().map(|x| (x - mean).powi(2)).sum::<f64>() + more * (same - mean).powi(2);
+    let variance = variance / count;
     let factor = if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
     (mean as f32, if factor.is_finite() { factor as f32 } else { 0.0 })
 }
 
-/// Solves a symmetric positive definite system in place, by Cholesky.
-fn solve(matrix: &mut [f64], vector: &mut [f64]) {
+/// In eight sums side by side: always in this order, and several times as fast as one.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_left), (b, b_left)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0f64; 8];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    let left = a_left.iter().zip(b_left).map(|(a, b)| a * b);
+    sums.into_iter().chain(left).fold(0.0, |sum, x| sum + x)
+}
+
+/// Solves a symmetric positive definite system in place, by Cholesky; `None` where the time is up.
+fn solve(matrix: &mut [f64], vector: &mut [f64], stop: &Stop) -> Option<()> {
     let n = vector.len();
     for j in 0..n {
-        for i in j..n {
-            let dot: f64 = (0..j).map(|k| matrix[i * n + k] * matrix[j * n + k]).sum();
-            let left = matrix[i * n + j] - dot;
-            matrix[i * n + j] =
-                if i == j { left.max(1e-12).sqrt() } else { left / matrix[j * n + j] };
+        let (before, from) = matrix.split_at_mut(j * n + j);
+        let of_j = &before[j * n..];
+        // Rows from the j-th on, each from its j-th entry; what stands before it is of the row.
+        let own = (from[0] - dot(of_j, of_j)).max(1e-12).sqrt();
+        from[0] = own;
+        let of_j: Vec<f64> = of_j.to_vec();
+        for i in j + 1..n {
+            if i % ROWS == 0 && stop.reached() {
+                return None;
+            }
+            let row = &mut matrix[i * n..=i * n + j];
+            row[j] = (row[j] - dot(&row[..j], &of_j)) / own;
         }
     }
     for i in 0..n {
-        let dot: f64 = (0..i).map(|k| matrix[i * n + k] * vector[k]).sum();
-        vector[i] = (vector[i] - dot) / matrix[i * n + i];
+        vector[i] = (vector[i] - dot(&matrix[i * n..i * n + i], &vector[..i])) / matrix[i * n + i];
     }
     for i in (0..n).rev() {
+        if stop.reached() {
+            return None;
+        }
         let dot: f64 = (i + 1..n).map(|k| matrix[k * n + i] * vector[k]).sum();
         vector[i] = (vector[i] - dot) / matrix[i * n + i];
     }
+    Some(())
+}
+
+/// The documents with the best guesses of those not scored yet, best first, of equal guesses the
+/// first; `None` where the time is up.
+fn best_guesses<E>(
+    guesses: &[f64],
+    known: &Known<E>,
+    wanted: usize,
+    stop: &Stop,
+) -> Option<Vec<usize>> {
+    let best = |a: &usize, b: &usize| guesses[*b].total_cmp(&guesses[*a]).then(a.cmp(b));
+    let mut kept: Vec<usize> = Vec::with_capacity(2 * wanted);
+    let mut least = f64::NEG_INFINITY;
+    for (document, &guess) in guesses.iter().enumerate() {
+        if document % PIECE == PIECE - 1 && stop.reached() {
+            return None;
+        }
+        if guess < least || known.has(document) {
+            continue;
+        }
+        kept.push(document);
+        if kept.len() == 2 * wanted {
+            kept.select_nth_unstable_by(wanted - 1, best);
+            kept.truncate(wanted);
+            least = kept.last().map_or(least, |&last| guesses[last]);
+        }
+    }
+    kept.sort_unstable_by(best);
+    kept.truncate(wanted);
+    Some(kept)
 }
 
 /// The documents scored so far.
 struct Known<E> {
     scored: Vec<(usize, f32)>,
-    there: HashSet<usize>,
+    there: Vec<bool>,
     calls: usize,
     stopped: Option<Stopped<E>>,
 }
@@ -324,7 +439,7 @@ impl<E> Known<E> {
     }
 
     fn has(&self, document: usize) -> bool {
-        self.there.contains(&document)
+        self.there[document]
     }
 
     /// Scores a document, unless the search has ended.
@@ -339,7 +454,7 @@ impl<E> Known<E> {
         self.calls += 1;
         match exact(document) {
             Ok(score) if score.is_finite() => {
-                self.there.insert(document);
+                self.there[document] = true;
                 self.scored.push((document, score));
             }
             Ok(score) => {
@@ -409,14 +524,28 @@ mod tests {
         };
         let some = CurOptions::calls(5);
         let input = |result: Result<CurOutcome<()>>| matches!(result, Err(Error::Input(_)));
-        assert!(input(ask(&[(500, 1.0)], some, Ok(1.0))));
-        assert!(input(ask(&[(1, f32::NAN)], some, Ok(1.0))));
-        assert!(input(ask(&[(1, 1.0), (1, 1.0)], some, Ok(1.0))));
+        assert!(input(ask(&[(500, 1.0)], some.clone(), Ok(1.0))));
+        assert!(input(ask(&[(1, f32::NAN)], some.clone(), Ok(1.0))));
+        assert!(input(ask(&[(1, 1.0), (1, 1.0)], some.clone(), Ok(1.0))));
         assert!(input(ask(&[], CurOptions::calls(0), Ok(1.0))));
-        assert!(input(ask(&[], some.start(0.0), Ok(1.0))));
-        assert!(input(ask(&[], some.rounds(0), Ok(1.0))));
-        assert!(input(ask(&[], some.ridge(0.0), Ok(1.0))));
-        assert!(input(ask(&[], some, Ok(f32::NAN))));
+        assert!(input(ask(&[], some.clone().start(0.0), Ok(1.0))));
+        assert!(input(ask(&[], some.clone().rounds(0), Ok(1.0))));
+        assert!(input(ask(&[], some.clone().ridge(0.0), Ok(1.0))));
+        assert!(input(ask(&[], some.clone(), Ok(f32::NAN))));
+        let past = some.clone().deadline(Instant::now());
+        let late = ask(&[], past, Ok(1.0)).unwrap();
+        assert_eq!((late.calls, late.stopped), (0, Some(Stopped::Deadline)));
+        // Raised during the fourth call: what was scored until then is kept.
+        let flag = Arc::new(AtomicBool::new(false));
+        let mut calls = 0;
+        let raised = anchors.search(&[], some.clone().cancel(Arc::clone(&flag)), |_| {
+            calls += 1;
+            flag.store(calls == 4, Ordering::Relaxed);
+            Ok::<_, ()>(1.0)
+        });
+        let raised = raised.unwrap();
+        assert_eq!((raised.calls, raised.scored.len()), (4, 4));
+        assert_eq!(raised.stopped, Some(Stopped::Cancelled));
         let failed = ask(&[], some, Err(())).unwrap();
         assert_eq!((failed.calls, failed.stopped), (1, Some(Stopped::Failed(()))));
         let all = anchors.search(&[], CurOptions::calls(2000), |d| Ok::<_, ()>(truth[d])).unwrap();

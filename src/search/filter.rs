@@ -13,6 +13,7 @@ use crate::kernel::Kernels;
 use crate::limits::MAX_FILTER_DEPTH;
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
 use crate::segment::{AttributeTable, Segment};
+use crate::stop::Stop;
 
 /// A predicate over a document's key and attributes. A document that lacks an attribute passes no
 /// test of it but a negated one.
@@ -55,6 +56,9 @@ enum Node {
     Or(Vec<Node>),
     Not(Box<Node>),
 }
+
+/// Keys looked up between two questions for the time: some tens of microseconds.
+const LOOK_UPS: usize = 256;
 
 impl Filter {
     /// A predicate without operators.
@@ -138,14 +142,17 @@ impl Filter {
         self.node.check(schema)
     }
 
-    /// The documents of a segment that pass.
+    /// The documents of a segment that pass; none where there is not the time to say.
     pub(crate) fn select(
         &self,
         schema: &Schema,
         segment: &Segment,
         kernels: &Kernels,
+        stop: &Stop,
     ) -> Result<DocSet> {
-        self.node.select(schema, segment, kernels)
+        let set = self.node.select(schema, segment, kernels, stop)?;
+        // What was cut says nothing: the complement of too few is too many.
+        Ok(if stop.was_reached() { DocSet::empty(segment.docs()) } else { set })
     }
 }
 
@@ -242,19 +249,25 @@ impl BoolField {
 }
 
 /// The documents whose number passes; none where the attribute holds no numbers.
-fn numbers(segment: &Segment, at: usize, pass: impl Fn(u64) -> bool) -> DocSet {
+fn numbers(segment: &Segment, at: usize, stop: &Stop, pass: impl Fn(u64) -> bool) -> DocSet {
     match segment.attribute(at) {
-        Some(AttributeTable::Number(table)) => table.select(pass),
+        Some(AttributeTable::Number(table)) => table.select(pass, || stop.reached()),
         _ => DocSet::empty(segment.docs()),
     }
 }
 
 /// The documents whose number is at most so much beyond the least of a range; none where there is
 /// no range, or the attribute holds no numbers.
-fn within(segment: &Segment, at: usize, range: Option<(u64, u64)>, kernels: &Kernels) -> DocSet {
+fn within(
+    segment: &Segment,
+    at: usize,
+    range: Option<(u64, u64)>,
+    kernels: &Kernels,
+    stop: &Stop,
+) -> DocSet {
     match (segment.attribute(at), range) {
         (Some(AttributeTable::Number(table)), Some((low, width))) => {
-            table.within(low, width, kernels)
+            table.within(low, width, kernels, || stop.reached())
         }
         _ => DocSet::empty(segment.docs()),
     }
@@ -293,7 +306,13 @@ impl Node {
         Ok(place.map(drop)?)
     }
 
-    fn select(&self, schema: &Schema, segment: &Segment, kernels: &Kernels) -> Result<DocSet> {
+    fn select(
+        &self,
+        schema: &Schema,
+        segment: &Segment,
+        kernels: &Kernels,
+        stop: &Stop,
+    ) -> Result<DocSet> {
         let docs = segment.docs();
         Ok(match self {
             Self::TooDeep => DocSet::empty(docs),
@@ -303,7 +322,7 @@ impl Node {
                     segment.attribute(schema.resolve(field)?)
                 {
                     for value in values.iter() {
-                        table.select(value, &mut set)?;
+                        table.select(value, &mut set, || stop.reached())?;
                     }
                 }
                 set
@@ -319,26 +338,31 @@ impl Node {
                 let range = range.map(|(low, high)| {
                     (low.cast_unsigned(), high.wrapping_sub(low).cast_unsigned())
                 });
-                within(segment, schema.resolve(field)?, range, kernels)
+                within(segment, schema.resolve(field)?, range, kernels, stop)
             }
             Self::U64(field, low, high) => {
                 let low = edge(*low, u64::MIN, |value| value.checked_add(1));
                 let high = edge(*high, u64::MAX, |value| value.checked_sub(1));
                 let range = low.zip(high).filter(|(low, high)| low <= high);
                 let range = range.map(|(low, high)| (low, high - low));
-                within(segment, schema.resolve(field)?, range, kernels)
+                within(segment, schema.resolve(field)?, range, kernels, stop)
             }
-            Self::F64(field, low, high) => numbers(segment, schema.resolve(field)?, |bits| {
+            Self::F64(field, low, high) => numbers(segment, schema.resolve(field)?, stop, |bits| {
                 (*low, *high).contains(&f64::from_bits(bits))
             }),
-            Self::Bool(field, value) => numbers(segment, schema.resolve(field)?, |bits| {
+            Self::Bool(field, value) => numbers(segment, schema.resolve(field)?, stop, |bits| {
                 value.is_none_or(|value| (bits != 0) == value)
             }),
             Self::Keys(keys) => {
                 let mut set = DocSet::empty(docs);
-                for key in keys.iter() {
-                    if let Some(doc) = segment.keys().find(key)? {
-                        set.insert(doc);
+                for keys in keys.chunks(LOOK_UPS) {
+                    if stop.reached() {
+                        break;
+                    }
+                    for key in keys {
+                        if let Some(doc) = segment.keys().find(key)? {
+                            set.insert(doc);
+                        }
                     }
                 }
                 set
@@ -347,13 +371,19 @@ impl Node {
                 let mut set = DocSet::empty(docs);
                 // A look-up by key costs several by document.
                 if keys.len() < u64::from(docs / 8) {
-                    for key in keys.iter() {
+                    for (at, key) in keys.iter().enumerate() {
+                        if at % LOOK_UPS == 0 && stop.reached() {
+                            break;
+                        }
                         if let Some(doc) = segment.keys().find(&Key::U64(key))? {
                             set.insert(doc);
                         }
                     }
                 } else {
                     for doc in 0..docs {
+                        if (doc as usize).is_multiple_of(LOOK_UPS) && stop.reached() {
+                            break;
+                        }
                         if segment.keys().key(doc)?.as_u64().is_some_and(|key| keys.contains(key)) {
                             set.insert(doc);
                         }
@@ -364,19 +394,19 @@ impl Node {
             Self::And(nodes) => {
                 let mut set = DocSet::full(docs);
                 for node in nodes {
-                    set.intersect(&node.select(schema, segment, kernels)?);
+                    set.intersect(&node.select(schema, segment, kernels, stop)?);
                 }
                 set
             }
             Self::Or(nodes) => {
                 let mut set = DocSet::empty(docs);
                 for node in nodes {
-                    set.unite(&node.select(schema, segment, kernels)?);
+                    set.unite(&node.select(schema, segment, kernels, stop)?);
                 }
                 set
             }
             Self::Not(node) => {
-                let mut set = node.select(schema, segment, kernels)?;
+                let mut set = node.select(schema, segment, kernels, stop)?;
                 set.complement();
                 set
             }

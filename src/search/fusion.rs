@@ -8,9 +8,13 @@ use crate::search::Certainty;
 use crate::search::plan::Plan;
 use crate::search::query::{Query, Stage, refuse};
 use crate::search::run::{Answer, Found, Scratch};
+use crate::stop::Stop;
+use crate::topk::MAX_CUT;
 
 /// Most queries of one fusion.
 const MAX_PARTS: usize = 64;
+/// Documents united between two looks at the clock.
+const CHECK: usize = 256;
 /// How deep fusions may be nested.
 const MAX_DEPTH: usize = 8;
 
@@ -149,12 +153,16 @@ pub(crate) struct United {
 }
 
 impl United {
-    /// Unites lists, in the order in which documents come up.
-    fn new(lists: &[Answer]) -> Self {
+    /// Unites lists, in the order in which documents come up. Where the time is up, what is left of
+    /// the lists is left out.
+    fn new(lists: &[Answer], stop: &Stop) -> Self {
         let mut united = Self::default();
         let mut places: HashMap<(usize, DocId), usize> = HashMap::new();
         for (list, answer) in lists.iter().enumerate() {
             for (rank, found) in (1usize..).zip(&answer.found) {
+                if rank % CHECK == 0 && stop.reached() {
+                    return united;
+                }
                 let place = *places.entry((found.segment, found.doc)).or_insert_with(|| {
                     united.found.push(found.clone());
                     united.says.push(vec![Say::default(); lists.len()]);
@@ -177,7 +185,14 @@ pub(crate) fn fuse(
     scratch: &mut Scratch,
 ) -> Result<(United, Certainty)> {
     let certainty = lists.iter().map(|list| list.certainty).min().unwrap_or(Certainty::Certified);
-    let mut united = United::new(lists);
+    let mut united = United::new(lists, plan.stop);
+    let cut = |united: &mut United| {
+        if plan.stop.reached() {
+            united.found.truncate(MAX_CUT);
+            united.says.truncate(MAX_CUT);
+        }
+    };
+    cut(&mut united);
     match &fused.how {
         How::Union => {
             united.found.iter_mut().for_each(|found| found.score = f32::NEG_INFINITY);
@@ -222,6 +237,7 @@ pub(crate) fn fuse(
             }
         }
     }
+    cut(&mut united);
     for (found, says) in united.found.iter_mut().zip(&united.says) {
         let sum: f64 = says.iter().map(|say| say.contribution).sum();
         #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
@@ -267,6 +283,9 @@ fn complete(
     united: &mut United,
     scratch: &mut Scratch,
 ) -> Result<()> {
+    if plan.stop.reached() {
+        return Ok(());
+    }
     if part.rerank.is_some() || part.filter.is_some() || part.at_least > f32::NEG_INFINITY {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use crate::limits::{MAX_CANDIDATES, MAX_TOP};
 use crate::schema::{
     BoolField, F64Field, Handle, I64Field, KeywordField, Schema, TokenField, U64Field,
 };
+use crate::search::feedback::dot;
 use crate::search::plan::Plan;
 use crate::search::query::{Query, refuse};
 use crate::search::run::{Answer, Found, View};
@@ -163,6 +164,9 @@ sortable! {
     BoolField, Bool;
 }
 
+/// Documents looked at between two questions for the time.
+const CHECK: usize = 256;
+
 /// How many of the best the final list is made of, to begin with.
 pub(crate) fn pool(query: &Query) -> usize {
     let mut pool = query.top;
@@ -183,14 +187,14 @@ pub(crate) fn pool(query: &Query) -> usize {
 /// Collapses, diversifies, cuts and sorts, in this order.
 pub(crate) fn finish(plan: &Plan<'_>, query: &Query, answer: &mut Answer) -> Result<()> {
     if let Some(collapse) = &query.collapse {
-        collapsed(plan.view, collapse, &mut answer.found)?;
+        collapsed(plan, collapse, &mut answer.found)?;
     }
     if let Some(diversify) = &query.diversify {
         diversified(plan, diversify, query.top, &mut answer.found)?;
     }
     if let Some(sort) = &query.sort {
         answer.found.truncate(query.top);
-        sorted(plan.view, sort, &mut answer.found)?;
+        sorted(plan, sort, &mut answer.found)?;
     }
     Ok(())
 }
@@ -204,7 +208,8 @@ enum Group {
     Alone(Key),
 }
 
-fn collapsed(view: View<'_>, collapse: &Collapse, found: &mut Vec<Found>) -> Result<()> {
+fn collapsed(plan: &Plan<'_>, collapse: &Collapse, found: &mut Vec<Found>) -> Result<()> {
+    let view = plan.view;
     let group = |one: &Found| -> Result<Group> {
         let alone = || Group::Alone(one.key.clone());
         Ok(match &collapse.by {
@@ -229,7 +234,10 @@ fn collapsed(view: View<'_>, collapse: &Collapse, found: &mut Vec<Found>) -> Res
     };
     let mut places: HashMap<Group, usize> = HashMap::new();
     let mut heads: Vec<Found> = Vec::new();
-    for one in found.drain(..) {
+    for (at, one) in found.drain(..).enumerate() {
+        if at % CHECK == CHECK - 1 && plan.stop.reached() {
+            break;
+        }
         let place = *places.entry(group(&one)?).or_insert(heads.len());
         if place == heads.len() {
             heads.push(one.clone());
@@ -252,6 +260,10 @@ fn diversified(
     found.truncate(diversify.pool.max(top));
     let mut means = Vec::with_capacity(found.len());
     for one in &*found {
+        if plan.stop.reached() {
+            found.clear();
+            return Ok(());
+        }
         let store = plan.view.segments[one.segment].segment.tokens(place);
         let rows = match store {
             Some(store) => store.doc_rows(one.doc)?,
@@ -287,9 +299,12 @@ fn diversified(
             }
         }
         let at = left.remove(best); // the order of scores is kept among the others
-        for &other in &left {
+        for (count, &other) in left.iter().enumerate() {
+            if count % CHECK == CHECK - 1 && plan.stop.reached() {
+                break; // and no other is chosen
+            }
             let like = match (&means[at], &means[other]) {
-                (Some(a), Some(b)) => a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b),
+                (Some(a), Some(b)) => dot(a, b),
                 _ => 0.0,
             };
             nearest[other] = if chosen.is_empty() { like } else { nearest[other].max(like) };
@@ -363,9 +378,13 @@ fn value(view: View<'_>, field: &KeywordField, one: &Found) -> Result<Option<Val
     })
 }
 
-fn sorted(view: View<'_>, sort: &Sort, found: &mut Vec<Found>) -> Result<()> {
+fn sorted(plan: &Plan<'_>, sort: &Sort, found: &mut Vec<Found>) -> Result<()> {
+    let view = plan.view;
     let mut keyed = Vec::with_capacity(found.len());
-    for one in found.drain(..) {
+    for (at, one) in found.drain(..).enumerate() {
+        if at % CHECK == CHECK - 1 && plan.stop.reached() {
+            break;
+        }
         let value = match &sort.by {
             By::Keyword(field) => value(view, field, &one)?,
             By::I64(field) => bits(view, field, &one)?.map(|bits| Value::I64(bits.cast_signed())),

@@ -43,7 +43,7 @@ pub(crate) use run::{Answer, Found, Scratch, View, search};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
     /// The search was ended by its deadline or flag: what is here is right, but anything may be
-    /// missing.
+    /// missing. (The score of a fusion is that of its parts' lists as far as they had come.)
     Incomplete,
     /// Something that belongs in the answer may be missing from it.
     Approximate,

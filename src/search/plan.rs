@@ -56,7 +56,7 @@ impl<'a> Allowed<'a> {
             let mut set = if among.count == 0 || stop.reached() {
                 DocSet::empty(part.segment.docs())
             } else {
-                filter.select(view.schema, &part.segment, view.kernels)?
+                filter.select(view.schema, &part.segment, view.kernels, stop)?
             };
             if let Some(wider) = &among.set {
                 set.intersect(wider);

@@ -63,6 +63,10 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
     query.check()?;
     check_filters(view.schema, query)?;
     let stop = Stop::new(query.deadline, query.cancel.clone());
+    // Of many queries with one deadline, those that it has passed take next to no time.
+    if stop.reached() {
+        return Ok(Answer { found: Vec::new(), certainty: Certainty::Incomplete });
+    }
     let plan = Plan { view, stop: &stop };
     let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
     let expanded = feedback::expanded(&plan, query, &among, scratch)?;
@@ -89,7 +93,7 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
     }
 }
 
-/// Checks the filters and keys of a query and its parts against the schema.
+/// Checks the fields, filters and keys of a query and its parts against the schema.
 pub(crate) fn check_filters(schema: &Schema, query: &Query) -> Result<()> {
     if let Some((_, key)) = &query.after {
         check_key_kind(schema.key_kind(), key)?;
@@ -97,9 +101,13 @@ pub(crate) fn check_filters(schema: &Schema, query: &Query) -> Result<()> {
     if let Some(filter) = &query.filter {
         filter.check(schema)?;
     }
+    if let Some(second) = &query.rerank {
+        schema.resolve(&second.field)?;
+    }
     match &query.first {
         Stage::Fused(fused) => fused.parts.iter().try_for_each(|part| check_filters(schema, part)),
-        _ => Ok(()),
+        Stage::Sparse(field, _) => Ok(schema.resolve(field).map(drop)?),
+        Stage::Tokens(field, _) => Ok(schema.resolve(field).map(drop)?),
     }
 }
 

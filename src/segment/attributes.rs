@@ -213,6 +213,10 @@ impl AttributeTable {
     }
 }
 
+/// Groups of 64 documents that a predicate looks at between two questions for the time: some tens
+/// of microseconds.
+const PIECE: usize = 512;
+
 /// A number, or a truth value, per document.
 #[derive(Debug)]
 pub(crate) struct Numbers {
@@ -229,24 +233,38 @@ impl Numbers {
         there.then(|| self.values.get(at).copied()).flatten()
     }
 
-    /// The documents whose value, as bits, is at most `width` beyond `low`, wrapping.
-    pub(crate) fn within(&self, low: u64, width: u64, kernels: &Kernels) -> DocSet {
+    /// The documents whose value, as bits, is at most `width` beyond `low`, wrapping; those come to
+    /// before `ended` says so.
+    pub(crate) fn within(
+        &self,
+        low: u64,
+        width: u64,
+        kernels: &Kernels,
+        ended: impl Fn() -> bool,
+    ) -> DocSet {
         let mut words = vec![0; self.values.len().div_ceil(64)];
-        (kernels.within)(&self.values, low, width, &mut words);
+        let pieces = self.values.chunks(64 * PIECE).zip(words.chunks_mut(PIECE));
+        for (values, words) in pieces {
+            if ended() {
+                break;
+            }
+            (kernels.within)(values, low, width, words);
+        }
         for (word, present) in words.iter_mut().zip(self.present.iter()) {
             *word &= present;
         }
         DocSet::from_words(words, self.docs)
     }
 
-    /// The documents whose value passes.
-    pub(crate) fn select(&self, pass: impl Fn(u64) -> bool) -> DocSet {
+    /// The documents whose value passes; those come to before `ended` says so.
+    pub(crate) fn select(&self, pass: impl Fn(u64) -> bool, ended: impl Fn() -> bool) -> DocSet {
         // A word at a time, without a branch per document.
         let words = self.values.chunks(64).zip(self.present.iter()).map(|(values, present)| {
             let passing = values.iter().enumerate();
             passing.fold(0, |word, (bit, &bits)| word | u64::from(pass(bits)) << bit) & present
         });
-        DocSet::from_words(words.collect(), self.docs)
+        let in_time = words.enumerate().take_while(|(at, _)| at % PIECE != 0 || !ended());
+        DocSet::from_words(in_time.map(|(_, word)| word).collect(), self.docs)
     }
 }
 
@@ -311,8 +329,13 @@ impl Keywords {
             .collect()
     }
 
-    /// Adds the documents that have a value.
-    pub(crate) fn select(&self, value: &str, into: &mut DocSet) -> Result<()> {
+    /// Adds the documents that have a value; those come to before `ended` says so.
+    pub(crate) fn select(
+        &self,
+        value: &str,
+        into: &mut DocSet,
+        ended: impl Fn() -> bool,
+    ) -> Result<()> {
         let (mut low, mut high) = (0usize, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -324,8 +347,13 @@ impl Keywords {
                         ragged(&self.posting_offsets, &self.postings, middle).ok_or_else(|| {
                             self.corrupt(middle, "bad offsets of a value's documents")
                         })?;
-                    for &doc in docs {
-                        into.insert(doc);
+                    for piece in docs.chunks(64 * PIECE) {
+                        if ended() {
+                            break;
+                        }
+                        for &doc in piece {
+                            into.insert(doc);
+                        }
                     }
                     return Ok(());
                 }

@@ -72,7 +72,7 @@ fn read_all(segment: &Segment) {
     }
     if let Some(AttributeTable::Keyword(table)) = segment.attribute(1) {
         let mut set = table.present();
-        let _ = table.select("odd", &mut set);
+        let _ = table.select("odd", &mut set, || false);
     }
 }
 

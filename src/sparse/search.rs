@@ -29,6 +29,9 @@ const RUN_AHEAD: usize = 1024;
 /// How many groups before its turn the cells of a group are asked of the memory.
 const CELLS_AHEAD: usize = 4;
 
+/// How many documents are scored one by one between two looks at the clock.
+const CHECK: u32 = 256;
+
 /// How many windows a thread of its own is worth: starting one takes as long as a few windows.
 const WINDOWS_A_THREAD: usize = 24;
 
@@ -253,6 +256,9 @@ impl SparseIndex {
         let postings = self.postings_view();
         let docs = self.directory().docs;
         for doc in (0..docs).filter(|&doc| alive.is_none_or(|alive| alive.contains(doc))) {
+            if doc % CHECK == CHECK - 1 && top.stopped() {
+                break;
+            }
             let Some(score) = scorer.score(doc)? else { continue };
             let mut met = false;
             for term in terms.iter().filter(|term| term.weight > 0.0) {

@@ -258,3 +258,14 @@ fn pooled_builds_say_what_they_kept() {
     assert!(added.contains("400 replaced") && added.contains("token rows kept"), "{added}");
     place.fails(2, "build none --set SET --pool 0");
 }
+
+/// What pruning loses is measured, whether or not it matters to answers.
+#[test]
+fn what_pruning_loses_is_said() {
+    let place = Place::new();
+    let said = place.ok("build pruned --set SET --sparse-codec pruned:0.8 --forward none");
+    assert!(said.contains("pruned to ") && said.contains("answers lose "), "{said}");
+    let said = place.ok("build rows --set SET --sparse-codec pruned:0.8");
+    assert!(said.contains("exact answers lose nothing"), "{said}");
+    assert!(!place.ok("build whole --set SET").contains("pruned"));
+}

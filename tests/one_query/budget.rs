@@ -1,4 +1,9 @@
-use lateen::outside::{Budget, pairwise_heap, pointwise};
+use std::time::Instant;
+
+use lateen::outside::{
+    Budget, Reordered, Stopped, elimination, groupwise, listwise, pairwise_heap, pairwise_passes,
+    pointwise,
+};
 use lateen::{AnchorScores, CurOptions, Error, Reranker};
 
 use super::Wiki;
@@ -72,5 +77,113 @@ fn a_model_from_outside_orders_hits() {
         let found = pairwise_heap(hits.len(), 5, calls, |a, b| Ok::<_, Error>(score(a) > score(b)));
         assert!(found.stopped.is_none());
         assert_eq!(first(&found.order)[..scored], rows[..scored]);
+    }
+}
+
+/// What each call of an oracle does.
+#[derive(Clone, Copy, PartialEq)]
+enum Oracle {
+    True,
+    FailsAt(usize),
+    NaN,
+}
+
+/// Every strategy with its stated number of calls, and how many were made. The oracle scores by
+/// `truth`, and judges pairs, groups and windows by it.
+fn strategies(
+    truth: &[f32],
+    k: usize,
+    oracle: Oracle,
+    budget: impl Fn(usize) -> Budget,
+) -> Vec<(&'static str, usize, usize, lateen::Result<Reordered<&'static str>>)> {
+    let n = truth.len();
+    let ceil_log = |base: usize| (0u32..64).find(|&steps| base.pow(steps) >= n).unwrap() as usize;
+    let made = std::cell::Cell::new(0);
+    let judge = || {
+        made.set(made.get() + 1);
+        if oracle == Oracle::FailsAt(made.get()) { Err("down") } else { Ok(()) }
+    };
+    let score = |at: usize| if oracle == Oracle::NaN { f32::NAN } else { truth[at] };
+    let order = |asked: &[usize]| {
+        judge()?;
+        let mut order = asked.to_vec();
+        order.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
+        if oracle == Oracle::NaN {
+            order.fill(asked[0]);
+        }
+        Ok(order)
+    };
+    let better = |a: usize, b: usize| judge().map(|()| truth[a] > truth[b]);
+    let mut out = Vec::new();
+    let mut add = |name, stated, found| out.push((name, stated, made.take(), found));
+    let found = pointwise(n, n, budget(n), |at| judge().map(|()| score(at)));
+    add("pointwise", n, found);
+    let stated = 2 * n + 2 * k * ceil_log(2);
+    add("heap", stated, Ok(pairwise_heap(n, k, budget(stated), better)));
+    let stated = k * (n - 1);
+    add("passes", stated, Ok(pairwise_passes(n, k, budget(stated), better)));
+    let (window, step) = (2 * k, k);
+    let stated = n.saturating_sub(window).div_ceil(step) + 1;
+    add("listwise", stated, listwise(n, window, step, 1, budget(stated), order));
+    let group = 4;
+    let stated = n + k * (ceil_log(group - 1) + 1);
+    let pick = |asked: &[usize]| {
+        order(asked).map(|order| match oracle {
+            Oracle::NaN => n,
+            _ => order[0],
+        })
+    };
+    add("groupwise", stated, groupwise(n, k, group, budget(stated), pick));
+    let group = 2 * k;
+    let (mut stated, mut left) = (1, n);
+    while left > group {
+        stated += left.div_ceil(group);
+        left = k * left.div_ceil(group);
+    }
+    add("elimination", stated, elimination(n, k, group, budget(stated), order));
+    out
+}
+
+/// Against an oracle without noise the true best come out within the stated calls, never more are
+/// made than the budget has, and what goes wrong leaves the order and is said.
+#[test]
+fn every_strategy_keeps_its_word() {
+    for (n, k) in [(100, 10), (57, 5), (200, 10), (1000, 20)] {
+        let truth: Vec<f32> = (0..n).map(|at| ((at * 7919 + 13) % 100_003) as f32).collect();
+        let mut best: Vec<usize> = (0..n).collect();
+        best.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
+        let as_it_was: Vec<usize> = (0..n).collect();
+        for (name, stated, made, found) in strategies(&truth, k, Oracle::True, Budget::calls) {
+            let found = found.unwrap();
+            assert!(found.order.starts_with(&best[..k]), "{name} of {n}");
+            assert!(found.calls == made && made <= stated, "{name}: {made} of {stated}");
+            assert_eq!(found.stopped, None, "{name} of {n}");
+        }
+        for part in [0, 1, 2, 5] {
+            let short = |stated| Budget::calls(stated * part / 10);
+            for (name, stated, made, found) in strategies(&truth, k, Oracle::True, short) {
+                let found = found.unwrap();
+                assert!(found.calls == made && made <= stated * part / 10, "{name}: {made}");
+                let mut places = found.order;
+                places.sort_unstable();
+                assert_eq!(places, as_it_was, "{name}");
+            }
+        }
+        for (name, _, made, found) in strategies(&truth, k, Oracle::FailsAt(3), Budget::calls) {
+            let found = found.unwrap();
+            assert_eq!((found.order, made), (as_it_was.clone(), 3), "{name}");
+            assert_eq!(found.stopped, Some(Stopped::Failed("down")), "{name}");
+        }
+        let late = |calls| Budget::calls(calls).deadline(Instant::now());
+        for (name, _, made, found) in strategies(&truth, k, Oracle::True, late) {
+            let found = found.unwrap();
+            assert_eq!((found.order, made), (as_it_was.clone(), 0), "{name}");
+            assert_eq!(found.stopped, Some(Stopped::Deadline), "{name}");
+        }
+        for (name, _, _, found) in strategies(&truth, k, Oracle::NaN, Budget::calls) {
+            // Whether one is better than another has no NaN.
+            let can = !matches!(name, "heap" | "passes");
+            assert_eq!(matches!(found, Err(Error::Input(_))), can, "{name}");
+        }
     }
 }

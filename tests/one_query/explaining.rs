@@ -1,6 +1,7 @@
-use lateen::{Explanation, Feedback, Fusion, Query};
+use lateen::{Explanation, Feedback, Fusion, Index, Query, SparseField, TokenField};
 
 use super::Wiki;
+use super::set::{Set, SetFields, committed, larger};
 
 #[test]
 fn the_parts_sum_to_the_score() {
@@ -33,6 +34,75 @@ fn the_parts_sum_to_the_score() {
         }
     }
     assert!(explained > 1000, "{explained}");
+}
+
+/// Every way of asking.
+fn modes(
+    set: &Set,
+    at: usize,
+    sparse: &SparseField,
+    tokens: &TokenField,
+) -> Vec<(&'static str, Query)> {
+    let matrix = set.tokens.as_ref().unwrap().1.matrix(at);
+    let terms = || Query::sparse(sparse, set.sparse_queries.row(at)).unwrap();
+    let rows = || Query::tokens(tokens, matrix).unwrap();
+    let fused = |fusion| Query::fused(fusion, [terms(), rows()]).unwrap();
+    let union = || Query::union([terms(), rows()], tokens, matrix).unwrap();
+    let rerank = || terms().rerank(tokens, matrix).unwrap();
+    let wide = Feedback::default();
+    vec![
+        ("sparse", terms()),
+        ("tokens", rows()),
+        ("rerank", rerank()),
+        ("union", union()),
+        ("reciprocal rank", fused(Fusion::default())),
+        ("relative", fused(Fusion::RelativeScore)),
+        ("weighted", fused(Fusion::Weighted(vec![0.5, 1.5]))),
+        ("sparse, feedback", terms().feedback(wide)),
+        ("tokens, feedback", rows().feedback(wide)),
+        ("rerank, feedback", rerank().feedback(wide)),
+        ("union, feedback", union().feedback(wide)),
+        ("reciprocal rank, feedback", fused(Fusion::default()).feedback(wide)),
+        ("relative, feedback", fused(Fusion::RelativeScore).feedback(wide)),
+        ("weighted, feedback", fused(Fusion::Weighted(vec![1.0, 1.0])).feedback(wide)),
+    ]
+}
+
+/// Random hits among the hundred best of random queries, so many by each way of asking.
+fn random_hits(set: &Set, index: &Index, sparse: &SparseField, tokens: &TokenField, each: usize) {
+    let mut random = super::random::Draw::new(6);
+    for _ in 0..each {
+        let at = random.below(set.sparse_queries.len());
+        for (mode, query) in modes(set, at, sparse, tokens) {
+            let asked = query.top(100);
+            let hits = index.search(&asked).unwrap();
+            let hit = &hits[random.below(hits.len())];
+            let told = index.explain(&asked, hit).unwrap();
+            let (sum, score) = (told.sum(), hit.score());
+            assert!((sum - score).abs() <= 1e-5 * score.abs(), "{mode}: {sum} for {score}");
+            for part in &told.parts {
+                inner(&part.explanation, part.score);
+            }
+        }
+    }
+}
+
+/// 1,008 hits of each set.
+#[test]
+fn random_hits_are_the_sum_of_their_parts() {
+    let sets = [Some(committed()), larger("wiki")];
+    for folder in sets.into_iter().flatten() {
+        let set = Set::open(&folder);
+        let place = tempfile::tempdir().unwrap();
+        let fields = SetFields::of(&set);
+        let path = place.path().join("index");
+        let mut writer = fields.writer(&path, lateen::WriterOptions::default());
+        set.add_to(&mut writer, &fields, 256);
+        writer.commit().unwrap();
+        let index = writer.reader().unwrap();
+        let int8 = fields.int8.as_ref().unwrap();
+        random_hits(&set, &index, &fields.sparse, int8, 72);
+    }
 }
 
 /// A part's own score is the sum of its parts.

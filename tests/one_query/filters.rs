@@ -55,6 +55,37 @@ fn contradictions_have_no_hits_and_strangers_are_errors() {
     assert!(error.to_string().contains("not of the schema's kind"), "{error}");
 }
 
+/// Whoever asks for what there is not is told its name, and what is there.
+#[test]
+fn what_an_attribute_is_not_is_said() {
+    let wiki = Wiki::new(1);
+    let schema = wiki.index.schema();
+    let said = |text: &str| Filter::parse(&schema, text).unwrap_err().to_string();
+    for (text, names) in [
+        ("colr = red", &["\"colr\"", "\"colour\" (keyword)", "\"number\" (u64)"][..]),
+        ("number = red", &["\"number\"", "u64"]),
+        ("odd = 3", &["\"odd\"", "bool"]),
+        ("colour > red", &["\"colour\"", "keyword"]),
+        ("sparse = 1", &["\"sparse\"", "sparse, and no attribute"]),
+    ] {
+        let said = said(text);
+        assert!(names.iter().all(|name| said.contains(name)), "{text}: {said}");
+    }
+    for (error, words) in [
+        (schema.keyword("number").unwrap_err(), "no keyword field named \"number\""),
+        (schema.u64("none").unwrap_err(), "no u64 field named \"none\""),
+    ] {
+        assert_eq!(error.to_string(), words);
+    }
+    for filter in ["number < 5 and number > 9", "colour in (red) and not colour = red"] {
+        let filter = Filter::parse(&schema, filter).unwrap();
+        for query in [wiki.by_terms(1), wiki.by_tokens(1)] {
+            let hits = wiki.index.search(&query.filter(filter.clone())).unwrap();
+            assert!(hits.is_empty() && hits.certified());
+        }
+    }
+}
+
 /// Random bitmaps of every width: the answer is that of all documents, thinned.
 fn thinned(set: &Set, shares: &[f64]) {
     let place = tempfile::tempdir().unwrap();

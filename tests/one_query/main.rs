@@ -1,6 +1,8 @@
 //! One query for everything: fusions, filters, feedback, final lists, bounded time, explanation,
 //! each held against an account of its own on real vectors.
 
+#[path = "../random/mod.rs"]
+mod random;
 #[path = "../naive/set.rs"]
 mod set;
 

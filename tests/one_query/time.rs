@@ -55,3 +55,43 @@ fn time_enough_changes_nothing() {
         assert!(held.complete() && free.certainty() == held.certainty());
     }
 }
+
+/// Cut anywhere, an answer says so, and has no hit that is not among the true ones with its true
+/// score; only a search that was done before its time was up does not say so, and is whole.
+#[test]
+fn an_answer_that_is_cut_says_so_wherever_it_is_cut() {
+    let wiki = Wiki::new(3);
+    let (mut cut, mut whole) = (0, 0);
+    for at in 0..20 {
+        for (shape, query) in shapes(&wiki, at).into_iter().enumerate() {
+            let begin = Instant::now();
+            let free = wiki.index.search(&query).unwrap();
+            let takes = begin.elapsed();
+            for eighths in 0..8 {
+                let deadline = Instant::now() + takes * eighths / 8;
+                let held = wiki.index.search(&query.clone().deadline(deadline)).unwrap();
+                if held.certainty() != Certainty::Incomplete {
+                    assert_eq!(held.certainty(), free.certainty());
+                    let bits = |hits: &[lateen::Hit]| -> Vec<_> {
+                        hits.iter().map(|hit| (hit.key().clone(), hit.score().to_bits())).collect()
+                    };
+                    assert_eq!(bits(&held), bits(&free), "shape {shape}");
+                    whole += 1;
+                    continue;
+                }
+                cut += 1;
+                // Fusions (6 and 7) are of lists as far as they had come.
+                if matches!(shape, 6 | 7) {
+                    continue;
+                }
+                for hit in &held {
+                    let told = wiki.index.explain(&query, hit).unwrap().sum();
+                    let score = hit.score();
+                    let same = (told - score).abs() <= 1e-5 * score.abs();
+                    assert!(same || !score.is_finite(), "shape {shape}: {score}, {told}");
+                }
+            }
+        }
+    }
+    assert!(cut > 0, "{cut} cut, {whole} whole");
+}

@@ -14,7 +14,8 @@ use crate::text;
 /// Judge every way of asking on an embedding set with judgements
 ///
 /// nDCG@10 and recall@100 of exact searches, without and with feedback, and p of a paired t-test on
-/// nDCG@10 against the first line.
+/// nDCG@10 against the first line. Where there are token rows: how much of the nDCG@10 of searching
+/// all of them a rerank of fewer documents loses, and how many of its ten best it does not find.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
@@ -84,7 +85,80 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let heading =
         ["asked by", ">nDCG@10", ">p", ">recall@100", ">feedback: nDCG@10", ">p", ">recall@100"];
     let judged = text::count(qrels.len() as u64);
-    Ok(format!("{}{judged} judged queries\n", text::table(&heading, &rows)))
+    let table = format!("{}{judged} judged queries\n", text::table(&heading, &rows));
+    if !(sparse && tokens) {
+        return Ok(table);
+    }
+    Ok(format!("{table}\n{}", losses(&index, &queries, &qrels, args)?))
+}
+
+/// Reranks whose loss is told: mode, and how many documents they look at in all.
+const RERANKS: [(&str, Mode, usize); 12] = [
+    ("sparse", Mode::Rerank, 50),
+    ("sparse", Mode::Rerank, 100),
+    ("sparse", Mode::Rerank, 150),
+    ("sparse", Mode::Rerank, 200),
+    ("sparse", Mode::Rerank, 300),
+    ("sparse", Mode::Rerank, 400),
+    ("sparse", Mode::Rerank, 500),
+    ("sparse", Mode::Rerank, 700),
+    ("sparse", Mode::Rerank, 1000),
+    ("centroids", Mode::Tokens, 100),
+    ("union, half of each", Mode::Union, 50),
+    ("union, half of each", Mode::Union, 100),
+];
+
+/// What MaxSim over a part of the documents loses beside MaxSim over all of them. The candidates of
+/// the centroids alone are those of the fastest search.
+fn losses(
+    index: &Index,
+    queries: &SetQueries,
+    qrels: &Qrels,
+    args: &Args,
+) -> Result<String, Failure> {
+    let ask = |mode, candidates, effort, top| {
+        let (weights, filter, feedback) = ([1.0, 1.0], None, false);
+        let settings = Settings { candidates, weights, filter, feedback, effort, top };
+        answered(index, &Planner::new(index, &args.index, mode, settings)?, queries, args)
+    };
+    let all = ask(Mode::Tokens, None, Effort::Exact, 10)?;
+    let whole = evaluate(qrels, &all, Measure::Ndcg(10));
+    let mut rows = Vec::new();
+    for (name, mode, depth) in RERANKS {
+        let (candidates, effort) = match mode {
+            Mode::Tokens => (None, Effort::Level(0.0)),
+            Mode::Union => (Some(depth / 2), Effort::Exact),
+            _ => (Some(depth), Effort::Exact),
+        };
+        let run = ask(mode, candidates, effort, 10)?;
+        let part = evaluate(qrels, &run, Measure::Ndcg(10));
+        let p =
+            compare(&part, &whole)?.t_test.map_or("-".to_owned(), |test| format!("{:.4}", test.p));
+        let loss = 100.0 * (1.0 - part.mean() / whole.mean());
+        let missed = 100.0 * (1.0 - overlap(&all, &run));
+        let depth = if mode == Mode::Tokens { "-".to_owned() } else { depth.to_string() };
+        rows.push(vec![
+            name.to_owned(),
+            depth,
+            format!("{loss:.2} %"),
+            p,
+            format!("{missed:.2} %"),
+        ]);
+    }
+    let heading = ["MaxSim of candidates", ">in all", ">nDCG@10 lost", ">p", ">ten best missed"];
+    Ok(text::table(&heading, &rows))
+}
+
+/// The share of one run's hits that another has, over all queries.
+fn overlap(of: &Run, other: &Run) -> f64 {
+    let (mut shared, mut all) = (0usize, 0usize);
+    for (query, hits) in of.rankings() {
+        let found = other.ranking(query).unwrap_or_default();
+        all += hits.len();
+        let has = |document: &str| found.iter().any(|other| other.document == document);
+        shared += hits.iter().filter(|hit| has(&hit.document)).count();
+    }
+    shared as f64 / all.max(1) as f64
 }
 
 /// The best hundred of every query.

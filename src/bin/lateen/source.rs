@@ -155,6 +155,14 @@ fn words_of(path: &Path) -> Result<Words, Failure> {
 }
 
 impl Source {
+    /// The documents of a set, where they come from one: they can be read again.
+    pub(crate) fn set(&self) -> Option<&SetDocuments> {
+        match self {
+            Self::Set(set) => Some(&set.1),
+            Self::Lines(_) => None,
+        }
+    }
+
     pub(crate) fn has_sparse(&self) -> bool {
         match self {
             Self::Set(set) => set.1.has_sparse(),

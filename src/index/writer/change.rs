@@ -5,6 +5,7 @@ use crate::embed::{Update, check_key_kind};
 use crate::error::Result;
 use crate::id::Key;
 use crate::search::Filter;
+use crate::stop::Stop;
 
 impl IndexWriter {
     /// Deletes the live documents of these keys; how many there were. All keys are looked up
@@ -43,7 +44,12 @@ impl IndexWriter {
         self.guard(spilled)?;
         let mut passing = Vec::with_capacity(self.segments.len());
         for held in &self.segments {
-            passing.push(filter.select(&self.schema, &held.segment, self.kernels)?);
+            passing.push(filter.select(
+                &self.schema,
+                &held.segment,
+                self.kernels,
+                &Stop::default(),
+            )?);
         }
         let mut deleted = 0;
         for (held, passing) in self.segments.iter_mut().zip(passing) {

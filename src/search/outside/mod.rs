@@ -13,8 +13,8 @@
 //! | [`groupwise`] | picks the best of a group of c | n + k(⌈log₍c₋₁₎ n⌉ + 1) |
 //! | [`elimination`] | orders a group of g | ⌈n / g⌉ + ⌈(k / g)⌈n / g⌉⌉ + … |
 //!
-//! What goes wrong outside is not an error of the search: where the callback fails, or the time is
-//! up, the order is left as it was, and [`Reordered::stopped`] says why. Where the budget is used
+//! What goes wrong outside is not an error of the search: where the callback fails, the time is up
+//! or a flag is raised, the order is left as it was, and [`Reordered::stopped`] says why. Where the budget is used
 //! up, what was found out until then counts. What is no judgement at all (a score that is NaN, an
 //! order with a place missing) is an [`Error`](crate::Error), since it is a mistake in the callback.
 //!
@@ -38,19 +38,29 @@ pub use listwise::{elimination, groupwise, listwise};
 pub use pairwise::{pairwise_heap, pairwise_passes};
 pub use pointwise::pointwise;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What a strategy may use up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     calls: usize,
     deadline: Option<Instant>,
+    cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
     /// So many calls.
     pub fn calls(calls: usize) -> Self {
-        Self { calls, deadline: None }
+        Self { calls, deadline: None, cancel: None }
+    }
+
+    /// No call begins once the flag is raised; a call that ends after it is the last, and in vain.
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(flag);
+        self
     }
 
     /// No call begins after this time; a call that ends after it is the last, and in vain.
@@ -68,6 +78,8 @@ pub enum Stopped<E> {
     Budget,
     /// The time is up. The order is as it was.
     Deadline,
+    /// The flag was raised. The order is as it was.
+    Cancelled,
     /// The callback failed. The order is as it was.
     Failed(E),
 }
@@ -97,9 +109,6 @@ impl<E> Counter<E> {
 
     /// Makes a call, if there is one left; `None` where the strategy has to end.
     fn call<T>(&mut self, work: impl FnOnce() -> Result<T, E>) -> Option<T> {
-        let late = |counter: &Self| {
-            counter.budget.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-        };
         if self.stopped.is_some() {
             return None;
         }
@@ -107,17 +116,16 @@ impl<E> Counter<E> {
             self.stopped = Some(Stopped::Budget);
             return None;
         }
-        if late(self) {
-            self.stopped = Some(Stopped::Deadline);
+        self.stopped = self.ended();
+        if self.stopped.is_some() {
             return None;
         }
         self.calls += 1;
         match work() {
-            Ok(_) if late(self) => {
-                self.stopped = Some(Stopped::Deadline);
-                None
+            Ok(value) => {
+                self.stopped = self.ended();
+                self.stopped.is_none().then_some(value)
             }
-            Ok(value) => Some(value),
             Err(error) => {
                 self.stopped = Some(Stopped::Failed(error));
                 None
@@ -125,10 +133,22 @@ impl<E> Counter<E> {
         }
     }
 
+    /// Why to end now, whatever the calls.
+    fn ended(&self) -> Option<Stopped<E>> {
+        let raised = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        if self.budget.cancel.as_ref().is_some_and(raised) {
+            return Some(Stopped::Cancelled);
+        }
+        let late = self.budget.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        late.then_some(Stopped::Deadline)
+    }
+
     /// The places found best, then the others as they were; or all as they were.
     fn finish(self, count: usize, best: Vec<usize>) -> Reordered<E> {
         let order = match self.stopped {
-            Some(Stopped::Deadline | Stopped::Failed(_)) => (0..count).collect(),
+            Some(Stopped::Deadline | Stopped::Cancelled | Stopped::Failed(_)) => {
+                (0..count).collect()
+            }
             None | Some(Stopped::Budget) => with_rest(count, best),
         };
         Reordered { order, calls: self.calls, stopped: self.stopped }

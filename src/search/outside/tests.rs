@@ -97,27 +97,27 @@ fn no_strategy_goes_over_its_budget_and_what_it_found_counts() {
     let scores = scores(50, 1);
     for calls in 0..60 {
         let mut made = [0usize; 5];
-        let budget = Budget::calls(calls);
+        let budget = || Budget::calls(calls);
         let all = [
-            pointwise(50, 50, budget, |at| {
+            pointwise(50, 50, budget(), |at| {
                 made[0] += 1;
                 Ok::<_, ()>(scores[at])
             })
             .unwrap(),
-            pairwise_heap(50, 10, budget, |a, b| {
+            pairwise_heap(50, 10, budget(), |a, b| {
                 made[1] += 1;
                 Ok(scores[a] > scores[b])
             }),
-            pairwise_passes(50, 10, budget, |a, b| {
+            pairwise_passes(50, 10, budget(), |a, b| {
                 made[2] += 1;
                 Ok(scores[a] > scores[b])
             }),
-            listwise(50, 5, 1, 100, budget, |asked| {
+            listwise(50, 5, 1, 100, budget(), |asked| {
                 made[3] += 1;
                 sorted(&scores, asked)
             })
             .unwrap(),
-            groupwise(50, 50, 3, budget, |asked| {
+            groupwise(50, 50, 3, budget(), |asked| {
                 made[4] += 1;
                 Ok(sorted(&scores, asked)?[0])
             })
@@ -152,20 +152,30 @@ fn failures_and_lateness_leave_the_order() {
         Ok::<_, ()>(true)
     };
     let found = pairwise_heap(9, 3, Budget::calls(99).deadline(soon), slow);
-    assert_eq!((found.order, found.stopped), (as_it_was, Some(Stopped::Deadline)));
+    assert_eq!((found.order, found.stopped), (as_it_was.clone(), Some(Stopped::Deadline)));
+    // Raised during the fourth call.
+    let flag = Arc::new(AtomicBool::new(false));
+    let mut calls = 0;
+    let found = pairwise_passes(9, 3, Budget::calls(99).cancel(Arc::clone(&flag)), |a, b| {
+        calls += 1;
+        flag.store(calls == 4, Ordering::Relaxed);
+        Ok::<_, ()>(a > b)
+    });
+    assert_eq!((found.order, found.calls), (as_it_was, 4));
+    assert_eq!(found.stopped, Some(Stopped::Cancelled));
 }
 
 #[test]
 fn what_is_no_judgement_is_an_error() {
-    let budget = Budget::calls(99);
+    let budget = || Budget::calls(99);
     let input = |result: crate::Result<Reordered<()>>| matches!(result, Err(Error::Input(_)));
-    assert!(input(pointwise(3, 3, budget, |_| Ok(f32::NAN))));
-    assert!(input(listwise(3, 1, 1, 1, budget, |asked| Ok(asked.to_vec()))));
-    assert!(input(listwise(3, 3, 3, 1, budget, |asked| Ok(asked.to_vec()))));
-    assert!(input(listwise(3, 3, 1, 1, budget, |_| Ok(vec![0, 0, 1]))));
-    assert!(input(groupwise(3, 1, 2, budget, |asked| Ok(asked[0]))));
-    assert!(input(groupwise(3, 1, 3, budget, |_| Ok(7))));
-    assert!(input(elimination(9, 3, 3, budget, |asked| Ok(asked.to_vec()))));
-    assert!(input(elimination(9, 0, 3, budget, |asked| Ok(asked.to_vec()))));
-    assert!(input(elimination(9, 1, 3, budget, |_| Ok(vec![]))));
+    assert!(input(pointwise(3, 3, budget(), |_| Ok(f32::NAN))));
+    assert!(input(listwise(3, 1, 1, 1, budget(), |asked| Ok(asked.to_vec()))));
+    assert!(input(listwise(3, 3, 3, 1, budget(), |asked| Ok(asked.to_vec()))));
+    assert!(input(listwise(3, 3, 1, 1, budget(), |_| Ok(vec![0, 0, 1]))));
+    assert!(input(groupwise(3, 1, 2, budget(), |asked| Ok(asked[0]))));
+    assert!(input(groupwise(3, 1, 3, budget(), |_| Ok(7))));
+    assert!(input(elimination(9, 3, 3, budget(), |asked| Ok(asked.to_vec()))));
+    assert!(input(elimination(9, 0, 3, budget(), |asked| Ok(asked.to_vec()))));
+    assert!(input(elimination(9, 1, 3, budget(), |_| Ok(vec![]))));
 }

@@ -9,7 +9,7 @@ use crate::embed::SparseBatch;
 use crate::embed::numbers::{Floats, Ints};
 use crate::embed::readers::file_fault;
 use crate::embed::readers::jsonl::{JsonLines, Record};
-use crate::embed::sparse::same_length;
+use crate::embed::sparse::{SparseVector, same_length};
 use crate::embed::tokens::TokenBatch;
 use crate::error::Result;
 
@@ -37,6 +37,14 @@ impl SetDocuments {
     /// Whether the set has the sparse half.
     pub fn has_sparse(&self) -> bool {
         self.sparse.is_some()
+    }
+
+    /// The sparse vector of a document by its row, from 0, where the set has the sparse half and
+    /// the row.
+    pub fn vector(&self, row: usize) -> Option<SparseVector<'_>> {
+        let arrays = self.sparse.as_ref().filter(|_| row < self.len)?;
+        let (_, terms, weights) = arrays.rows(row..row + 1).ok()?;
+        Some(SparseVector::new(terms, weights))
     }
 
     /// Components of a token row, where the set has the token half.
