@@ -29,7 +29,7 @@ const MAX_POOL: usize = 64;
 /// use lateen::{TokenMatrix, TokenReduction};
 ///
 /// let rows = [1.0f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-/// let reduction = TokenReduction::new().pool(2);
+/// let reduction = TokenReduction::new().pool(2).protect(0);
 /// let reduced = reduction.reduce(&TokenMatrix::new(&rows, 8), None)?;
 /// assert_eq!((reduced.len(), reduced.given()), (1, 2));
 /// // document.tokens(&field, reduced.matrix())?
@@ -382,7 +382,7 @@ mod tests {
     fn what_cannot_be_reduced_is_refused() {
         let mut rows = numbers(4 * 8);
         rows[20] = f32::NAN;
-        let reduction = TokenReduction::new().pool(2);
+        let reduction = TokenReduction::new().pool(2).protect(0);
         let refused = |reduction: &TokenReduction, rows: &[f32], dim| match reduction
             .reduce(&TokenMatrix::new(rows, dim), None)
         {

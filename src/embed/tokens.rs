@@ -430,9 +430,6 @@ impl<'a> TokenBatch<'a> {
         field: &TokenField,
     ) -> Result<Vec<Option<CleanTokens<'a>>>, InputError> {
         check_model(field.name(), self.model, field.options().model.as_ref())?;
-        if let BatchForm::Flat { dim, .. } = self.form {
-            same_dim(field, dim)?;
-        }
         let mut row = Vec::new();
         let mut clean = |(document, matrix): (usize, TokenMatrix<'a>)| {
             matrix.clean_with(field, &mut row).map_err(|error| in_document(error, document))
