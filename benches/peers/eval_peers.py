@@ -24,8 +24,9 @@ MEASURES = {
     "recall@10": R @ 10,
     "recall@100": R @ 100,
     "mrr": RR,
-    # ir_measures hands RR@10 to MS MARCO's script, which orders ties otherwise than trec_eval; here
-    # trec_eval judges a run that is cut by its own order.
+    # RR@10 as ir_measures gives it was .9347 on a run of which this command says .9542 while RR without
+    # a cut agreed; equal scores at the cut are our guess. Here runs are cut to ten by score, then
+    # document, descending, as trec_eval orders them, and RR is taken of that.
     "mrr@10": RR,
     "map": AP,
 }
