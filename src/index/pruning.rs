@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::id::{Key, TermId};
 use crate::index::IndexWriter;
 use crate::schema::{Forward, KeyKind, Schema, SparseCodec, SparseField, SparseOptions};
-use crate::search::Query;
+use crate::search::{Query, heaviest};
+use crate::sparse::SparseQuery;
 
 /// One document in so many is no document of the measured index: it is asked.
 const ASKED: usize = 16;
@@ -73,13 +74,15 @@ impl PruningLoss {
             let own = clean.terms.iter().copied().zip(clean.weights.iter().copied());
             let own: Vec<(TermId, f32)> = own.collect();
             if at % ASKED == ASKED - 1 && asked.len() < MAX_QUERIES {
-                asked.push(heaviest(own, |held, _| held < QUERY_TERMS));
+                asked.push(own);
                 continue;
             }
-            let sum: f64 = own.iter().map(|entry| f64::from(entry.1)).sum();
             entries += own.len() as u64;
-            let wanted = sum * f64::from(percent) / 100.0;
-            kept += heaviest(own, |_, mass| mass < wanted).len() as u64;
+            if !own.is_empty() {
+                let row = SparseQuery::from_entries(&own);
+                let strongest = heaviest(&row, own.len(), f32::from(percent) / 100.0);
+                kept += strongest.entries().count() as u64;
+            }
             all.add(&Document::new(at as u64).sparse(&whole, vector)?)?;
             cut.add(&Document::new(at as u64).sparse(&pruned, vector)?)?;
             count += 1;
@@ -90,7 +93,9 @@ impl PruningLoss {
         let mut shares = [(0usize, 0usize); 2];
         for vector in asked.iter().filter(|vector| !vector.is_empty()) {
             let best = |index: &crate::Index, field: &SparseField| -> Result<Vec<Key>> {
-                let hits = index.search(&Query::sparse(field, &vector[..])?.exact().top(100))?;
+                let hits = index.search(
+                    &Query::sparse(field, &vector[..])?.prune(QUERY_TERMS, 1.0).exact().top(100),
+                )?;
                 Ok(hits.iter().map(|hit| hit.key().clone()).collect())
             };
             let (truth, found) = (best(&all, &whole)?, best(&cut, &pruned)?);
@@ -109,25 +114,6 @@ impl PruningLoss {
             recall_100: share(shares[1]),
         })
     }
-}
-
-/// The heaviest entries, of equal ones the smaller term first, as long as `more` of their number and
-/// weight says so; ascending by term.
-fn heaviest(
-    mut entries: Vec<(TermId, f32)>,
-    more: impl Fn(usize, f64) -> bool,
-) -> Vec<(TermId, f32)> {
-    entries.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut mass = 0.0;
-    let count = entries.iter().enumerate().take_while(|(held, entry)| {
-        let more = more(*held, mass);
-        mass += f64::from(entry.1);
-        more
-    });
-    let count = count.count();
-    entries.truncate(count);
-    entries.sort_unstable_by_key(|entry| entry.0);
-    entries
 }
 
 /// An index of one field in memory.
