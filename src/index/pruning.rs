@@ -5,8 +5,7 @@ use crate::error::{Error, Result};
 use crate::id::{Key, TermId};
 use crate::index::IndexWriter;
 use crate::schema::{Forward, KeyKind, Schema, SparseCodec, SparseField, SparseOptions};
-use crate::search::{Query, heaviest};
-use crate::sparse::SparseQuery;
+use crate::search::{Query, heaviest_count};
 
 /// One document in so many is no document of the measured index: it is asked.
 const ASKED: usize = 16;
@@ -78,11 +77,7 @@ impl PruningLoss {
                 continue;
             }
             entries += own.len() as u64;
-            if !own.is_empty() {
-                let row = SparseQuery::from_entries(&own);
-                let strongest = heaviest(&row, own.len(), f32::from(percent) / 100.0);
-                kept += strongest.entries().count() as u64;
-            }
+            kept += heaviest_count(&own, f32::from(percent) / 100.0) as u64;
             all.add(&Document::new(at as u64).sparse(&whole, vector)?)?;
             cut.add(&Document::new(at as u64).sparse(&pruned, vector)?)?;
             count += 1;

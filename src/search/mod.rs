@@ -36,7 +36,7 @@ pub use fusion::Fusion;
 pub use list::{Collapse, Diversify, Sort};
 pub use maxsim::{Reranker, maxsim};
 pub(crate) use pool::ScratchPool;
-pub(crate) use prune::heaviest;
+pub(crate) use prune::heaviest_count;
 pub use query::{Effort, Query};
 pub(crate) use run::{Answer, Found, Scratch, View, search};
 

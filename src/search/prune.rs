@@ -1,5 +1,6 @@
 //! Query-term pruning: the heaviest terms hold most of the score, and each term costs time.
 
+use crate::id::TermId;
 use crate::sparse::SparseQuery;
 
 /// The heaviest terms, weights below zero by their size: at most `terms`, as long as those kept
@@ -20,6 +21,11 @@ pub(crate) fn heaviest(query: &SparseQuery, terms: usize, mass: f32) -> SparseQu
     entries.truncate(terms.min(by_mass).max(1));
     entries.sort_unstable_by_key(|entry| entry.0);
     SparseQuery::from_entries(&entries)
+}
+
+/// How many of a vector's entries the heaviest are that hold `mass` of all weight.
+pub(crate) fn heaviest_count(entries: &[(TermId, f32)], mass: f32) -> usize {
+    heaviest(&SparseQuery::from_entries(entries), entries.len(), mass).entries().count()
 }
 
 #[cfg(test)]
