@@ -1,6 +1,6 @@
 //! Runs a target on many inputs without a fuzzer.
 //!
-//! `cargo run --release --bin rounds TARGET SECONDS [SEED]`, in `fuzz/`. Prints how many it ran; an
+//! `cargo run --release --example rounds TARGET SECONDS [SEED]`, in `fuzz/`. Prints how many it ran; an
 //! input that fails is written to `failed-TARGET` and ends the run.
 
 use std::path::Path;
