@@ -90,6 +90,7 @@ mod mix;
 mod schema;
 mod search;
 mod segment;
+mod shared;
 mod sparse;
 mod stop;
 mod storage;

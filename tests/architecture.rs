@@ -24,7 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What everyone may use, and what uses nothing but one another.
-const FOUNDATIONS: &[&str] = &["docset", "topk", "id", "error", "limits", "mix", "stop", "trace"];
+const FOUNDATIONS: &[&str] =
+    &["docset", "topk", "id", "error", "limits", "mix", "shared", "stop", "trace"];
 
 /// Longest file, in lines.
 const LONGEST: usize = 700;

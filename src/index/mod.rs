@@ -35,6 +35,7 @@ use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
 use crate::schema::{KeywordField, Schema, SparseField};
 use crate::search::{Expansion, Explanation, Facet, Filter, Query};
+use crate::shared::Allowance;
 use crate::storage::{
     Bytes, FsStorage, OpenMode, Storage, open_path, open_untrusted, publish_path,
 };
@@ -114,7 +115,7 @@ impl IndexOptions {
         } else {
             let place = path.display().to_string();
             let opened = match self.how.untrusted {
-                Some(bytes) => open_untrusted(path, &bytes.into()),
+                Some(bytes) => open_untrusted(path, &Allowance::new(bytes)),
                 None => open_path(path, self.mode),
             };
             let bytes = opened.map_err(|error| match error.kind() {

@@ -5,7 +5,7 @@
 //! postings, centroids) is made anew. The file is the one that the same documents would have given
 //! had they been gathered together, and depends on nothing but the inputs and their order.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind};
@@ -13,6 +13,7 @@ use crate::id::DocId;
 use crate::schema::{FieldKind, Schema};
 use crate::segment::places::Places;
 use crate::segment::{SegmentHead, SegmentView, attributes, keys, payloads};
+use crate::shared::Steps;
 use crate::sparse::{self, MergePart};
 use crate::storage::Storage;
 use crate::tokens::{TokenRows, TokenSource, TokenStore, write_tokens};
@@ -21,15 +22,14 @@ use crate::tokens::{TokenRows, TokenSource, TokenStore, write_tokens};
 /// and who watches.
 #[derive(Debug, Default)]
 pub(crate) struct Merging {
-    done: AtomicU64,
-    total: AtomicU64,
+    steps: Steps,
     cancelled: AtomicBool,
 }
 
 impl Merging {
     /// Steps done, and steps in all: one for each document of each part.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+        self.steps.seen()
     }
 
     /// Asks for it to end soon, with an error.
@@ -46,7 +46,7 @@ impl Merging {
     }
 
     fn step(&self, count: u32) -> Result<()> {
-        self.done.fetch_add(count.into(), Ordering::Relaxed);
+        self.steps.advance(count.into());
         self.wanted()
     }
 }
@@ -76,7 +76,7 @@ pub(crate) fn merge(
     let places = Places::new(inputs);
     let held: u32 = inputs.iter().map(|view| view.segment.docs()).sum();
     let parts = schema.fields().len() as u64 + 2;
-    merging.total.store(u64::from(held) + parts * u64::from(places.docs()), Ordering::Relaxed);
+    merging.steps.expect(u64::from(held) + parts * u64::from(places.docs()));
     for view in inputs {
         merging.wanted()?;
         view.segment.verify()?;

@@ -6,12 +6,12 @@
 //! and the largest impacts of the group together reach what is needed.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::docset::DocSet;
 use crate::error::Result;
 use crate::kernel::postings::{GROUPS, PostingKernels, Quad, RowHits};
 use crate::kernel::{Kernels, prefetch};
+use crate::shared::Floor;
 use crate::topk::TopK;
 
 use super::bound::Bound;
@@ -130,7 +130,7 @@ impl SparseIndex {
         }
 
         let mut candidates = Candidates::new(top, bound, seed, held);
-        let walk = Walk { postings: &postings, plan, kernels, alive, floor: &AtomicI32::new(0) };
+        let walk = Walk { postings: &postings, plan, kernels, alive, floor: &Floor::new() };
         let threads = way.threads.min(plan.windows() / WINDOWS_A_THREAD);
         if threads > 1 && shortcut.is_none() {
             walk.together(threads, sums, &mut candidates, &mut rows, &scorer, top)?;
@@ -154,7 +154,7 @@ struct Walk<'s, 'a> {
     kernels: &'s Kernels,
     alive: Option<&'s DocSet>,
     /// What some thread has found to be needed: true for all, whoever found it.
-    floor: &'s AtomicI32,
+    floor: &'s Floor,
 }
 
 impl Walk<'_, '_> {
@@ -179,8 +179,7 @@ impl Walk<'_, '_> {
             {
                 fetch_lists(postings, plan, next);
             }
-            // Relaxed will do: an older floor only lets more through.
-            candidates.raise(floor.load(Relaxed));
+            candidates.raise(floor.get());
             if reach < candidates.needed() {
                 continue;
             }
@@ -189,7 +188,7 @@ impl Walk<'_, '_> {
             sums.fill(0);
             window.scatter(sums)?;
             window.finish(passing, sums, kernels, &mut quads, candidates, scorer, top)?;
-            floor.fetch_max(candidates.needed(), Relaxed);
+            floor.raise(candidates.needed());
         }
         Ok(())
     }
@@ -230,7 +229,7 @@ impl Walk<'_, '_> {
             });
             std::iter::once(own.map(|()| Default::default())).chain(others).collect()
         });
-        candidates.raise(self.floor.load(Relaxed));
+        candidates.raise(self.floor.get());
         for found in found {
             let (held, scored) = found?;
             candidates.extend(&held);

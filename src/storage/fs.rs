@@ -4,12 +4,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::map::Map;
 use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
+use crate::shared::Allowance;
 
 /// Bytes gathered before they are handed to the system.
 const WRITE_BUFFER: usize = 1 << 18;
@@ -20,7 +20,7 @@ pub(crate) struct FsStorage {
     root: PathBuf,
     mode: OpenMode,
     /// Bytes that may still be read, where that is limited.
-    allowance: Option<Arc<AtomicU64>>,
+    allowance: Option<Arc<Allowance>>,
 }
 
 impl FsStorage {
@@ -31,7 +31,7 @@ impl FsStorage {
 
     /// A directory whose files are not trusted: read into the heap, so many bytes in all at most.
     pub(crate) fn untrusted(root: impl Into<PathBuf>, allowance: u64) -> Self {
-        let allowance = Some(Arc::new(AtomicU64::new(allowance)));
+        let allowance = Some(Arc::new(Allowance::new(allowance)));
         Self { root: root.into(), mode: OpenMode::Heap, allowance }
     }
 
@@ -194,11 +194,10 @@ pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
 
 /// The bytes of a file that may be anything: a plain file, not a link, not a pipe that never ends,
 /// no larger than what is left of the allowance, read whole.
-pub(crate) fn open_untrusted(path: &Path, allowance: &AtomicU64) -> io::Result<Bytes> {
+pub(crate) fn open_untrusted(path: &Path, allowance: &Allowance) -> io::Result<Bytes> {
     let metadata = retry(|| fs::symlink_metadata(path))?;
     regular(&metadata)?;
-    let take = |left: u64| left.checked_sub(metadata.len());
-    if allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+    if !allowance.take(metadata.len()) {
         let what = format!("{} bytes, more than are left of what is allowed", metadata.len());
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }

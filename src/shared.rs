@@ -1,0 +1,164 @@
+//! The numbers that threads share: each with the one promise that its users rely on, and nothing
+//! else of the atomics in sight.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared` tries the promises under every
+//! interleaving and every reordering that the memory model allows (Norris and Demsky's CDSChecker,
+//! as the crate `loom` has it).
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+/// The integer score that some thread of a search has found to be needed. It only rises; whoever
+/// reads an older one lets more through, and never less.
+#[derive(Debug)]
+pub(crate) struct Floor(AtomicI32);
+
+impl Floor {
+    pub(crate) fn new() -> Self {
+        Self(AtomicI32::new(0))
+    }
+
+    pub(crate) fn get(&self) -> i32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn raise(&self, needed: i32) {
+        self.0.fetch_max(needed, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that may still be taken: all that is given out together is never more than there was.
+#[derive(Debug)]
+pub(crate) struct Allowance(AtomicU64);
+
+impl Allowance {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self(AtomicU64::new(bytes))
+    }
+
+    /// Whether so many are left; they are then taken.
+    pub(crate) fn take(&self, bytes: u64) -> bool {
+        let rest = |left: u64| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).is_ok()
+    }
+}
+
+/// How far some work is: whoever looks sees never more steps done than there are, whatever the
+/// order in which the two numbers reach it.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { done: AtomicU64::new(0), total: AtomicU64::new(0) }
+    }
+}
+
+impl Steps {
+    /// Says how many there are; before the first is done.
+    pub(crate) fn expect(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(crate) fn advance(&self, count: u64) {
+        // Whoever sees these steps sees the total that was stored before them.
+        self.done.fetch_add(count, Ordering::Release);
+    }
+
+    /// Steps done, and steps in all.
+    pub(crate) fn seen(&self) -> (u64, u64) {
+        let done = self.done.load(Ordering::Acquire);
+        (done, self.total.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// Two shares of a search for the best `K` of scores, as `sparse::search` makes it: what is
+    /// below the floor is passed over, and who has found `K` raises it to the worst of them.
+    fn share(scores: &[i32], k: usize, floor: &Floor) -> Vec<i32> {
+        let mut held: Vec<i32> = Vec::new();
+        for &score in scores {
+            if score < floor.get() {
+                continue;
+            }
+            held.push(score);
+            held.sort_unstable_by(|a, b| b.cmp(a));
+            held.truncate(k);
+            if held.len() == k {
+                floor.raise(held[k - 1]);
+            }
+        }
+        held
+    }
+
+    #[test]
+    fn a_floor_loses_none_of_the_best() {
+        for (k, left, right) in [
+            (1, [3, 5, 4], [5, 1, 6]),
+            (1, [7, 1, 1], [1, 1, 7]),
+            (2, [9, 2, 8], [8, 3, 1]),
+            (2, [4, 4, 4], [4, 4, 4]),
+        ] {
+            loom::model(move || {
+                let floor = Arc::new(Floor::new());
+                let there = Arc::clone(&floor);
+                let other = thread::spawn(move || share(&right, k, &there));
+                let mut found = share(&left, k, &floor);
+                found.extend(other.join().unwrap());
+                found.sort_unstable_by(|a, b| b.cmp(a));
+                let mut all = [left, right].concat();
+                all.sort_unstable_by(|a, b| b.cmp(a));
+                assert_eq!(found[..k], all[..k]);
+                assert!(floor.get() <= all[k - 1]);
+            });
+        }
+    }
+
+    #[test]
+    fn no_more_is_given_out_than_there_is() {
+        loom::model(|| {
+            let allowance = Arc::new(Allowance::new(10));
+            let takers: Vec<_> = [6u64, 5]
+                .map(|bytes| {
+                    let allowance = Arc::clone(&allowance);
+                    thread::spawn(move || if allowance.take(bytes) { bytes } else { 0 })
+                })
+                .into_iter()
+                .collect();
+            let own = if allowance.take(4) { 4 } else { 0 };
+            let taken: u64 = own + takers.into_iter().map(|t| t.join().unwrap()).sum::<u64>();
+            assert!(taken <= 10, "{taken}");
+            assert!(taken >= 9, "{taken}: somebody was refused what there was");
+            assert!(!allowance.take(10 - taken + 1));
+            assert!(allowance.take(10 - taken));
+        });
+    }
+
+    #[test]
+    fn no_more_steps_are_done_than_there_are() {
+        loom::model(|| {
+            let steps = Arc::new(Steps::default());
+            let there = Arc::clone(&steps);
+            let worker = thread::spawn(move || {
+                there.expect(3);
+                there.advance(1);
+                there.advance(2);
+            });
+            let (done, total) = steps.seen();
+            assert!(done <= total, "{done} of {total}");
+            worker.join().unwrap();
+            assert_eq!(steps.seen(), (3, 3));
+        });
+    }
+}
