@@ -50,7 +50,7 @@ impl Membership {
         self.words.clear();
         self.words.resize(words, 0);
         self.filter = [0; 32];
-        self.slots.fill(known.clone());
+        self.slots.fill(&known);
         for (ordinal, _) in known {
             self.filter[ordinal / 32 % 32] |= 1 << (ordinal % 32);
             if let Some(word) = self.words.get_mut(ordinal / 64) {
@@ -127,7 +127,7 @@ impl Default for Slots {
 }
 
 impl Slots {
-    fn fill(&mut self, known: impl Iterator<Item = (usize, f32)> + Clone) {
+    fn fill(&mut self, known: &(impl Iterator<Item = (usize, f32)> + Clone)) {
         self.factor = 0;
         self.clear();
         if known.clone().take(MOST_IN_SLOTS + 1).count() > MOST_IN_SLOTS {

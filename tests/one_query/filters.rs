@@ -90,7 +90,8 @@ fn what_an_attribute_is_not_is_said() {
 /// filter leaves out is scored, is a candidate, feeds back, or is a document at large.
 #[test]
 fn what_is_filtered_out_is_not_there() {
-    let keeps: [(&str, fn(u64) -> bool); 3] = [
+    type Keep = fn(u64) -> bool;
+    let keeps: [(&str, Keep); 3] = [
         ("colour = red", |row| row % 3 == 0),
         ("number < 40 and not odd = true", |row| {
             row * row % 101 < 40 && !(row % 11 != 0 && row % 2 == 1)
@@ -213,7 +214,7 @@ fn ranges_over_many_documents() {
     let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
     let mut draw = super::random::Draw::new(11);
     // A long run of documents lacks the number that stands in order.
-    let place_of = |row: u64| (row < 1000 || row >= 6000).then_some(row.cast_signed() - 4500);
+    let place_of = |row: u64| (!(1000..6000).contains(&row)).then_some(row.cast_signed() - 4500);
     let mut rows = Vec::new();
     for row in 0..COUNT {
         let some = draw.below(1000);
@@ -243,7 +244,7 @@ fn ranges_over_many_documents() {
         let got: Vec<u64> = hits.iter().map(|hit| hit.key().as_u64().unwrap()).collect();
         assert!(got == want, "{said}: {} instead of {}", got.len(), want.len());
     };
-    let numbers = |row: u64| (row % 3 != 0).then(|| rows[usize::try_from(row).unwrap()]);
+    let numbers = |row: u64| (!row.is_multiple_of(3)).then(|| rows[usize::try_from(row).unwrap()]);
     for _ in 0..2 {
         for (low, high) in [(-4500, 4500), (-5000, -4500), (-3500, 1500), (-404, -403), (0, 0)] {
             let within = |at: Option<i64>| at.is_some_and(|at| (low..=high).contains(&at));
