@@ -189,6 +189,14 @@ pub enum Fault {
         /// The term.
         term: u32,
     },
+    /// A term beyond the vocabulary that the field's model is said to have.
+    #[error("term {term} is beyond the vocabulary of the field's model, the last is {limit}")]
+    BeyondVocabulary {
+        /// The term.
+        term: u32,
+        /// The last term that is taken: the fingerprint's dimension less 1.
+        limit: u32,
+    },
     /// An id that does not fit in its type, or is negative.
     #[error("{value} is not in 0..={limit}")]
     OutOfRange {
@@ -331,18 +339,25 @@ pub enum SchemaError {
         what: &'static str,
     },
     /// No field of that name and kind.
-    #[error("no {kind} field named {name:?}")]
+    #[error("{}", no_field(name, kind, *found))]
     NoField {
         /// The name asked for.
         name: String,
         /// The kind asked for.
         kind: &'static str,
+        /// The kind of the field that has this name, where there is one.
+        found: Option<&'static str>,
     },
     /// A handle of another schema.
-    #[error("the handle of field {name:?} is from another schema")]
+    #[error("the handle of field {name:?}, {kind}, is from another schema: {}", stranger(*found, kind))]
     Foreign {
         /// The handle's field name.
         name: String,
+        /// The handle's kind.
+        kind: &'static str,
+        /// The kind of the field that has this name here, where there is one; of the same kind,
+        /// it has another place or other settings.
+        found: Option<&'static str>,
     },
     /// A setting outside its range.
     #[error("field {name:?}: {what} is {value}, must be {range}")]
@@ -367,6 +382,23 @@ pub enum SchemaError {
         /// The limit.
         limit: usize,
     },
+}
+
+/// What is said of a field that there is not.
+fn no_field(name: &str, kind: &str, found: Option<&str>) -> String {
+    match found {
+        Some(found) => format!("the field {name:?} is {found}, not {kind}"),
+        None => format!("no {kind} field named {name:?}: no field has this name"),
+    }
+}
+
+/// What a schema has under the name of a handle that is not its own.
+fn stranger(found: Option<&str>, kind: &str) -> String {
+    match found {
+        Some(found) if found == kind => "here it has another place or other settings".to_owned(),
+        Some(found) => format!("here it is {found}"),
+        None => "here no field has this name".to_owned(),
+    }
 }
 
 /// The row of a batch, as messages have it.

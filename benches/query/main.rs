@@ -3,8 +3,9 @@
 //!
 //! `LATEEN_SETS=sets cargo bench --features readers --bench query -- [PART…]`, where `sets` is a
 //! folder of embedding sets and a part is `deadlines`, `filters`, `words` or `cur`; all where none
-//! is named. `LATEEN_INDEX=folder` keeps the indexes there for the next run. Each part says what it
-//! prints. Without sets only `words` has something to measure.
+//! is named; `LATEEN_ONLY=words` takes only the deadlines of what is called so. `LATEEN_INDEX=folder`
+//! keeps the indexes there for the next run. Each part says what it prints. Without sets only `words`
+//! has something to measure.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 

@@ -97,11 +97,11 @@ impl<'a> SparseVector<'a> {
             Form::Arrays(terms, weights) => {
                 same_length(name, "weights beside the terms", weights.len(), terms.len())?;
                 let entry = |i| Ok((terms.u32(i, name)?, weights.get(i)));
-                clean_entries(name, terms.len(), entry, true)
+                clean_entries(field, terms.len(), entry, true)
             }
             Form::Pairs(pairs) => {
                 let entry = |i| Ok(pairs.get(i).copied().unwrap_or_default());
-                clean_entries(name, pairs.len(), entry, true)
+                clean_entries(field, pairs.len(), entry, true)
             }
         }
     }
@@ -111,10 +111,10 @@ impl<'a> SparseVector<'a> {
         let name = field.name();
         check_model(name, self.model, field.model())?;
         match self.form {
-            Form::Arrays(terms, weights) => clean_arrays(name, terms, weights),
+            Form::Arrays(terms, weights) => clean_arrays(field, terms, weights),
             Form::Pairs(pairs) => {
                 let entry = |i| Ok(pairs.get(i).copied().unwrap_or_default());
-                clean_entries(name, pairs.len(), entry, false)
+                clean_entries(field, pairs.len(), entry, false)
             }
         }
     }
@@ -163,33 +163,35 @@ pub(crate) struct CleanSparse<'a> {
     pub(crate) zeros: u32,
 }
 
-/// Whether a vector is in the form that is stored.
-pub(super) fn is_canonical(terms: &[TermId], weights: &[f32]) -> bool {
+/// Whether a vector is in the form that is stored, of terms up to `last`.
+pub(super) fn is_canonical(terms: &[TermId], weights: &[f32], last: TermId) -> bool {
     terms.len() <= MAX_TERMS
+        && terms.last().is_none_or(|&term| term <= last)
         && terms.windows(2).all(|pair| pair[0] < pair[1])
         && weights.iter().all(|&weight| weight > 0.0 && weight <= MAX_WEIGHT)
 }
 
 fn clean_arrays<'a>(
-    field: &str,
+    field: &SparseField,
     terms: Ints<'a>,
     weights: Floats<'a>,
 ) -> Result<CleanSparse<'a>, InputError> {
-    same_length(field, "weights beside the terms", weights.len(), terms.len())?;
+    let name = field.name();
+    same_length(name, "weights beside the terms", weights.len(), terms.len())?;
     // What is canonical already is borrowed as it is.
     if let (Ints::U32(ids), Floats::F32(values)) = (terms, weights)
-        && is_canonical(ids, values)
+        && is_canonical(ids, values, field.last_term())
     {
         return Ok(CleanSparse { terms: ids.into(), weights: values.into(), zeros: 0 });
     }
-    clean_entries(field, terms.len(), |i| Ok((terms.u32(i, field)?, weights.get(i))), false)
+    clean_entries(field, terms.len(), |i| Ok((terms.u32(i, name)?, weights.get(i))), false)
 }
 
 /// Entries on their way to canonical form: term, weight, position as given.
 pub(super) type Entries = Vec<(TermId, f32, usize)>;
 
 fn clean_entries<'a>(
-    field: &str,
+    field: &SparseField,
     count: usize,
     entry: impl Fn(usize) -> Result<(TermId, f32), InputError>,
     signed: bool,
@@ -206,12 +208,13 @@ fn clean_entries<'a>(
 /// Fills `entries` with the canonical form of a vector, weights below zero allowed where `signed`;
 /// gives the zeros that were dropped.
 pub(super) fn canonical(
-    field: &str,
+    field: &SparseField,
     count: usize,
     entry: impl Fn(usize) -> Result<(TermId, f32), InputError>,
     entries: &mut Entries,
     signed: bool,
 ) -> Result<u32, InputError> {
+    let (field, last) = (field.name(), field.last_term());
     if count > MAX_TERMS {
         return Err(InputError::new(
             field,
@@ -223,6 +226,9 @@ pub(super) fn canonical(
     for i in 0..count {
         let (term, weight) = entry(i)?;
         let refuse = |what| Err(InputError::new(field, what).at(i));
+        if term > last {
+            return refuse(Fault::BeyondVocabulary { term, limit: last });
+        }
         if !weight.is_finite() {
             return refuse(Fault::NotFinite { value: weight.into() });
         }

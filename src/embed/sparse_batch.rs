@@ -79,7 +79,7 @@ impl<'a> SparseBatch<'a> {
         let (ends, terms, weights) = match self.form {
             BatchForm::Pairs(rows) => {
                 same_length(name, BESIDE, rows.len(), documents)?;
-                return clean_pairs(name, rows);
+                return clean_pairs(field, rows);
             }
             BatchForm::Csr { indptr, terms, weights } => {
                 (offsets(name, indptr, terms.len())?, terms, weights)
@@ -94,10 +94,11 @@ impl<'a> SparseBatch<'a> {
         same_length(name, BESIDE, ends.len().saturating_sub(1), documents)?;
         same_length(name, "weights beside the terms", weights.len(), terms.len())?;
         // What is canonical already is borrowed as it is.
+        let last = field.last_term();
         if let (Ints::U32(ids), Floats::F32(values)) = (terms, weights)
             && ends
                 .windows(2)
-                .all(|row| is_canonical(&ids[row[0]..row[1]], &values[row[0]..row[1]]))
+                .all(|row| is_canonical(&ids[row[0]..row[1]], &values[row[0]..row[1]], last))
         {
             return Ok(CleanSparseRows {
                 ends,
@@ -113,14 +114,14 @@ impl<'a> SparseBatch<'a> {
                 let term = terms.u32(start + i, name).map_err(|error| error.at(i))?;
                 Ok((term, weights.get(start + i)))
             };
-            out.push(name, row, range[1] - start, entry)?;
+            out.push(field, row, range[1] - start, entry)?;
         }
         Ok(out.finish())
     }
 }
 
 fn clean_pairs<'a>(
-    field: &str,
+    field: &SparseField,
     rows: &[Vec<(TermId, f32)>],
 ) -> Result<CleanSparseRows<'a>, InputError> {
     let mut out = Owned::with_capacity(rows.len(), rows.iter().map(Vec::len).sum());
@@ -192,7 +193,7 @@ impl Owned {
 
     fn push(
         &mut self,
-        field: &str,
+        field: &SparseField,
         row: usize,
         count: usize,
         entry: impl Fn(usize) -> Result<(TermId, f32), InputError>,

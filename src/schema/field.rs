@@ -113,6 +113,12 @@ impl SparseField {
             _ => None,
         }
     }
+
+    /// The largest term that the field's model has, where that is known: otherwise any may come.
+    pub(crate) fn last_term(&self) -> u32 {
+        let size = self.model().map_or(0, |model| model.dimension);
+        size.checked_sub(1).unwrap_or(u32::MAX)
+    }
 }
 
 impl TokenField {

@@ -102,13 +102,12 @@ impl Schema {
     }
 
     fn find<H: Handle>(&self, name: &str) -> Result<H, SchemaError> {
-        self.inner
-            .fields
-            .iter()
-            .enumerate()
-            .find(|(_, def)| def.name == name)
-            .and_then(|(ordinal, def)| H::from_def(ordinal, def))
-            .ok_or_else(|| SchemaError::NoField { name: name.to_owned(), kind: H::KIND })
+        let mut fields = self.inner.fields.iter().enumerate();
+        let there = fields.find(|(_, def)| def.name == name);
+        there.and_then(|(ordinal, def)| H::from_def(ordinal, def)).ok_or_else(|| {
+            let found = there.map(|(_, def)| def.kind.name());
+            SchemaError::NoField { name: name.to_owned(), kind: H::KIND, found }
+        })
     }
 
     /// The sparse field of that name.
@@ -173,7 +172,11 @@ impl Schema {
         let (ordinal, def) = handle.parts();
         match self.inner.fields.get(ordinal) {
             Some(own) if Arc::ptr_eq(own, def) || **own == **def => Ok(ordinal),
-            _ => Err(SchemaError::Foreign { name: def.name.clone() }),
+            _ => {
+                let own = self.inner.fields.iter().find(|own| own.name == def.name);
+                let (name, found) = (def.name.clone(), own.map(|own| own.kind.name()));
+                Err(SchemaError::Foreign { name, kind: def.kind.name(), found })
+            }
         }
     }
 }

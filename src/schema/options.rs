@@ -163,7 +163,8 @@ pub enum Normalization {
 pub struct ModelFingerprint {
     /// The model's name and version, in whatever spelling the application uses throughout.
     pub name: String,
-    /// Vocabulary size of a sparse model, components of a token row.
+    /// Vocabulary size of a sparse model, or 0 where it is not known: a term as large or larger is
+    /// refused. Components of a token row.
     pub dimension: u32,
     /// What the model's output is normalised to, in words; empty where it is not.
     pub normalization: String,

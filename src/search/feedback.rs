@@ -231,8 +231,12 @@ impl Wide<'_> {
             return Ok(vector.clone());
         }
         let mut added: Vec<(TermId, f64)> = sums.into_iter().collect();
-        added.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        added.truncate(self.feedback.terms);
+        let order = |a: &(TermId, f64), b: &(TermId, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if self.feedback.terms < added.len() {
+            added.select_nth_unstable_by(self.feedback.terms, order);
+            added.truncate(self.feedback.terms);
+        }
+        added.sort_unstable_by(order);
         let own: f64 = vector.entries().map(|entry| f64::from(entry.1.abs())).sum();
         let all: f64 = added.iter().map(|entry| entry.1).sum();
         let scale = f64::from(self.feedback.weight) * own / all;

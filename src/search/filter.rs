@@ -248,14 +248,6 @@ impl BoolField {
     }
 }
 
-/// The documents whose number passes; none where the attribute holds no numbers.
-fn numbers(segment: &Segment, at: usize, stop: &Stop, pass: impl Fn(u64) -> bool) -> DocSet {
-    match segment.attribute(at) {
-        Some(AttributeTable::Number(table)) => table.select(pass, || stop.reached()),
-        _ => DocSet::empty(segment.docs()),
-    }
-}
-
 /// The documents whose number is at most so much beyond the least of a range; none where there is
 /// no range, or the attribute holds no numbers.
 fn within(
@@ -271,6 +263,37 @@ fn within(
         }
         _ => DocSet::empty(segment.docs()),
     }
+}
+
+/// The bits of the floats in a range, as the least and how far the largest is beyond it: of those
+/// below zero, −0 among them, whose bits descend, and of the others.
+fn float_bits(low: Bound<f64>, high: Bound<f64>) -> [Option<(u64, u64)>; 2] {
+    const SIGN: u64 = 1 << 63;
+    // In the order of the numbers; −0 and 0 are one number, and NaN is in no range.
+    let rank = |bits: u64| if bits & SIGN == 0 { bits | SIGN } else { !bits };
+    let end = |end: Bound<f64>, last: f64, zero: f64, inwards: fn(u64) -> Option<u64>| {
+        let number = |value: f64| if value == 0.0 { zero } else { value };
+        match end {
+            Bound::Included(value) | Bound::Excluded(value) if value.is_nan() => None,
+            Bound::Included(value) => Some(rank(number(value).to_bits())),
+            Bound::Excluded(value) => inwards(rank((-number(-value)).to_bits())),
+            Bound::Unbounded => Some(rank(last.to_bits())),
+        }
+    };
+    let low = end(low, f64::NEG_INFINITY, -0.0, |rank| rank.checked_add(1));
+    let high = end(high, f64::INFINITY, 0.0, |rank| rank.checked_sub(1));
+    let Some((low, high)) = low.zip(high).filter(|(low, high)| low <= high) else {
+        return [None, None];
+    };
+    let below = (low < SIGN).then(|| {
+        let high = high.min(SIGN - 1);
+        (!high, high - low)
+    });
+    let above = (high >= SIGN).then(|| {
+        let low = low.max(SIGN);
+        (low - SIGN, high - low)
+    });
+    [below, above]
 }
 
 /// An end of a range, itself included; `None` where nothing lies beyond what is excluded. What kind
@@ -347,12 +370,22 @@ impl Node {
                 let range = range.map(|(low, high)| (low, high - low));
                 within(segment, schema.resolve(field)?, range, kernels, stop)
             }
-            Self::F64(field, low, high) => numbers(segment, schema.resolve(field)?, stop, |bits| {
-                (*low, *high).contains(&f64::from_bits(bits))
-            }),
-            Self::Bool(field, value) => numbers(segment, schema.resolve(field)?, stop, |bits| {
-                value.is_none_or(|value| (bits != 0) == value)
-            }),
+            Self::F64(field, low, high) => {
+                let at = schema.resolve(field)?;
+                let mut set = DocSet::empty(docs);
+                for range in float_bits(*low, *high).into_iter().flatten() {
+                    set.unite(&within(segment, at, Some(range), kernels, stop));
+                }
+                set
+            }
+            Self::Bool(field, value) => {
+                let range = match value {
+                    None => (0, u64::MAX),
+                    Some(true) => (1, u64::MAX - 1),
+                    Some(false) => (0, 0),
+                };
+                within(segment, schema.resolve(field)?, Some(range), kernels, stop)
+            }
             Self::Keys(keys) => {
                 let mut set = DocSet::empty(docs);
                 for keys in keys.chunks(LOOK_UPS) {
@@ -417,6 +450,43 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits_of_floats_are_those_in_the_range() {
+        let edges = [
+            f64::NEG_INFINITY,
+            f64::MIN,
+            -1.5,
+            -1.0,
+            -f64::MIN_POSITIVE,
+            -1e-320,
+            -0.0,
+            0.0,
+            1e-320,
+            f64::MIN_POSITIVE,
+            1.0,
+            1.5,
+            f64::MAX,
+            f64::INFINITY,
+            f64::NAN,
+        ];
+        let ends: Vec<Bound<f64>> = edges
+            .iter()
+            .flat_map(|&edge| [Bound::Included(edge), Bound::Excluded(edge)])
+            .chain([Bound::Unbounded])
+            .collect();
+        for &low in &ends {
+            for &high in &ends {
+                for value in edges.into_iter().filter(|value| !value.is_nan()) {
+                    let bits = value.to_bits();
+                    let ranges = float_bits(low, high).into_iter().flatten();
+                    let found = ranges.filter(|&(low, width)| bits.wrapping_sub(low) <= width);
+                    let want = usize::from((low, high).contains(&value));
+                    assert_eq!(found.count(), want, "{value} in {low:?}, {high:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn filters_joined_in_a_loop_do_not_nest() {

@@ -104,6 +104,7 @@ pub(crate) fn check_filters(schema: &Schema, query: &Query) -> Result<()> {
     if let Some(second) = &query.rerank {
         schema.resolve(&second.field)?;
     }
+    list::check(schema, query)?;
     match &query.first {
         Stage::Fused(fused) => fused.parts.iter().try_for_each(|part| check_filters(schema, part)),
         Stage::Sparse(field, _) => Ok(schema.resolve(field).map(drop)?),
@@ -143,7 +144,7 @@ pub(crate) fn first_stage(
             Stage::Sparse(_, vector) => match (part.segment.sparse(place), alive) {
                 (None, _) => continue,
                 // So few that their own rows are the faster way, and exact whatever the effort.
-                (Some(index), Some(alive)) if index.scan_is_cheaper(among.count) => {
+                (Some(index), Some(alive)) if index.scan_is_cheaper(alive, among.count) => {
                     let scratch = &mut scratch.sparse;
                     held(index.scan(vector, view.kernels, alive, &mut top, scratch)?)
                 }

@@ -9,6 +9,9 @@ use crate::kernel::Kernels;
 use crate::schema::FieldKind;
 
 pub(super) mod merge;
+mod zones;
+
+use self::zones::{Order, Within, ZONE, Zones};
 
 /// Values of one attribute being gathered, by ascending slot.
 #[derive(Debug)]
@@ -193,8 +196,14 @@ impl AttributeTable {
                 Some(Self::Keyword(Box::new(Keywords::open(container, field, docs)?)))
             }
             FieldKind::I64 | FieldKind::U64 | FieldKind::F64 | FieldKind::Bool => {
+                let order = match kind {
+                    FieldKind::I64 => Order::Signed,
+                    FieldKind::F64 => Order::Float,
+                    _ => Order::Unsigned,
+                };
                 Some(Self::Number(Box::new(Numbers {
                     docs,
+                    zones: Zones::new(order),
                     present: container
                         .section(SectionKind::ATTR_PRESENT, field)?
                         .array_of(count.div_ceil(64))?,
@@ -223,6 +232,7 @@ pub(crate) struct Numbers {
     docs: u32,
     present: Array<u64>,
     values: Array<u64>,
+    zones: Zones,
 }
 
 impl Numbers {
@@ -234,7 +244,7 @@ impl Numbers {
     }
 
     /// The documents whose value, as bits, is at most `width` beyond `low`, wrapping; those come to
-    /// before `ended` says so.
+    /// before `ended` says so. In the order of the values' type that is one range.
     pub(crate) fn within(
         &self,
         low: u64,
@@ -243,28 +253,26 @@ impl Numbers {
         ended: impl Fn() -> bool,
     ) -> DocSet {
         let mut words = vec![0; self.values.len().div_ceil(64)];
-        let pieces = self.values.chunks(64 * PIECE).zip(words.chunks_mut(PIECE));
-        for (values, words) in pieces {
-            if ended() {
+        let zones = self.values.len().div_ceil(ZONE);
+        let pieces = self.values.chunks(ZONE).zip(self.present.chunks(ZONE / 64));
+        for (zone, ((values, present), words)) in
+            pieces.zip(words.chunks_mut(ZONE / 64)).enumerate()
+        {
+            if zone.is_multiple_of(PIECE / (ZONE / 64)) && ended() {
                 break;
             }
-            (kernels.within)(values, low, width, words);
-        }
-        for (word, present) in words.iter_mut().zip(self.present.iter()) {
-            *word &= present;
+            match self.zones.within((zone, zones), (low, width), values, present) {
+                Within::None => {}
+                Within::All => words.copy_from_slice(present),
+                Within::Some => {
+                    (kernels.within)(values, low, width, words);
+                    for (word, present) in words.iter_mut().zip(present) {
+                        *word &= present;
+                    }
+                }
+            }
         }
         DocSet::from_words(words, self.docs)
-    }
-
-    /// The documents whose value passes; those come to before `ended` says so.
-    pub(crate) fn select(&self, pass: impl Fn(u64) -> bool, ended: impl Fn() -> bool) -> DocSet {
-        // A word at a time, without a branch per document.
-        let words = self.values.chunks(64).zip(self.present.iter()).map(|(values, present)| {
-            let passing = values.iter().enumerate();
-            passing.fold(0, |word, (bit, &bits)| word | u64::from(pass(bits)) << bit) & present
-        });
-        let in_time = words.enumerate().take_while(|(at, _)| at % PIECE != 0 || !ended());
-        DocSet::from_words(in_time.map(|(_, word)| word).collect(), self.docs)
     }
 }
 

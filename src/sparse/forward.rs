@@ -17,7 +17,7 @@
 //! word pieces of the sets measured, four gaps in five are narrow. A document that lacks the field
 //! has an empty row, without even a count.
 
-use crate::kernel::postings::RowGaps;
+use crate::kernel::postings::{RowGaps, RowHits};
 
 use super::build::Weights;
 
@@ -79,6 +79,8 @@ enum RowWeights<'a> {
 
 impl<'a> RowView<'a> {
     /// Splits the bytes of a row; `None` where they are empty. The error says what is wrong.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what it gives is large, and taken apart at once")]
     pub(super) fn new(bytes: &'a [u8], kept: Weights) -> Result<Option<Self>, &'static str> {
         if bytes.is_empty() {
             return Ok(None);
@@ -92,7 +94,9 @@ impl<'a> RowView<'a> {
             Weights::F16 => 2,
             Weights::F32 => 4,
         };
-        let wide: u32 = widths.iter().map(|bits| bits.count_ones()).sum();
+        let (eights, ones) = widths.as_chunks::<8>();
+        let wide: u32 = eights.iter().map(|bits| u64::from_le_bytes(*bits).count_ones()).sum();
+        let wide = wide + ones.iter().map(|bits| bits.count_ones()).sum::<u32>();
         let split = rest.split_at_checked(count);
         let (lows, rest) = split.ok_or("row ends in its gaps")?;
         let (highs, rest) = rest.split_at_checked(wide as usize).ok_or("row ends in its gaps")?;
@@ -151,6 +155,31 @@ impl<'a> RowView<'a> {
                 out.extend(values.iter().map(|&bytes| f32::from_le_bytes(bytes)));
             }
         }
+    }
+
+    /// The sum over hits of a query's weight (0: not in the query) times the row's, in their order;
+    /// `None` where none is in the query. What is not is added as 0, which changes nothing and
+    /// needs no branch.
+    #[inline]
+    pub(super) fn dot(&self, hits: &RowHits, query: impl Fn(u32) -> f32) -> Option<f32> {
+        let (mut score, mut any) = (0f32, 0u32);
+        let mut add = |ordinal: u32, stored: f32| {
+            let weight = query(ordinal);
+            any |= weight.to_bits();
+            // Not by the product alone: what a damaged file stores may not be finite.
+            let there = 0u32.wrapping_sub(u32::from(weight.to_bits() != 0));
+            score += f32::from_bits((weight * stored).to_bits() & there);
+        };
+        match self.weights {
+            RowWeights::F16(values) => hits.iter().for_each(|(ordinal, at)| {
+                add(ordinal, values.get(at).map_or(0.0, |&bytes| wide(bytes)));
+            }),
+            RowWeights::F32(values) => hits.iter().for_each(|(ordinal, at)| {
+                let value = values.get(at).map_or(0.0, |&bytes| f32::from_le_bytes(bytes));
+                add(ordinal, value);
+            }),
+        }
+        (any != 0).then_some(score)
     }
 
     /// The weight at a place of the row; 0 beyond its end.

@@ -345,7 +345,10 @@ impl SparseIndex {
     fn prepared(&self, query: &SparseQuery) -> Result<(Vec<QueryTerm>, Membership)> {
         let (mut terms, mut members) = (Vec::new(), Membership::default());
         self.known(query, &mut terms)?;
-        members.fill(self.directory.term_ids.len(), terms.iter().map(|term| term.ordinal));
+        members.fill(
+            self.directory.term_ids.len(),
+            terms.iter().map(|term| (term.ordinal, term.weight)),
+        );
         Ok((terms, members))
     }
 }
@@ -390,7 +393,8 @@ impl<'a> Rows<'a> {
     }
 
     /// A document's row; `None` where it lacks the field.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what it gives is large, and taken apart at once")]
     pub(super) fn row(&self, doc: DocId) -> Result<Option<RowView<'a>>> {
         RowView::new(self.bytes(doc)?, self.forward.kept).map_err(|what| self.corrupt(doc, what))
     }

@@ -5,6 +5,7 @@ use crate::docset::DocSet;
 use crate::error::Result;
 use crate::id::DocId;
 use crate::kernel::Kernels;
+use crate::kernel::postings::GROUPS;
 use crate::topk::TopK;
 
 use super::index::{Exactness, SparseIndex};
@@ -12,24 +13,29 @@ use super::query::SparseQuery;
 use super::score::{RowScorer, Scorer};
 use super::search::SparseScratch;
 
-/// One document in so many is where a scan of rows begins to be faster than the inverted index:
-/// measured on 80,000 documents of 124 terms each, queries of 24, AVX-512. A row takes 0.27 µs, so
-/// 1 % of the documents take 216 µs, where the inverted index takes 88 with a random filter and 28
-/// where they stand together; 0.1 % of them take 19.
-const FEW: u32 = 512;
+/// Up to so many documents for each window that has any, a scan of rows is faster than the inverted
+/// index, which visits the window for one document as it does for many: measured on 80,000
+/// documents of 124 terms each, queries of 24, AVX-512. There a row takes 0.14 to 0.19 µs, the more
+/// the further they lie apart, and a window with few documents two.
+const FEW: usize = 12;
 /// The same where there are no rows, and each term's postings are looked up instead: taken to be
 /// four times as long, which was not measured.
-const FEW_WITHOUT_ROWS: u32 = 2048;
+const FEW_WITHOUT_ROWS: usize = 3;
 /// How many documents are scored between two looks at the clock.
 const CHECK: usize = 256;
 /// How many documents before its turn a row is asked of the memory.
 const AHEAD: usize = 4;
 
 impl SparseIndex {
-    /// Whether so few documents are looked through that their own rows are the faster way.
-    pub(crate) fn scan_is_cheaper(&self, looked_through: u32) -> bool {
-        let share = if self.rows_view().is_some() { FEW } else { FEW_WITHOUT_ROWS };
-        looked_through <= self.docs() / share
+    /// Whether the documents that are looked through, `count` of them, are so few where they lie that
+    /// their own rows are the faster way.
+    pub(crate) fn scan_is_cheaper(&self, docs: &DocSet, count: u32) -> bool {
+        let few = if self.rows_view().is_some() { FEW } else { FEW_WITHOUT_ROWS };
+        let windows =
+            docs.words().chunks(GROUPS).filter(|words| words.iter().any(|&word| word != 0));
+        // Most filters leave more than the windows that there are can make cheaper.
+        let all = docs.words().len().div_ceil(GROUPS);
+        count as usize <= few * all && count as usize <= few * windows.count()
     }
 
     /// What [`search`](Self::search) gives, document by document.
@@ -73,7 +79,7 @@ impl SparseIndex {
         let SparseScratch { terms, members, hits, .. } = scratch;
         self.known(query, terms)?;
         let count = self.postings_view().term_ids().len();
-        members.fill(count, terms.iter().map(|term| term.ordinal));
+        members.fill(count, terms.iter().map(|term| (term.ordinal, term.weight)));
         let mut scorer = RowScorer::new(&Scorer::new(self, terms, members), kernels, hits);
         for (at, &doc) in docs.iter().enumerate() {
             if let Some(&later) = docs.get(at + 2 * AHEAD) {

@@ -124,16 +124,13 @@ impl<'a> RowScorer<'a> {
         let Some(row) = rows.row(doc)? else { return Ok(None) };
         let Some(gaps) = row.short_gaps() else { return self.scorer.score(doc) };
         (self.kernels.row_hits)(gaps, members.filter(), self.hits);
-        let mut score = 0f32;
-        let mut any = false;
-        for (ordinal, at) in self.hits.iter() {
-            if let Some(place) = members.place(u64::from(ordinal))
-                && let Some(term) = terms.get(place)
-            {
-                score += term.weight * row.weight(at as usize);
-                any = true;
-            }
-        }
-        Ok(any.then(|| number(score)))
+        let score = match members.slots() {
+            Some(slots) => row.dot(self.hits, |ordinal| slots.weight(ordinal)),
+            None => row.dot(self.hits, |ordinal| {
+                let place = members.place(u64::from(ordinal));
+                place.and_then(|place| terms.get(place)).map_or(0.0, |term| term.weight)
+            }),
+        };
+        Ok(score.map(number))
     }
 }

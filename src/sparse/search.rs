@@ -32,6 +32,11 @@ const CELLS_AHEAD: usize = 4;
 /// How many documents are scored one by one between two looks at the clock.
 const CHECK: u32 = 256;
 
+/// How many list terms are added, and with how many quads of dense terms one group is completed,
+/// between two looks at the clock: a window of a query of a thousand terms takes a millisecond.
+const LISTS: usize = 64;
+const QUADS: usize = 32;
+
 /// How many windows a thread of its own is worth: starting one takes as long as a few windows.
 const WINDOWS_A_THREAD: usize = 24;
 
@@ -97,7 +102,8 @@ impl SparseIndex {
         let SparseScratch { sums, terms, members, weights, plan, held, hits } = scratch;
         self.known(query, terms)?;
         let postings = self.postings_view();
-        members.fill(postings.term_ids().len(), terms.iter().map(|term| term.ordinal));
+        members
+            .fill(postings.term_ids().len(), terms.iter().map(|term| (term.ordinal, term.weight)));
         let scorer = Scorer::new(self, terms, members);
         let mut rows = RowScorer::new(&scorer, kernels, hits);
         let exactness =
@@ -186,7 +192,9 @@ impl Walk<'_, '_> {
             let window = Window::new(postings, plan, alive, window);
             let Some(passing) = window.passing(candidates.needed()) else { continue };
             sums.fill(0);
-            window.scatter(sums)?;
+            if !window.scatter(sums, top)? {
+                break;
+            }
             window.finish(passing, sums, kernels, &mut quads, candidates, scorer, top)?;
             floor.raise(candidates.needed());
         }
@@ -357,9 +365,12 @@ impl<'s, 'a> Window<'s, 'a> {
         (passing != 0).then_some(passing)
     }
 
-    /// Adds the postings of list and tiny terms.
-    fn scatter(&self, sums: &mut Sums) -> Result<()> {
-        for list in &self.plan.lists {
+    /// Adds the postings of list and tiny terms; whether there was the time for all of them.
+    fn scatter(&self, sums: &mut Sums, top: &TopK<'_>) -> Result<bool> {
+        for (at, list) in self.plan.lists.iter().enumerate() {
+            if at % LISTS == LISTS - 1 && top.stopped() {
+                return Ok(false);
+            }
             let run = self.postings.run(&list.term, list.slot, list.start, self.number)?;
             // The next window is most often the one that comes next.
             let bytes = run.locals.len() * self.postings.impacts().list_posting();
@@ -389,7 +400,7 @@ impl<'s, 'a> Window<'s, 'a> {
                 sums[local] = sums[local].wrapping_add(tiny.weight * i32::from(impact));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Of some groups, those in which some document's sum and what dense terms can add reach what
@@ -446,6 +457,9 @@ impl<'s, 'a> Window<'s, 'a> {
             live &= live - 1;
             fetch_cells(quads, ahead);
             ahead &= ahead.wrapping_sub(1);
+            if quads.len() >= QUADS && top.stopped() {
+                break;
+            }
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
             let mut found = complete(quads, group, of_group, needed) & self.word(group);
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));

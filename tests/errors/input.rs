@@ -166,7 +166,7 @@ fn a_refusal_leaves_nothing_behind() {
         other => panic!("{other:?}"),
     };
     let is_foreign = |result: Result<u64, Error>| match result {
-        Err(Error::Schema(SchemaError::Foreign { name })) => assert_eq!(name, "splade"),
+        Err(Error::Schema(SchemaError::Foreign { name, .. })) => assert_eq!(name, "splade"),
         other => panic!("{other:?}"),
     };
     duplicate(writer.add(&bad("kept")));

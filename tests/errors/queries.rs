@@ -63,7 +63,7 @@ fn numbers_out_of_range() {
 #[track_caller]
 fn foreign<T>(result: Result<T, Error>, field: &str) {
     match result.err() {
-        Some(Error::Schema(SchemaError::Foreign { name })) => assert_eq!(name, field),
+        Some(Error::Schema(SchemaError::Foreign { name, .. })) => assert_eq!(name, field),
         other => panic!("{field}: {other:?}"),
     }
 }
@@ -119,6 +119,105 @@ fn handles_of_another_schema() {
     let stored = index.schema();
     assert_eq!(hit.keywords(&stored.keyword("lang").unwrap()).unwrap().len(), 0);
     assert_eq!(hit.i64(&fields(KeyKind::Str).year).unwrap(), None);
+}
+
+/// Attributes that another schema has otherwise are told by name, with what they are here and what
+/// was asked for, in every part of a query, whether it finds anything or not.
+#[test]
+fn attributes_of_another_kind() {
+    let own = fields(KeyKind::Str);
+    let index = index(&own);
+    let mut other = Schema::builder();
+    other.sparse("splade");
+    let values = rows(1);
+    let (year, lang) = (other.keyword("year"), other.u64("lang"));
+    let (weight, rows) = (other.f64("weight"), other.tokens("checked", 16));
+    let at = |query: Query| {
+        let found = index.search(&query).map(drop).unwrap_err();
+        assert!(matches!(found, Error::Schema(SchemaError::Foreign { .. })), "{found}");
+        let fused = Query::fused(lateen::Fusion::default(), [query.clone()]);
+        if let Ok(fused) = fused {
+            assert_eq!(index.search(&fused).map(drop).unwrap_err().to_string(), found.to_string());
+        }
+        let hits = index.search(&Query::sparse(&own.sparse, &[(7, 1.0)]).unwrap()).unwrap();
+        let told = index.explain(&query, &hits[0]).map(drop).unwrap_err();
+        assert_eq!(told.to_string(), found.to_string());
+        found.to_string()
+    };
+    for term in [7, 8] {
+        let query = || Query::sparse(&own.sparse, &[(term, 1.0)]).unwrap();
+        let by_rows = || Query::tokens(&own.checked, TokenMatrix::new(&values, 8)).unwrap();
+        let keyword =
+            "the handle of field \"year\", keyword, is from another schema: here it is i64";
+        let number =
+            "the handle of field \"lang\", u64, is from another schema: here it is keyword";
+        let nothing = "the handle of field \"weight\", f64, is from another schema: \
+                       here no field has this name";
+        let place = "the handle of field \"checked\", tokens, is from another schema: \
+                     here it has another place or other settings";
+        for (query, words) in [
+            (query().filter(year.eq("1")), keyword),
+            (by_rows().filter(!year.exists()), keyword),
+            (query().filter(lang.eq(1)), number),
+            (query().filter(weight.range(..1.0)), nothing),
+            (query().sort(year.ascending()), keyword),
+            (query().sort(lang.descending()), number),
+            (by_rows().sort(weight.ascending()), nothing),
+            (query().collapse(lateen::Collapse::keyword(&year)), keyword),
+            (query().collapse(lateen::Collapse::u64(&lang)), number),
+            (query().diversify(lateen::Diversify::new(&rows, 0.5)), place),
+        ] {
+            let said = at(query);
+            assert_eq!(said, format!("schema: {words}"));
+        }
+    }
+    let facets = index.facets(None, &year, 3).unwrap_err().to_string();
+    assert!(facets.contains("\"year\", keyword") && facets.contains("here it is i64"), "{facets}");
+    let facets = index.facets(Some(&lang.eq(1)), &own.lang, 3).unwrap_err().to_string();
+    assert!(facets.contains("\"lang\", u64") && facets.contains("here it is keyword"), "{facets}");
+}
+
+#[test]
+fn prefixes_of_keys_that_are_numbers() {
+    let fields = fields(KeyKind::U64);
+    let index = IndexWriter::in_memory(fields.schema.clone()).unwrap().reader().unwrap();
+    let query = Query::sparse(&fields.sparse, &[(7, 1.0)]).unwrap();
+    let query = query.collapse(lateen::Collapse::key_prefix('#'));
+    let what = outside("a prefix of keys", "what keys of numbers can be asked for");
+    refused(index.search(&query), "collapse", NONE, what);
+}
+
+/// A model that is said to have so many terms has no others.
+#[test]
+fn terms_beyond_the_model() {
+    let mut schema = Schema::builder();
+    let model = ModelFingerprint::new("splade-v3", 8, "");
+    let sparse = schema.sparse_with("s", SparseOptions::default().model(model));
+    let open = ModelFingerprint::new("of any size", 0, "");
+    let open = schema.sparse_with("open", SparseOptions::default().model(open));
+    let far = [(7u32, 1.0f32), (8, 1.0)];
+    let what = || Fault::BeyondVocabulary { term: 8, limit: 7 };
+    let place = (None, Some(1));
+    refused(Document::new("a").sparse(&sparse, &far), "s", place, what());
+    refused(Query::sparse(&sparse, &far), "s", place, what());
+    refused(Query::sparse(&sparse, SparseVector::pairs(&far).signed()), "s", place, what());
+    let (terms, weights) = ([7u32, 8], [1.0f32, 1.0]);
+    let arrays = || SparseVector::new(&terms, &weights);
+    refused(Query::sparse(&sparse, arrays()), "s", place, what());
+    refused(Query::sparse(&sparse, arrays().signed()), "s", place, what());
+    let in_batch = (Some(1), Some(1));
+    let pairs = [vec![(0u32, 1.0f32)], far.to_vec()];
+    let batch = || lateen::Batch::new(["a", "b"]);
+    refused(batch().sparse(&sparse, &SparseBatch::pairs(&pairs)), "s", in_batch, what());
+    let (ends, terms, weights) = ([0u64, 1, 3], [0u32, 7, 8], [1.0f32; 3]);
+    let csr = SparseBatch::csr(&ends, &terms, &weights);
+    refused(batch().sparse(&sparse, &csr), "s", in_batch, what());
+    assert!(Query::sparse(&sparse, &far[..1]).is_ok());
+    assert!(batch().sparse(&open, &csr).is_ok() && Query::sparse(&open, &far).is_ok());
+    assert_eq!(
+        what().to_string(),
+        "term 8 is beyond the vocabulary of the field's model, the last is 7"
+    );
 }
 
 #[test]

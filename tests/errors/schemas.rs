@@ -128,16 +128,24 @@ fn how_many() {
 #[test]
 fn fields_that_are_not_there() {
     let schema = fields(KeyKind::Str).schema;
-    let missing = |name: &str, kind| SchemaError::NoField { name: name.to_owned(), kind };
-    assert_eq!(schema.sparse("nope").unwrap_err(), missing("nope", "sparse"));
-    assert_eq!(schema.sparse("checked").unwrap_err(), missing("checked", "sparse"));
-    assert_eq!(schema.tokens("splade").unwrap_err(), missing("splade", "tokens"));
-    assert_eq!(schema.keyword("year").unwrap_err(), missing("year", "keyword"));
-    assert_eq!(schema.i64("size").unwrap_err(), missing("size", "i64"));
-    assert_eq!(schema.u64("year").unwrap_err(), missing("year", "u64"));
-    assert_eq!(schema.f64("open").unwrap_err(), missing("open", "f64"));
-    assert_eq!(schema.bool("price").unwrap_err(), missing("price", "bool"));
+    let missing =
+        |name: &str, kind, found| SchemaError::NoField { name: name.to_owned(), kind, found };
+    assert_eq!(schema.sparse("nope").unwrap_err(), missing("nope", "sparse", None));
+    let other = |name, kind, found| missing(name, kind, Some(found));
+    assert_eq!(schema.sparse("checked").unwrap_err(), other("checked", "sparse", "tokens"));
+    assert_eq!(schema.tokens("splade").unwrap_err(), other("splade", "tokens", "sparse"));
+    assert_eq!(schema.keyword("year").unwrap_err(), other("year", "keyword", "i64"));
+    assert_eq!(schema.i64("size").unwrap_err(), other("size", "i64", "u64"));
+    assert_eq!(schema.u64("year").unwrap_err(), other("year", "u64", "i64"));
+    assert_eq!(schema.f64("open").unwrap_err(), other("open", "f64", "bool"));
+    assert_eq!(schema.bool("price").unwrap_err(), other("price", "bool", "f64"));
     assert!(schema.bool("open").is_ok());
+    let said = |error: SchemaError| error.to_string();
+    assert_eq!(said(schema.u64("year").unwrap_err()), "the field \"year\" is i64, not u64");
+    assert_eq!(
+        said(schema.u64("nope").unwrap_err()),
+        "no u64 field named \"nope\": no field has this name"
+    );
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_parts_sum_to_the_score() {
 }
 
 /// Every way of asking.
-fn modes(
+pub(crate) fn modes(
     set: &Set,
     at: usize,
     sparse: &SparseField,

@@ -72,8 +72,8 @@ fn what_an_attribute_is_not_is_said() {
         assert!(names.iter().all(|name| said.contains(name)), "{text}: {said}");
     }
     for (error, words) in [
-        (schema.keyword("number").unwrap_err(), "no keyword field named \"number\""),
-        (schema.u64("none").unwrap_err(), "no u64 field named \"none\""),
+        (schema.keyword("number").unwrap_err(), "the field \"number\" is u64, not keyword"),
+        (schema.u64("none").unwrap_err(), "no u64 field named \"none\": no field has this name"),
     ] {
         assert_eq!(error.to_string(), words);
     }
@@ -82,6 +82,39 @@ fn what_an_attribute_is_not_is_said() {
         for query in [wiki.by_terms(1), wiki.by_tokens(1)] {
             let hits = wiki.index.search(&query.filter(filter.clone())).unwrap();
             assert!(hits.is_empty() && hits.certified());
+        }
+    }
+}
+
+/// Whatever is asked, a filtered answer is that of an index which has nothing else: nothing that a
+/// filter leaves out is scored, is a candidate, feeds back, or is a document at large.
+#[test]
+fn what_is_filtered_out_is_not_there() {
+    type Keep = fn(u64) -> bool;
+    let keeps: [(&str, Keep); 3] = [
+        ("colour = red", |row| row % 3 == 0),
+        ("number < 40 and not odd = true", |row| {
+            row * row % 101 < 40 && !(row % 11 != 0 && row % 2 == 1)
+        }),
+        ("number = 4 or number = 9", |row| matches!(row * row % 101, 4 | 9)),
+    ];
+    let whole = Wiki::new(1);
+    let said = |wiki: &Wiki, query: &Query| -> Vec<(u64, u32)> {
+        let found = wiki.ask(query);
+        found.into_iter().map(|(row, score)| (row, score.to_bits())).collect()
+    };
+    for (text, keep) in keeps {
+        let filter = Filter::parse(&whole.index.schema(), text).unwrap();
+        let part = Wiki::of(1, keep);
+        for at in (0..whole.queries()).step_by(4) {
+            let of =
+                |wiki: &Wiki| super::explaining::modes(&wiki.set, at, &wiki.sparse, &wiki.tokens);
+            for ((mode, query), (_, alone)) in of(&whole).into_iter().zip(of(&part)) {
+                let filtered = query.exact().filter(filter.clone()).top(25);
+                let found = said(&whole, &filtered);
+                assert_eq!(found, said(&part, &alone.exact().top(25)), "{mode}, {text}");
+                assert!(!found.is_empty() && found.iter().all(|entry| keep(entry.0)), "{mode}");
+            }
         }
     }
 }
@@ -165,5 +198,72 @@ fn bitmaps_are_sets_of_keys() {
         let hits = index.search(&query.filter(Filter::bitmap(bitmap))).unwrap();
         let got: Vec<u64> = hits.iter().map(|hit| hit.key().as_u64().unwrap()).collect();
         assert_eq!(got, wanted);
+    }
+}
+
+/// Numbers of every kind over several blocks of documents, in order and in none, with holes, in two
+/// segments: ranges find what a look at each number finds, the first time and the next.
+#[test]
+fn ranges_over_many_documents() {
+    const COUNT: u64 = 9000;
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let terms: SparseField = schema.sparse("terms");
+    let (place, drawn) = (schema.i64("place"), schema.i64("drawn"));
+    let (whole, float, odd) = (schema.u64("whole"), schema.f64("float"), schema.bool("odd"));
+    let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+    let mut draw = super::random::Draw::new(11);
+    // A long run of documents lacks the number that stands in order.
+    let place_of = |row: u64| (!(1000..6000).contains(&row)).then_some(row.cast_signed() - 4500);
+    let mut rows = Vec::new();
+    for row in 0..COUNT {
+        let some = draw.below(1000);
+        let number = i64::try_from(some).unwrap() - 500;
+        let tenths = (row as f64 - 4500.0) / 10.0;
+        rows.push((number, tenths));
+        let mut document = Document::new(row).sparse(&terms, &[(1u32, 1.0f32)]).unwrap();
+        if let Some(at) = place_of(row) {
+            document = document.i64(&place, at).unwrap();
+        }
+        if row % 3 != 0 {
+            document = document.i64(&drawn, number).unwrap().f64(&float, tenths).unwrap();
+        }
+        document = document.u64(&whole, u64::MAX - row).unwrap();
+        document = document.bool(&odd, row >= 5000 || row % 2 == 1).unwrap();
+        writer.add(&document).unwrap();
+        if row == 8191 {
+            writer.commit().unwrap();
+        }
+    }
+    writer.commit().unwrap();
+    let index = writer.reader().unwrap();
+    let query = Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap().top(10_000).exact();
+    let check = |filter: &Filter, said: &str, passes: &dyn Fn(u64) -> bool| {
+        let want: Vec<u64> = (0..COUNT).filter(|&row| passes(row)).collect();
+        let hits = index.search(&query.clone().filter(filter.clone())).unwrap();
+        let got: Vec<u64> = hits.iter().map(|hit| hit.key().as_u64().unwrap()).collect();
+        assert!(got == want, "{said}: {} instead of {}", got.len(), want.len());
+    };
+    let numbers = |row: u64| (!row.is_multiple_of(3)).then(|| rows[usize::try_from(row).unwrap()]);
+    for _ in 0..2 {
+        for (low, high) in [(-4500, 4500), (-5000, -4500), (-3500, 1500), (-404, -403), (0, 0)] {
+            let within = |at: Option<i64>| at.is_some_and(|at| (low..=high).contains(&at));
+            let said = format!("{low}..={high}");
+            check(&place.range(low..=high), &said, &|row| within(place_of(row)));
+            check(&drawn.range(low..=high), &said, &|row| within(numbers(row).map(|n| n.0)));
+            let (a, b) = (low as f64 / 10.0, high as f64 / 10.0);
+            let between = |row| numbers(row).is_some_and(|n| (a..=b).contains(&n.1));
+            check(&float.range(a..=b), &said, &between);
+            let open = |row| numbers(row).is_some_and(|n| (a..b).contains(&n.1));
+            check(&!float.range(a..b), &said, &|row| !open(row));
+            let (a, b) = (u64::MAX - high.unsigned_abs(), u64::MAX - low.unsigned_abs() / 2);
+            check(&whole.range(a..b), &said, &|row| (a..b).contains(&(u64::MAX - row)));
+        }
+        check(&place.exists(), "exists", &|row| place_of(row).is_some());
+        check(&float.exists(), "exists", &|row| row % 3 != 0);
+        check(&odd.eq(true), "true", &|row| row >= 5000 || row % 2 == 1);
+        check(&odd.eq(false), "false", &|row| row < 5000 && row % 2 == 0);
+        check(&odd.exists(), "exists", &|_| true);
+        check(&whole.range(..), "any", &|_| true);
     }
 }

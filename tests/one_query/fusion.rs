@@ -1,6 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use lateen::{Certainty, Error, Fusion, Query};
+use lateen::{
+    Certainty, Document, Error, Fusion, IndexWriter, Query, Schema, TokenCodec, TokenMatrix,
+    TokenOptions,
+};
 
 use super::{Wiki, has_sparse, has_tokens, key, sort};
 
@@ -129,6 +132,72 @@ fn a_union_is_decided_by_maxsim() {
         let union = Query::union(alone, &wiki.tokens, wiki.matrix(query)).unwrap().candidates(50);
         let rerank = wiki.by_terms(query).rerank(&wiki.tokens, wiki.matrix(query)).unwrap();
         assert_eq!(wiki.ask(&union.top(20)), wiki.ask(&rerank.candidates(50).top(20)));
+    }
+}
+
+/// A dense vector is a matrix of one row, and takes part like the rest, from a field of its own.
+#[test]
+fn dense_vectors_take_part() {
+    let wiki = Wiki::new(1);
+    let mut schema = Schema::builder();
+    let sparse = schema.sparse("sparse");
+    let tokens = schema.tokens("tokens", 128);
+    let dense = schema.tokens("dense", TokenOptions::new(128).codec(TokenCodec::F16));
+    let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+    let (rows, asked) = wiki.set.tokens.as_ref().unwrap();
+    let count = wiki.set.sparse.len();
+    let first = |matrices: &super::set::Ragged, at: usize| -> Vec<f32> {
+        matrices.halves(at..at + 1)[..128].iter().map(|x| x.to_f32()).collect()
+    };
+    for at in 0..count {
+        let vector = first(rows, at);
+        let document = Document::new(key(at as u64)).sparse(&sparse, wiki.set.sparse.row(at));
+        let document = document.unwrap().tokens(&tokens, rows.matrix(at)).unwrap();
+        let document = document.tokens(&dense, TokenMatrix::new(&vector, 128)).unwrap();
+        writer.add(&document).unwrap();
+    }
+    writer.commit().unwrap();
+    let index = writer.reader().unwrap();
+    let ask = |query: &Query| -> Vec<(u64, f32)> {
+        let hits = index.search(query).unwrap();
+        hits.iter().map(|hit| (super::row_of(hit.key()), hit.score())).collect()
+    };
+    for query in (0..wiki.queries()).step_by(3) {
+        let vector = first(asked, query);
+        let by_dense = || Query::tokens(&dense, TokenMatrix::new(&vector, 128)).unwrap().exact();
+        let mut want: Vec<(u64, f32)> = (0..count)
+            .map(|at| {
+                let row = first(rows, at);
+                (at as u64, vector.iter().zip(&row).map(|(a, b)| a * b).sum())
+            })
+            .collect();
+        sort(&mut want);
+        agree(&ask(&by_dense().top(400)), &want, "the dense search");
+        let parts = || {
+            let terms = wiki.set.sparse_queries.row(query);
+            let terms = Query::sparse(&sparse, terms).unwrap().exact();
+            let rows = Query::tokens(&tokens, wiki.matrix(query)).unwrap().exact();
+            [by_dense(), terms, rows]
+        };
+        let lists: Vec<_> = parts().into_iter().map(|part| ask(&part.top(40))).collect();
+        let mut all: Vec<Said> =
+            parts().into_iter().map(|part| said(&ask(&part.top(400)))).collect();
+        for row in 0..count as u64 {
+            all[1].entry(row).or_insert((0, 0.0));
+        }
+        for fusion in
+            [Fusion::default(), Fusion::RelativeScore, Fusion::Weighted(vec![0.5, 1.0, 2.0])]
+        {
+            let want = naive(&fusion, &lists, &all);
+            let fused = Query::fused(fusion.clone(), parts()).unwrap().candidates(40).top(200);
+            agree(&ask(&fused), &want, &format!("{fusion:?} of query {query}"));
+        }
+        // Candidates of all three, decided by the dense vector.
+        let matrix = TokenMatrix::new(&vector, 128);
+        let union = Query::union(parts(), &dense, matrix).unwrap().candidates(40).top(400);
+        let named: BTreeSet<u64> = lists.iter().flatten().map(|entry| entry.0).collect();
+        want.retain(|entry| named.contains(&entry.0));
+        agree(&ask(&union), &want, "a union by the dense vector");
     }
 }
 

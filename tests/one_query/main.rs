@@ -55,6 +55,11 @@ pub(crate) fn row_of(key: &lateen::Key) -> u64 {
 impl Wiki {
     /// In so many segments.
     pub(crate) fn new(segments: usize) -> Self {
+        Self::of(segments, |_| true)
+    }
+
+    /// The documents of some rows alone.
+    pub(crate) fn of(segments: usize, keep: impl Fn(u64) -> bool) -> Self {
         let set = Set::open(&committed());
         let mut schema = Schema::builder();
         let sparse = schema.sparse("sparse");
@@ -81,7 +86,9 @@ impl Wiki {
             if has_tokens(row) {
                 document = document.tokens(&tokens, rows.matrix(at)).unwrap();
             }
-            writer.add(&document).unwrap();
+            if keep(row) {
+                writer.add(&document).unwrap();
+            }
             if (at + 1) % count.div_ceil(segments) == 0 {
                 writer.commit().unwrap();
             }

@@ -10,7 +10,8 @@
 use std::arch::x86_64::*;
 
 use super::{
-    DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits, WINDOW,
+    ABREAST, DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps,
+    RowHits, WINDOW,
 };
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
@@ -128,22 +129,28 @@ fn load_32(from: &[u8; 32]) -> __m256i {
 }
 
 /// Sixteen gaps at a time: bytes brought together, added up in four steps, looked up in a filter
-/// that is two registers. What passes is moved together, so that nothing has to be foreseen.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2")]
+/// that is two registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
 fn row_hits_512(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
     hits.begin(gaps.lows.len());
-    let RowHits { ordinals: to_ordinals, places: to_places, len } = hits;
+    let RowHits { ordinals: to_ordinals, passing } = hits;
     let (filter, _) = filter.as_chunks::<16>();
     let [low_filter, high_filter] = [0, 1].map(|at| load_words(filter.get(at).unwrap_or(&[0; 16])));
     let (zero, one) = (_mm512_setzero_si512(), _mm512_set1_epi32(1));
-    let mut places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let mut highs = gaps.highs;
     // One more than the last ordinal, in every place.
     let mut next = zero;
-    for (block, lows) in gaps.lows.chunks(16).enumerate() {
-        let wide = |byte: usize| gaps.widths.get(2 * block + byte).copied().unwrap_or(0);
+    // No closure that is called inside has these instructions, and so none is made part of the loop.
+    let mut widths = gaps.widths.chunks(2);
+    let to = to_ordinals.iter_mut().zip(passing);
+    for (lows, (to, passing)) in gaps.lows.chunks(ABREAST).zip(to) {
+        let wide = match widths.next() {
+            Some(&[low, high]) => u16::from_le_bytes([low, high]),
+            Some(&[low]) => u16::from(low),
+            _ => 0,
+        };
         let there = u16::MAX >> (16 - lows.len());
-        let wide = u16::from_le_bytes([wide(0), wide(1)]) & there;
+        let wide = wide & there;
         let spread = _mm_maskz_expand_epi8(wide, load_16(highs));
         highs = highs.get(wide.count_ones() as usize..).unwrap_or_default();
         let low = _mm512_cvtepu8_epi32(load_16(lows));
@@ -160,32 +167,20 @@ fn row_hits_512(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
         let word = _mm512_srli_epi32::<5>(ordinals);
         let words = _mm512_permutex2var_epi32(low_filter, word, high_filter);
         let bits = _mm512_rolv_epi32(one, ordinals);
-        let found = _mm512_mask_test_epi32_mask(there, words, bits);
-        let room = to_ordinals.get_mut(*len..).zip(to_places.get_mut(*len..));
-        if let Some((o, p)) = room.and_then(|(o, p)| o.first_chunk_mut().zip(p.first_chunk_mut())) {
-            store_words(o, _mm512_maskz_compress_epi32(found, ordinals));
-            store_words(p, _mm512_maskz_compress_epi32(found, places));
-        }
-        *len += found.count_ones() as usize;
-        places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
+        *passing = _mm512_mask_test_epi32_mask(there, words, bits);
+        store_words(&mut to.0, ordinals);
     }
 }
 
 /// The first sixteen bytes of a slice, zeros where it is shorter.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn load_16(from: &[u8]) -> __m128i {
-    let padded: [u8; 16];
-    let from = if let Some(from) = from.first_chunk::<16>() {
-        from
-    } else {
-        let mut copy = [0; 16];
-        copy[..from.len()].copy_from_slice(from);
-        padded = copy;
-        &padded
-    };
-    // SAFETY: `from` is 16 bytes, all of which are read; the load asks for no alignment.
-    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+    let missing = u32::try_from(16 - from.len().min(16)).unwrap_or(16);
+    let there = u16::MAX.checked_shr(missing).unwrap_or(0);
+    // SAFETY: a masked load reads, and faults on, the bytes alone whose bit is set: as many as the
+    // slice has, or sixteen where it has more.
+    unsafe { _mm_maskz_loadu_epi8(there, from.as_ptr().cast()) }
 }
 
 #[inline]

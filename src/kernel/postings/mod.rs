@@ -84,30 +84,57 @@ pub(crate) struct RowGaps<'a> {
     pub(crate) highs: &'a [u8],
 }
 
-/// The terms of a row that may be in a query, ascending.
+/// Terms that are looked at together.
+pub(crate) const ABREAST: usize = 16;
+
+/// The ordinals of as many terms of a row, in a line of memory of their own.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Abreast(pub(crate) [u32; ABREAST]);
+
+/// The ordinals of a row, and which of its terms may be in a query. All ordinals are kept where they
+/// stand, since moving those that pass together takes longer than going from bit to bit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowHits {
-    /// Ordinals, and whatever stands behind the first `len`.
-    ordinals: Vec<u32>,
-    /// The place in the row of each.
-    places: Vec<u32>,
-    len: usize,
+    ordinals: Vec<Abreast>,
+    /// One bit a term, lowest first: as many words as all ordinals have, and up to three more of 0.
+    passing: Vec<u16>,
 }
 
 impl RowHits {
-    /// None of them, with room for those of a row of so many terms, and for a register more.
+    /// Room for a row of so many terms, none of which passes.
+    #[inline]
     fn begin(&mut self, terms: usize) {
-        self.len = 0;
-        if self.ordinals.len() < terms + 16 {
-            self.ordinals.resize(terms + 16, 0);
-            self.places.resize(terms + 16, 0);
+        let lines = terms.div_ceil(ABREAST);
+        if self.ordinals.len() < lines {
+            self.ordinals.resize(lines, Abreast::default());
         }
+        self.passing.clear();
+        self.passing.resize(lines.next_multiple_of(4), 0);
     }
 
-    /// Each ordinal with its place in the row.
+    /// Each ordinal that passes with its place in the row, ascending.
     #[inline]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.ordinals.iter().copied().zip(self.places.iter().copied()).take(self.len)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
+        let (fours, _) = self.passing.as_chunks::<4>();
+        let words = fours.iter().map(|&[a, b, c, d]| {
+            u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48
+        });
+        words
+            .zip((0..).step_by(64))
+            .flat_map(|(mut word, first)| {
+                std::iter::from_fn(move || {
+                    (word != 0).then(|| {
+                        let place = first + word.trailing_zeros() as usize;
+                        word &= word - 1;
+                        place
+                    })
+                })
+            })
+            .map(|place| {
+                let line = self.ordinals.get(place / ABREAST);
+                (line.map_or(0, |line| line.0[place % ABREAST]), place)
+            })
     }
 }
 
@@ -128,7 +155,7 @@ pub(crate) struct PostingKernels {
     /// The same for cells whose impacts take four bits: two to a byte, the lower half first.
     pub(crate) complete_u4:
         fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
-    /// The terms of a row that pass the filter, ascending, in place of what `hits` held. Ordinals
+    /// The ordinals of a row, and which of them pass the filter, in place of what `hits` held. They
     /// are taken modulo 2^32; a row of at most 65,536 terms stays below.
     pub(crate) row_hits: fn(&RowGaps<'_>, &RowFilter, hits: &mut RowHits),
 }

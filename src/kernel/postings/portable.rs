@@ -1,6 +1,8 @@
 //! Plain Rust: the specification of the other levels.
 
-use super::{GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits, WINDOW};
+use super::{
+    ABREAST, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits, WINDOW,
+};
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
     PostingKernels { group_bounds, live_groups, complete, complete_u4, row_hits };
@@ -68,22 +70,24 @@ fn reached(sums: &[i32; GROUP], needed: i32) -> u64 {
 
 pub(super) fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
     hits.begin(gaps.lows.len());
-    let RowHits { ordinals, places, len } = hits;
+    let RowHits { ordinals, passing } = hits;
     let mut highs = gaps.highs.iter();
     let mut next = 0u32;
     for (eight, lows) in gaps.lows.chunks(8).enumerate() {
         let mut widths = gaps.widths.get(eight).copied().unwrap_or(0);
-        for (&low, at) in lows.iter().zip(0u32..) {
+        for (at, &low) in lows.iter().enumerate() {
             let high = if widths & 1 == 1 { highs.next().copied().unwrap_or(0) } else { 0 };
             widths >>= 1;
             let ordinal = next.wrapping_add(u32::from(u16::from_le_bytes([low, high])));
             next = ordinal.wrapping_add(1);
-            let place = u32::try_from(eight * 8).unwrap_or(u32::MAX).wrapping_add(at);
-            // Each is written, and counts where it passes: whether it does is hard to foresee.
-            if let (Some(o), Some(p)) = (ordinals.get_mut(*len), places.get_mut(*len)) {
-                (*o, *p) = (ordinal, place);
+            let place = eight * 8 + at;
+            let passes = filter[ordinal as usize / 32 % 32] >> (ordinal % 32) & 1;
+            if let Some(line) = ordinals.get_mut(place / ABREAST)
+                && let Some(word) = passing.get_mut(place / ABREAST)
+            {
+                line.0[place % ABREAST] = ordinal;
+                *word |= u16::from(passes == 1) << (place % ABREAST);
             }
-            *len += usize::from(filter[ordinal as usize / 32 % 32] >> (ordinal % 32) & 1 == 1);
         }
     }
 }

@@ -209,7 +209,7 @@ fn hits_of_rows() {
                 next = ordinal + 1;
                 if filter[ordinal as usize / 32 % 32] >> (ordinal % 32) & 1 == 1 {
                     let ordinal = u32::try_from(ordinal).unwrap();
-                    want.push((ordinal, at as u32));
+                    want.push((ordinal, at));
                 }
             }
             // What is missing at the end counts as zero, on every level.
