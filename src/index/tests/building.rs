@@ -270,6 +270,9 @@ fn a_merge_that_fails_is_not_kept_secret() {
         for key in 1..40 {
             put(&mut writer, key, 1).unwrap();
             writer.commit().unwrap();
+            while writer.merge_goes_on() {
+                std::thread::sleep(Duration::from_micros(100));
+            }
             if let Some(error) = writer.last_merge_error() {
                 assert!(matches!(error, Error::Corrupt(_)), "{error}");
                 assert_eq!(writer.info().merge_error, Some(error.to_string()));

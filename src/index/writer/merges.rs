@@ -174,6 +174,12 @@ impl IndexWriter {
         self.segments.iter().map(size).collect()
     }
 
+    /// Whether a merge has not come to its end yet.
+    #[cfg(test)]
+    pub(in crate::index) fn merge_goes_on(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.result.is_empty())
+    }
+
     /// The neighbours that should be merged now, if any should.
     fn due(&self) -> Option<Range<usize>> {
         policy::choose(&self.sizes(), self.options.merged())
