@@ -198,25 +198,32 @@ fn beside_a_writer(set: &Path, place: &Path) {
         let (done, index, vectors) = (&done, &index, &vectors);
         scope.spawn(move || {
             let start = Instant::now();
-            let mut commits = 0u64;
+            let (mut commits, mut segments, mut longest) = (0u64, 0, Duration::ZERO);
             while start.elapsed() < Duration::from_secs(8) {
                 let first = (commits as usize * 500) % (vectors.len() - 500);
                 let key =
                     if commits.is_multiple_of(2) { first as u64 } else { 1_000_000 + first as u64 };
                 add(&mut writer, &fields, vectors, None, first..first + 500, key);
+                let began = Instant::now();
                 writer.commit().expect("a commit");
+                longest = longest.max(began.elapsed());
                 index.refresh().expect("a refresh");
+                segments += index.info().segments.len() as u64;
                 commits += 1;
             }
             println!(
-                "the writer: {commits} commits of 500, {} segments",
-                index.info().segments.len()
+                "the writer: {commits} commits of 500, the longest in {longest:.1?}; {:.1} segments on average",
+                segments as f64 / commits as f64
             );
             done.store(true, Ordering::Relaxed);
         });
         let times = search(&|_| done.load(Ordering::Relaxed));
         println!("beside a writer: {}", percentiles(times));
     });
+    // What is left of the difference is not the writer's presence, but what it has made.
+    let info = index.info();
+    let made = format!("{} documents, {} segments", info.documents, info.segments.len());
+    println!("after it ({made}): {}", percentiles(search(&|done| done >= 4000)));
 }
 
 /// A build of many documents in so much memory.

@@ -70,7 +70,7 @@ pub enum Error {
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
     /// The operating system refused.
-    #[error("{op} {place}: {source}")]
+    #[error("{op} {place}: {source}{}", advice(op, source.kind()))]
     Io {
         /// What was tried, as a verb.
         op: &'static str,
@@ -406,9 +406,44 @@ fn in_row(row: Option<u64>) -> String {
     row.map_or_else(String::new, |row| format!(" (row {row} of the batch)"))
 }
 
+/// What can be done about a refusal of the system, where that is known.
+fn advice(op: &str, kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind;
+    match (op, kind) {
+        (_, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            "; make room: what was committed before is there and can be read"
+        }
+        ("lock" | "create", ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            "; writing needs a directory in which this user may make files, reading does not"
+        }
+        ("lock", ErrorKind::Unsupported) => {
+            "; write on a file system that has locks, such as a local disk"
+        }
+        _ => "",
+    }
+}
+
 impl Error {
     /// An I/O failure with what was tried and where.
     pub(crate) fn io(op: &'static str, place: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { op, place: place.into(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn refusals_of_the_system_say_what_to_do() {
+        let text = |op, kind: ErrorKind| Error::io(op, "place", kind.into()).to_string();
+        assert!(text("write", ErrorKind::StorageFull).contains("make room"));
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {
+            assert!(text("lock", kind).contains("may make files"));
+            assert!(!text("open", kind).contains(';'));
+        }
+        assert!(text("lock", ErrorKind::Unsupported).contains("that has locks"));
+        assert_eq!(text("open", ErrorKind::NotFound), "open place: entity not found");
     }
 }

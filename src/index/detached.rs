@@ -217,6 +217,9 @@ impl IndexWriter {
             }
             found.push((path.to_owned(), segment, pin));
         }
+        // Segments stand in the order in which their documents came.
+        let spilled = self.spill();
+        self.guard(spilled)?;
         for (path, segment, pin) in found {
             let taken = self.take_in(&path, segment.docs(), pin);
             self.guard(taken)?;

@@ -20,6 +20,10 @@ pub struct IndexInfo {
     pub fields: Vec<FieldInfo>,
     /// The segments, in the order in which they are searched.
     pub segments: Vec<SegmentInfo>,
+    /// Why the last merge in the background failed, where the writer that was asked
+    /// ([`IndexWriter::info`](crate::IndexWriter::info)) has met with that and it has not been made
+    /// good since; readers do not know.
+    pub merge_error: Option<String>,
 }
 
 impl IndexInfo {
@@ -139,6 +143,7 @@ impl Snapshot {
             format: FORMAT,
             fields: fields.iter().map(|field| FieldInfo::of(field)).collect(),
             segments,
+            merge_error: None,
         }
     }
 }

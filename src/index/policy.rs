@@ -1,10 +1,11 @@
 //! Which segments are to become one.
 //!
-//! Segments have levels by the size of what lives in them, each level eight times the one below. As
-//! soon as eight neighbours of a level have come together, with smaller ones between them, they are
-//! merged into one of the next. So each document is rewritten once a level, and there are few
-//! segments however many commits there were. Only neighbours are merged: documents stay in the
-//! order in which they came.
+//! Segments have levels by the size of what lives in them: small ones, of which there must be few
+//! since each costs a search something whatever is in it, each level four times the one below; large
+//! ones, which are dear to rewrite, eight times. As soon as so many neighbours of a level have come
+//! together, with smaller ones between them, they are merged into one of the next. So each document
+//! is rewritten about once a level, and there are few segments however many commits there were. Only
+//! neighbours are merged: documents stay in the order in which they came.
 
 use std::ops::Range;
 
@@ -33,30 +34,57 @@ impl Size {
     }
 }
 
-/// Segments of a level that are merged, and how much larger the next level is.
-const FACTOR: usize = 8;
 /// Up to this size all segments are of the lowest level: below, a segment costs what it costs to
 /// be one, whatever is in it.
-const FLOOR: u64 = 1 << 20;
+const FLOOR: u64 = 64 << 10;
+/// Up to this size segments are small.
+pub(crate) const SMALL: u64 = 4 << 20;
+/// Small segments of a level that are merged, and how much larger the next level is.
+const FEW: usize = 4;
+/// The same of large ones.
+const MANY: usize = 8;
 /// No merge makes a segment larger than this, so that it stays a small share of a large index.
 const MOST: u64 = 4 << 30;
 /// Three documents in ten dead, and a segment is rewritten: they take room, and time in search.
 const DEAD_SHARE: (u64, u64) = (3, 10);
 /// From so many segments on a writer waits for merging before it makes more.
-pub(crate) const CROWDED: usize = 6 * FACTOR;
+pub(crate) const CROWDED: usize = 48;
 
 fn level(bytes: u64) -> u32 {
     let (mut level, mut size) = (0, FLOOR);
     while size < bytes {
+        size = size.saturating_mul(factor(level) as u64);
         level += 1;
-        size = size.saturating_mul(FACTOR as u64);
     }
     level
+}
+
+/// How many of a level become one of the next.
+fn factor(level: u32) -> usize {
+    if FLOOR << (2 * level.min(16)) <= SMALL { FEW } else { MANY }
 }
 
 /// The neighbours that should become one segment now, in `memory` bytes; none where all is well.
 /// One alone is to be rewritten without its dead.
 pub(crate) fn choose(sizes: &[Size], memory: u64) -> Option<Range<usize>> {
+    choose_within(sizes, memory, MOST, 2).or_else(|| {
+        let rewritten = (0..sizes.len())
+            .filter(|&at| sizes[at].cost <= memory)
+            .filter(|&at| sizes[at].dead() * DEAD_SHARE.1 > sizes[at].docs * DEAD_SHARE.0)
+            .max_by_key(|&at| (sizes[at].dead(), std::cmp::Reverse(at)));
+        rewritten.map(|at| at..at + 1)
+    })
+}
+
+/// Several neighbours of which at most so many bytes are made: whole levels only, so that nothing is
+/// rewritten more often than otherwise.
+pub(crate) fn choose_small(sizes: &[Size], memory: u64, most: u64) -> Option<Range<usize>> {
+    choose_within(sizes, memory, most, 1)
+}
+
+/// The choice where segments have at most `most` bytes, and of a level that would make larger ones a
+/// `part` is merged.
+fn choose_within(sizes: &[Size], memory: u64, most: u64, part: usize) -> Option<Range<usize>> {
     let levels: Vec<u32> = sizes.iter().map(|size| level(size.live_bytes())).collect();
     let highest = levels.iter().copied().max()?;
     for level in 0..=highest {
@@ -65,24 +93,26 @@ pub(crate) fn choose(sizes: &[Size], memory: u64) -> Option<Range<usize>> {
             let end = start + run.len();
             let run = start..if levels[end - 1] > level { end - 1 } else { end };
             start = end;
-            if levels[run.clone()].iter().filter(|&&other| other == level).count() >= FACTOR
-                && let Some(run) = bounded(sizes, run, memory)
+            let together = levels[run.clone()].iter().filter(|&&other| other == level).count();
+            if together >= factor(level)
+                && let Some(run) = bounded(sizes, run, memory, most, factor(level) / part)
             {
                 return Some(run);
             }
         }
     }
-    let rewritten = (0..sizes.len())
-        .filter(|&at| sizes[at].cost <= memory)
-        .filter(|&at| sizes[at].dead() * DEAD_SHARE.1 > sizes[at].docs * DEAD_SHARE.0)
-        .max_by_key(|&at| (sizes[at].dead(), std::cmp::Reverse(at)));
-    rewritten.map(|at| at..at + 1)
+    None
 }
 
-/// The first neighbours of a run that together make no segment that is too large, and take no more
-/// memory than there is: half as many as make a level, or all of a run of fewer; none where there
-/// are not so many.
-fn bounded(sizes: &[Size], run: Range<usize>, memory: u64) -> Option<Range<usize>> {
+/// The first neighbours of a run that together make no segment of more than `most` bytes, and take
+/// no more memory than there is; none where there are not at least `least` of them.
+fn bounded(
+    sizes: &[Size],
+    run: Range<usize>,
+    memory: u64,
+    most: u64,
+    least: usize,
+) -> Option<Range<usize>> {
     let mut start = run.start;
     while start < run.end {
         let (mut bytes, mut cost) = (0u64, 0u64);
@@ -90,12 +120,12 @@ fn bounded(sizes: &[Size], run: Range<usize>, memory: u64) -> Option<Range<usize
         while end < run.end {
             bytes = bytes.saturating_add(sizes[end].live_bytes());
             cost = cost.saturating_add(sizes[end].cost);
-            if bytes > MOST || cost > memory {
+            if bytes > most || cost > memory {
                 break;
             }
             end += 1;
         }
-        if end - start >= FACTOR / 2 {
+        if end - start >= least {
             return Some(start..end);
         }
         start = end.max(start + 1);
@@ -129,26 +159,53 @@ mod tests {
     }
 
     #[test]
-    fn eight_of_a_level_become_one() {
+    fn neighbours_of_a_level_become_one() {
         assert_eq!(choose(&[], u64::MAX), None);
-        assert_eq!(choose(&sizes(&[100; 7]), u64::MAX), None);
-        assert_eq!(choose(&sizes(&[100; 8]), u64::MAX), Some(0..8));
+        assert_eq!(choose(&sizes(&[100; 3]), u64::MAX), None);
+        assert_eq!(choose(&sizes(&[100; 4]), u64::MAX), Some(0..4));
         let big = 3 * FLOOR;
-        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4, 5, 6, 7]), u64::MAX), None);
-        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4, 5, 6, 7, 8]), u64::MAX), Some(1..9));
+        assert_eq!(choose(&sizes(&[big, 1, 2, 3]), u64::MAX), None);
+        assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4]), u64::MAX), Some(1..5));
         // Small ones between large ones go with them.
-        let mut mixed = vec![big, 5];
-        mixed.extend([big; 7]);
-        assert_eq!(choose(&sizes(&mixed), u64::MAX), Some(0..9));
+        assert_eq!(choose(&sizes(&[big, 5, big, big, big]), u64::MAX), Some(0..5));
+        // Of large ones it takes more.
+        let large = 4 * SMALL + 1;
+        assert_eq!(choose(&sizes(&[large; 7]), u64::MAX), None);
+        assert_eq!(choose(&sizes(&[large; 8]), u64::MAX), Some(0..8));
     }
 
     #[test]
-    fn many_commits_make_few_segments_and_little_writing() {
+    fn levels_grow_by_their_factors() {
+        let ends = [FLOOR, 4 * FLOOR, 16 * FLOOR, 64 * FLOOR, 256 * FLOOR, 2048 * FLOOR];
+        for (at, end) in (0u32..).zip(ends) {
+            assert_eq!((level(end), level(end + 1)), (at, at + 1));
+        }
+        assert_eq!((level(0), 64 * FLOOR), (0, SMALL));
+        assert_eq!([0, 1, 2, 3, 4, 5, 40].map(factor), [FEW, FEW, FEW, FEW, MANY, MANY, MANY]);
+        level(u64::MAX);
+    }
+
+    #[test]
+    fn what_is_merged_at_once_is_small() {
+        let small = |bytes: &[u64]| choose_small(&sizes(bytes), u64::MAX, SMALL);
+        assert_eq!(small(&[SMALL / 4; 3]), None);
+        assert_eq!(small(&[SMALL / 4; 5]), Some(0..4));
+        assert_eq!(small(&[SMALL / 4 + 1; 9]), None, "a part of a level is left to others");
+        assert_eq!(choose(&sizes(&[SMALL / 4 + 1; 9]), u64::MAX), Some(0..9));
+        // One alone is left to others.
+        let mut held = sizes(&[FLOOR]);
+        held[0].live = 10;
+        assert_eq!(choose_small(&held, u64::MAX, SMALL), None);
+        assert_eq!(choose(&held, u64::MAX), Some(0..1));
+    }
+
+    /// How many segments there are at most, and how often each byte is written again, over so many
+    /// commits of one size.
+    fn lived(commits: u64, bytes: u64) -> (usize, f64) {
         let mut held: Vec<u64> = Vec::new();
-        let mut written = 0;
-        let mut most = 0;
-        for _ in 0..20_000 {
-            held.push(FLOOR / 4);
+        let (mut written, mut most) = (0, 0);
+        for _ in 0..commits {
+            held.push(bytes);
             while let Some(run) = choose(&sizes(&held), u64::MAX) {
                 let merged: u64 = held[run.clone()].iter().sum();
                 written += merged;
@@ -156,11 +213,21 @@ mod tests {
             }
             most = most.max(held.len());
         }
-        let total = 20_000 * FLOOR / 4;
-        assert_eq!(held.iter().sum::<u64>(), total);
-        assert!(most <= 40, "{most} segments");
-        assert!(written < 8 * total, "{} times all was rewritten", written / total);
+        assert_eq!(held.iter().sum::<u64>(), commits * bytes);
         assert!(*held.iter().max().unwrap() <= MOST);
+        (most, written as f64 / (commits * bytes) as f64)
+    }
+
+    #[test]
+    fn many_commits_make_few_segments_and_little_writing() {
+        for (commits, bytes) in [(20_000, 4 * FLOOR), (20_000, 200_000), (5_000, 1 << 20)] {
+            let (most, written) = lived(commits, bytes);
+            assert!(most <= 30, "{most} segments of commits of {bytes} bytes");
+            assert!(written < 5.0, "commits of {bytes} bytes: rewritten {written} times");
+        }
+        // Below the floor a segment is rewritten with every few that come.
+        let (most, written) = lived(20_000, 1000);
+        assert!(most <= 20 && written < 16.0, "{most} segments, {written} times");
     }
 
     #[test]
@@ -179,13 +246,12 @@ mod tests {
         let mut held = sizes(&[100; 16]);
         assert_eq!(choose(&held, 1600), Some(0..16));
         assert_eq!(choose(&held, 1000), Some(0..10));
-        assert_eq!(choose(&held, 399), None);
-        held[2].cost = 5000;
-        assert_eq!(choose(&held, 1000), Some(3..13));
-        held[2].live = 10;
-        held[4..].iter_mut().for_each(|size| size.bytes = 9 * FLOOR);
-        assert_eq!(choose(&held[..8], 1000), None);
-        assert_eq!(choose(&held[..8], 5000), Some(2..3));
+        assert_eq!(choose(&held, 199), None);
+        held[1].cost = 5000;
+        assert_eq!(choose(&held, 1000), Some(2..12));
+        held[1].live = 10;
+        assert_eq!(choose(&held[..3], 1000), None);
+        assert_eq!(choose(&held[..3], 5000), Some(1..2));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use crate::embed::{Batch, Document, check_key_kind};
 use crate::error::{Error, Result, SchemaError};
-use crate::format::{Pin, segment_name, write_tombstones};
+use crate::format::{Pin, write_tombstones};
 use crate::id::{DocId, Key};
 use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
@@ -23,6 +23,7 @@ use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
 use crate::trace::span;
 
+mod building;
 mod change;
 mod merges;
 mod options;
@@ -30,7 +31,8 @@ mod options;
 pub use merges::{MergeProgress, Merges};
 pub use options::WriterOptions;
 
-use merges::Running;
+use building::Building;
+use merges::{Attempts, Running};
 
 /// The writer of an index: there is one at a time, held by a lock that ends with it. What is added
 /// is durable and visible once [`commit`](Self::commit) returns; what is not committed is gone
@@ -57,11 +59,14 @@ use merges::Running;
 pub struct IndexWriter {
     /// The merge in the background; before the lock, which is let go only when it has ended.
     running: Option<Running>,
-    /// Merges that failed, one after another.
-    merge_failures: u32,
+    /// The arena before this one, while it is written; before the lock as well.
+    pub(in crate::index) building: Option<Building>,
+    /// How merges fared, those in the background and those within commits.
+    beside: Attempts,
+    at_once: Attempts,
     storage: Arc<dyn Storage>,
     _lock: Lock,
-    options: WriterOptions,
+    pub(in crate::index) options: WriterOptions,
     kernels: &'static Kernels,
     /// The schema as the next commit will have it.
     schema: Schema,
@@ -69,9 +74,9 @@ pub struct IndexWriter {
     committed: Snapshot,
     /// Segments of the commit and those spilled since, with their dead.
     segments: Vec<Held>,
-    arena: Arena,
+    pub(in crate::index) arena: Arena,
     /// Slots of the arena by key.
-    pending: HashMap<Key, u32>,
+    pub(in crate::index) pending: HashMap<Key, u32>,
     /// As the next commit will have them.
     vocabularies: BTreeMap<u32, Vocabulary>,
     next_ordinal: u64,
@@ -87,6 +92,8 @@ enum At {
     Nowhere,
     /// In a slot of the arena.
     Slot(u32),
+    /// In the arena that is being written.
+    Building,
     /// In a written segment, by its place in the list.
     Segment(usize, DocId),
 }
@@ -216,7 +223,9 @@ impl IndexWriter {
         let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
         let mut writer = Self {
             running: None,
-            merge_failures: 0,
+            building: None,
+            beside: Attempts::default(),
+            at_once: Attempts::default(),
             arena: Arena::new(committed.schema()),
             schema: committed.schema().clone(),
             next_ordinal,
@@ -239,6 +248,7 @@ impl IndexWriter {
 
     /// Back to the last commit.
     fn reset(&mut self) -> Result<()> {
+        self.building = None; // waits for it
         let manifest = self.committed.manifest();
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for (entry, view) in manifest.segments.iter().zip(self.committed.segments()) {
@@ -299,7 +309,8 @@ impl IndexWriter {
     pub fn len(&self) -> u64 {
         let held: u64 =
             self.segments.iter().map(|held| u64::from(held.entry.docs) - held.dead.len()).sum();
-        held + u64::from(self.arena.live())
+        let building = self.building.as_ref().map_or(0, Building::len);
+        held + building + u64::from(self.arena.live())
     }
 
     /// Whether there are none.
@@ -307,11 +318,13 @@ impl IndexWriter {
         self.len() == 0
     }
 
-    pub(super) fn healthy(&self) -> Result<()> {
-        match &self.poison {
-            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
-            None => Ok(()),
+    /// Whether all has gone well so far, with the segment that was written meanwhile.
+    pub(super) fn healthy(&mut self) -> Result<()> {
+        if let Some(cause) = &self.poison {
+            return Err(Error::Poisoned { cause: cause.clone() });
         }
+        let built = self.take_built(false);
+        self.guard(built)
     }
 
     /// After a failure of storage what is on disk is unknown: nothing more is written.
@@ -333,7 +346,9 @@ impl IndexWriter {
     ///
     /// # Errors
     /// [`Error::DuplicateKey`], [`Error::Input`], [`Error::Schema`]: nothing was added.
-    /// [`Error::Io`] where memory was full and a segment could not be written.
+    /// [`Error::Io`] where memory was full and a segment could not be written, or one that was
+    /// handed over by an earlier call: the writer is then poisoned, and the index stays at the last
+    /// commit.
     pub fn add(&mut self, document: &Document<'_>) -> Result<u64> {
         self.take(document, false)
     }
@@ -445,6 +460,9 @@ impl IndexWriter {
     fn find(&self, key: &Key, replace: bool) -> Result<At> {
         let at = match self.pending.get(key) {
             Some(&slot) => At::Slot(slot),
+            None if self.building.as_ref().is_some_and(|building| building.holds(key)) => {
+                At::Building
+            }
             None => self.find_written(key)?,
         };
         if at != At::Nowhere && !replace {
@@ -472,6 +490,7 @@ impl IndexWriter {
                 self.arena.kill(slot);
                 self.pending.remove(key).is_some()
             }
+            At::Building => self.building.as_mut().is_some_and(|building| building.bury(key)),
             At::Segment(segment, doc) => self.segments.get_mut(segment).is_some_and(|held| {
                 held.dirty = true;
                 held.dead.insert(doc)
@@ -482,31 +501,11 @@ impl IndexWriter {
     fn spill_if_full(&mut self) -> Result<()> {
         let aside = self.arena.set_aside(self.storage.as_ref());
         self.guard(aside)?;
-        let full = self.arena.bytes() >= self.options.gathered();
+        let full = self.arena.bytes() >= self.options.arena();
         if full || self.arena.slots() >= MAX_SEGMENT_DOCS {
-            let result = self.spill();
-            return self.guard(result);
+            let handed = self.hand_over();
+            return self.guard(handed);
         }
-        Ok(())
-    }
-
-    /// Writes what was gathered as a segment.
-    fn spill(&mut self) -> Result<()> {
-        let docs = self.arena.live();
-        if docs > 0 {
-            let _span = span!(INFO, "segment", documents = docs);
-            let ordinal = self.take_ordinal();
-            let name = segment_name(ordinal);
-            let generation = self.committed.commit() + 1;
-            let storage = self.storage.as_ref();
-            let pin =
-                self.arena.write(storage, &name, generation, ordinal, self.options.threads)?;
-            let entry = SegmentEntry { ordinal, pin, docs, tombstones: None };
-            let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
-            self.segments.push(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false });
-        }
-        self.arena = Arena::new(&self.schema);
-        self.pending.clear();
         Ok(())
     }
 
@@ -530,7 +529,7 @@ impl IndexWriter {
     }
 
     fn try_commit(&mut self) -> Result<u64> {
-        if self.changed && self.options.merges == Merges::AtCommit {
+        if self.changed {
             self.spill()?;
         }
         self.merge_before_commit()?;
@@ -542,7 +541,6 @@ impl IndexWriter {
     }
 
     fn write_commit(&mut self) -> Result<()> {
-        self.spill()?;
         let generation = self.committed.commit() + 1;
         self.segments.retain(|held| held.dead.len() < u64::from(held.entry.docs));
         for at in 0..self.segments.len() {
@@ -582,7 +580,7 @@ impl IndexWriter {
         self.running.as_ref().map(Running::name)
     }
 
-    /// Forgets everything since the last commit.
+    /// Forgets everything since the last commit. A segment that is being written is waited for.
     ///
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Io`] where the tombstones of the last commit cannot be read.

@@ -30,15 +30,32 @@ fn subsets(pending: usize, step: usize, bits: &mut Numbers) -> Vec<Vec<bool>> {
 
 #[test]
 fn no_crash_of_a_workload_loses_what_was_acknowledged() {
+    let (images, recovered) = replay(Merges::AtCommit, 32);
+    assert!(images >= 20_000 && recovered >= 1_500, "{images} images, {recovered} recovered");
+}
+
+/// Merges beside the workload write when they please: each run is another order of operations.
+#[test]
+fn no_crash_beside_a_merge_loses_what_was_acknowledged() {
+    let (images, recovered) = replay(Merges::Background, 24);
+    assert!(images >= 15_000 && recovered >= 1_000, "{images} images, {recovered} recovered");
+}
+
+/// A workload in the simulation, which spills in the background, then a crash at every moment; how
+/// many images were looked at, and after how many of them a writer went on.
+fn replay(merges: Merges, rounds: u64) -> (u32, u32) {
     let sim = SimStorage::new();
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
-    let mut work = Work::new(&storage, Merges::AtCommit).unwrap();
+    let mut work = Work::new(&storage, merges).unwrap();
     sim.acknowledge(1);
-    for round in 0..32 {
+    let mut built = 0;
+    for round in 0..rounds {
         let generation = work.round(round).unwrap();
+        built += work.built;
         assert_eq!(content(&Index::start(Arc::clone(&storage), None).unwrap()).unwrap(), work.live);
         sim.acknowledge(generation);
     }
+    assert!(built >= rounds / 2, "{built} segments were written in the background");
     let mut bits = Numbers(7);
     let mut point = CrashPoint::default();
     let (mut images, mut recovered) = (0u32, 0u32);
@@ -61,7 +78,7 @@ fn no_crash_of_a_workload_loses_what_was_acknowledged() {
             point.apply(op);
         }
     }
-    assert!(images >= 20_000 && recovered >= 1_500, "{images} images, {recovered} recovered");
+    (images, recovered)
 }
 
 /// A new writer goes on from what a crash left, and removes what nothing names.

@@ -8,11 +8,12 @@ use crate::storage::faulty::{Fault, FaultStorage};
 fn run(
     storage: FaultStorage,
     disk: &MemStorage,
+    merges: Merges,
     rounds: u64,
 ) -> (u64, BTreeMap<u64, Content>, Option<Error>) {
     let storage: Arc<dyn Storage> = Arc::new(storage);
     let first = BTreeMap::from([(1, Content::new())]);
-    let mut work = match Work::new(&storage, Merges::AtCommit) {
+    let mut work = match Work::new(&storage, merges) {
         Ok(work) => work,
         Err(error) => return (0, first, Some(error)),
     };
@@ -40,17 +41,30 @@ fn run(
 
 #[test]
 fn every_operation_of_a_workload_may_fail_in_every_way() {
-    const ROUNDS: u64 = 11;
+    let (failed, swallowed) = fail_each(Merges::AtCommit, 11, 1);
+    assert!(failed > 2 * swallowed, "{failed} {swallowed}");
+}
+
+/// Which operation is the k-th depends on who was faster.
+#[test]
+fn every_operation_beside_a_merge_may_fail_in_every_way() {
+    let (failed, swallowed) = fail_each(Merges::Background, 11, 3);
+    assert!(failed > 300, "{failed} {swallowed}");
+}
+
+/// Each `step`-th operation of a workload that spills in the background fails in each way: how often
+/// the workload got an error, and how often none.
+fn fail_each(merges: Merges, rounds: u64, step: usize) -> (u32, u32) {
     let count = FaultStorage::new(MemStorage::new(), u64::MAX, Fault::Device);
-    assert!(run(count.clone(), &MemStorage::new(), ROUNDS).2.is_none());
+    assert!(run(count.clone(), &MemStorage::new(), merges, rounds).2.is_none());
     let operations = count.operations();
     assert!(operations > 700, "{operations}");
     let (mut failed, mut swallowed) = (0, 0);
-    for at in 0..operations {
+    for at in (0..operations).step_by(step) {
         for fault in Fault::ALL {
             let disk = MemStorage::new();
             let storage = FaultStorage::new(disk.clone(), at, fault);
-            let (acknowledged, tried, error) = run(storage, &disk, ROUNDS);
+            let (acknowledged, tried, error) = run(storage, &disk, merges, rounds);
             let place = format!("operation {at}, {fault:?}");
             match &error {
                 Some(Error::Io { .. } | Error::Poisoned { .. }) => {
@@ -71,5 +85,5 @@ fn every_operation_of_a_workload_may_fail_in_every_way() {
             assert_eq!(disk.list().unwrap(), expected, "{place}");
         }
     }
-    assert!(failed > 2 * swallowed, "{failed} {swallowed}");
+    (failed, swallowed)
 }

@@ -71,7 +71,7 @@ fn deletions_during_a_merge_are_carried_over() {
             put(&mut writer, key, 1).unwrap();
             live.insert(key, 1);
         }
-        writer.commit().unwrap(); // from the eighth on a merge begins, and goes on during what follows
+        writer.commit().unwrap(); // now and then a merge begins, and goes on during what follows
         for key in (0..part * 50).step_by(7 + part as usize % 5) {
             assert_eq!(writer.delete(key).unwrap(), live.remove(&key).is_some());
         }

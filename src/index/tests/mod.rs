@@ -1,5 +1,6 @@
 //! The writer as a whole, in storage that crashes, fails, and forbids what Windows forbids.
 
+mod building;
 mod crash;
 mod faults;
 mod living;
@@ -27,8 +28,10 @@ fn schema() -> Schema {
     schema.build().unwrap()
 }
 
+/// A writer that spills every few documents and merges very small segments within its commits.
 fn start(storage: &Arc<dyn Storage>, new: bool, merges: Merges) -> Result<IndexWriter> {
-    let options = WriterOptions::default().merges(merges);
+    let mut options = WriterOptions::default().merges(merges).memory(0);
+    (options.least, options.at_once) = (600, 24_000);
     let place = Path::new("storage");
     IndexWriter::start(Arc::clone(storage), place, new.then(schema), options)
 }
@@ -66,13 +69,15 @@ struct Work {
     /// What each generation that may be found holds, those tried in vain included.
     tried: BTreeMap<u64, Content>,
     version: i64,
+    /// Arenas handed over in the last round, to be written in the background.
+    built: u64,
 }
 
 impl Work {
     fn new(storage: &Arc<dyn Storage>, merges: Merges) -> Result<Self> {
         let writer = start(storage, true, merges)?;
         let tried = BTreeMap::from([(1, Content::new())]);
-        Ok(Self { writer, live: Content::new(), tried, version: 0 })
+        Ok(Self { writer, live: Content::new(), tried, version: 0, built: 0 })
     }
 
     /// What the next generations hold, whichever of them is reached.
@@ -85,11 +90,13 @@ impl Work {
 
     /// One round of changes and a commit of some kind; its number.
     fn round(&mut self, round: u64) -> Result<u64> {
+        self.built = 0;
         for at in 0..3 + round % 4 {
             self.version += 1;
             let key = (round * 7 + at * 5) % 40;
             put(&mut self.writer, key, self.version)?;
             self.live.insert(key, self.version);
+            self.built += u64::from(self.writer.pending.is_empty());
         }
         for key in [round * 3 % 40, (round * 11 + 1) % 40] {
             let was = self.writer.delete(key)?;

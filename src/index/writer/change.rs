@@ -76,9 +76,14 @@ impl IndexWriter {
         self.healthy()?;
         update.check()?;
         check_key_kind(self.schema.key_kind(), update.key())?;
+        if self.building.as_ref().is_some_and(|building| building.holds(update.key())) {
+            // Its vectors are taken from where they are stored.
+            let built = self.take_built(true);
+            self.guard(built)?;
+        }
         let changes = self.arena.changes(update)?;
         match self.find(update.key(), true)? {
-            At::Nowhere => return Ok(None),
+            At::Nowhere | At::Building => return Ok(None),
             At::Slot(slot) => self.arena.change(slot, &changes),
             At::Segment(segment, doc) => {
                 let stored = std::sync::Arc::clone(&self.segments[segment].segment);

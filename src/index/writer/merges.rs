@@ -4,6 +4,10 @@
 //! deleted meanwhile is carried over when its result takes the place of its inputs; a commit then
 //! publishes it like any other change. Until then nothing names the file, so a merge that fails, or
 //! that nobody waits for, leaves the index as it was.
+//!
+//! Small segments are merged within the commit that brings one too many: that takes about as long
+//! as it took to write them, keeps them few while a long merge runs beside, and leaves the other
+//! core to those who search.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,16 +21,26 @@ use super::{Held, IndexWriter};
 use crate::docset::DocSet;
 use crate::error::{Error, Result};
 use crate::format::segment_name;
+use crate::index::IndexInfo;
 use crate::index::manifest::SegmentEntry;
 use crate::index::policy::{self, Size};
+use crate::schema::Schema;
 use crate::segment::{Merging, Places, Segment, SegmentView, Target, merge};
+use crate::storage::Storage;
 use crate::trace::span;
 
 /// When a writer merges segments on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Merges {
-    /// On a thread of its own, beside whatever is done; a commit takes over what is ready, and
-    /// waits only where segments come faster than they can be merged.
+    /// On a thread of its own, beside whatever is done; a commit takes over what is ready, merges
+    /// small segments itself (into 4 MiB at most), and waits only where segments come faster than they
+    /// can be merged.
+    ///
+    /// A merge that fails leaves the index as it was: its inputs stay, and nothing is lost but time.
+    /// It is told by [`IndexWriter::last_merge_error`], and tried again after later commits: after
+    /// the next one, then ever more rarely, each failure in a row doubling the number of commits
+    /// between tries, up to 1,024. One that succeeds ends that, and so does
+    /// [`IndexWriter::wait_merges`], which tries at once and returns the error.
     #[default]
     Background,
     /// Within each commit, before it is published. Slower, but the same calls then write the same
@@ -58,6 +72,56 @@ pub(super) struct Running {
     merging: Arc<Merging>,
     result: Receiver<Result<Merged>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What it takes to merge segments.
+struct Job {
+    /// The ordinals of its inputs, in order.
+    inputs: Vec<u64>,
+    views: Vec<SegmentView>,
+    ordinal: u64,
+    generation: u64,
+    storage: Arc<dyn Storage>,
+    schema: Schema,
+    threads: usize,
+    merging: Arc<Merging>,
+}
+
+impl Job {
+    fn run(&self) -> Result<Merged> {
+        let _span = span!(INFO, "merge", segments = self.views.len());
+        let (storage, name) = (self.storage.as_ref(), segment_name(self.ordinal));
+        let (generation, ordinal) = (self.generation, self.ordinal);
+        let target = Target { storage, name: &name, generation, ordinal };
+        let (pin, places) = merge(&self.views, &self.schema, target, self.threads, &self.merging)?;
+        let entry = SegmentEntry { ordinal, pin, docs: places.docs(), tombstones: None };
+        let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
+        Ok(Merged { entry, segment, places })
+    }
+}
+
+/// How merges that nobody has asked for fared: their inputs are still there when they fail, so they
+/// are tried again, but ever more rarely.
+#[derive(Default)]
+pub(super) struct Attempts {
+    /// Failures in a row.
+    failures: u32,
+    /// The commit at which the last one was known.
+    known: u64,
+    error: Option<Error>,
+}
+
+impl Attempts {
+    fn failed(&mut self, error: Error, commit: u64) {
+        self.failures = self.failures.saturating_add(1);
+        (self.known, self.error) = (commit, Some(error));
+    }
+
+    /// Whether there may be another try.
+    fn may(&self, commit: u64) -> bool {
+        let patience = 1u64 << self.failures.saturating_sub(1).min(10);
+        self.failures == 0 || commit.saturating_sub(self.known) >= patience
+    }
 }
 
 /// What came of a merge.
@@ -110,34 +174,64 @@ impl IndexWriter {
         self.segments.iter().map(size).collect()
     }
 
+    /// Whether a merge has not come to its end yet.
+    #[cfg(test)]
+    pub(in crate::index) fn merge_goes_on(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.result.is_empty())
+    }
+
     /// The neighbours that should be merged now, if any should.
     fn due(&self) -> Option<Range<usize>> {
         policy::choose(&self.sizes(), self.options.merged())
     }
 
+    /// Small neighbours that should be merged now, none of which is being merged already.
+    fn due_at_once(&self) -> Option<Range<usize>> {
+        let merged = |held: &Held| {
+            let inputs = self.running.as_ref().map(|running| &running.inputs);
+            inputs.is_some_and(|inputs| inputs.contains(&held.entry.ordinal))
+        };
+        // What comes goes to the end: what stands before a merge that runs can wait for it.
+        let first = self.segments.iter().rposition(merged).map_or(0, |last| last + 1);
+        let sizes = self.sizes().split_off(first);
+        let run = policy::choose_small(&sizes, self.options.merged() / 4, self.options.at_once)?;
+        Some(run.start + first..run.end + first)
+    }
+
+    /// What it takes to merge neighbours.
+    fn job(&mut self, run: Range<usize>) -> Job {
+        let chosen = self.segments.get(run).unwrap_or_default();
+        let inputs = chosen.iter().map(|held| held.entry.ordinal).collect();
+        let views = chosen.iter().map(Held::view).collect();
+        Job {
+            inputs,
+            views,
+            ordinal: self.take_ordinal(),
+            generation: self.committed.commit() + 1,
+            storage: Arc::clone(&self.storage),
+            schema: self.schema.clone(),
+            threads: self.options.threads,
+            merging: Arc::default(),
+        }
+    }
+
+    /// Merges neighbours here and now.
+    fn merge_now(&mut self, run: Range<usize>) -> Result<()> {
+        let job = self.job(run);
+        let merged = job.run()?;
+        self.take_over(&job.inputs, merged);
+        Ok(())
+    }
+
     /// Begins to merge neighbours.
     fn begin(&mut self, run: Range<usize>) -> Result<()> {
-        let chosen = self.segments.get(run).unwrap_or_default();
-        let inputs: Vec<u64> = chosen.iter().map(|held| held.entry.ordinal).collect();
-        let views: Vec<SegmentView> = chosen.iter().map(Held::view).collect();
-        let ordinal = self.take_ordinal();
-        let name = segment_name(ordinal);
-        let generation = self.committed.commit() + 1;
-        let (storage, schema) = (Arc::clone(&self.storage), self.schema.clone());
-        let threads = self.options.threads;
-        let merging = Arc::new(Merging::default());
+        let job = self.job(run);
+        let (inputs, name) = (job.inputs.clone(), segment_name(job.ordinal));
+        let merging = Arc::clone(&job.merging);
         let (send, result) = bounded(1);
-        let (of_thread, its_name) = (Arc::clone(&merging), name.clone());
         let work = move || {
-            let _span = span!(INFO, "merge", segments = views.len());
-            let storage = storage.as_ref();
-            let target = Target { storage, name: &its_name, generation, ordinal };
-            let merged = merge(&views, &schema, target, threads, &of_thread).and_then(|done| {
-                let (pin, places) = done;
-                let entry = SegmentEntry { ordinal, pin, docs: places.docs(), tombstones: None };
-                let segment = Arc::new(Segment::open(entry.open(storage)?, &schema)?);
-                Ok(Merged { entry, segment, places })
-            });
+            let merged = job.run();
+            drop(job); // before its result is known to be there
             let _ = send.send(merged); // nobody waits for it any more: let it go
         };
         let thread = std::thread::Builder::new()
@@ -184,25 +278,33 @@ impl IndexWriter {
         let inputs = running.inputs.clone();
         let merged = running.join()?;
         self.take_over(&inputs, merged);
+        self.beside = Attempts::default();
         Ok(())
     }
 
-    /// Before a commit: what is ready is taken over, and where segments are crowded, or merging is
-    /// part of committing, it is waited for.
+    /// Before a commit: what is ready is taken over, small segments are merged, and where segments
+    /// are crowded, or all merging is part of committing, that is done first.
     pub(super) fn merge_before_commit(&mut self) -> Result<()> {
         match self.options.merges {
             Merges::Background => {
-                let wait = self.segments.len() >= policy::CROWDED;
-                // The inputs are still there: what failed is tried again another time, but for
-                // damage, which a caller must learn of. It is told where it asks for a merge.
-                if self.finish(wait).is_err() {
-                    self.merge_failures += 1;
+                let crowded = self.segments.len() >= policy::CROWDED;
+                let commit = self.committed.commit();
+                if let Err(error) = self.finish(crowded) {
+                    self.beside.failed(error, commit);
+                }
+                while self.changed
+                    && self.at_once.may(commit)
+                    && let Some(run) = self.due_at_once()
+                {
+                    match self.merge_now(run) {
+                        Ok(()) => self.at_once = Attempts::default(),
+                        Err(error) => self.at_once.failed(error, commit),
+                    }
                 }
             }
             Merges::AtCommit => {
                 while let Some(run) = self.due() {
-                    self.begin(run)?;
-                    self.finish(true)?;
+                    self.merge_now(run)?;
                 }
             }
             Merges::Manual => {}
@@ -212,17 +314,31 @@ impl IndexWriter {
 
     /// After a commit: a merge begins where one is due.
     pub(super) fn merge_after_commit(&mut self) {
-        // After failures it is tried ever more rarely.
-        let patience = 1u64 << self.merge_failures.min(10);
-        let due = self.committed.commit().is_multiple_of(patience);
+        let commit = self.committed.commit();
         if self.options.merges == Merges::Background
             && self.running.is_none()
-            && due
+            && self.beside.may(commit)
             && let Some(run) = self.due()
-            && self.begin(run).is_err()
+            && let Err(error) = self.begin(run)
         {
-            self.merge_failures += 1;
+            self.beside.failed(error, commit);
         }
+    }
+
+    /// Why the last merge that nobody had asked for failed; `None` where it has not, or one has
+    /// succeeded since. The index is then as sound as before, but its segments add up until a merge
+    /// succeeds: [`Error::Corrupt`] names a damaged file, [`Error::Io`] may pass by itself, such as a
+    /// full disk. How it is tried again stands with [`Merges::Background`].
+    pub fn last_merge_error(&self) -> Option<&Error> {
+        self.beside.error.as_ref().or(self.at_once.error.as_ref())
+    }
+
+    /// What the last commit consists of, as [`Snapshot::info`](crate::Snapshot::info), with what
+    /// only the writer knows: [`IndexInfo::merge_error`].
+    pub fn info(&self) -> IndexInfo {
+        let mut info = self.committed.info();
+        info.merge_error = self.last_merge_error().map(Error::to_string);
+        info
     }
 
     /// Waits for the merge that runs in the background, if one does, and commits what came of it
@@ -234,7 +350,7 @@ impl IndexWriter {
     pub fn wait_merges(&mut self) -> Result<u64> {
         self.healthy()?;
         self.finish(true)?;
-        self.merge_failures = 0;
+        (self.beside, self.at_once) = Default::default();
         let mut commit = self.commit()?;
         while self.options.merges != Merges::Manual {
             self.finish(true)?;

@@ -7,6 +7,7 @@ use super::{IndexWriter, Merges};
 use crate::error::{Error, Result};
 use crate::format::FileName;
 use crate::index::commit::newest;
+use crate::index::policy::SMALL;
 use crate::kernel::KernelLevel;
 use crate::schema::Schema;
 use crate::storage::{FsStorage, LOCK, MemStorage, OpenMode, Storage};
@@ -22,19 +23,24 @@ pub struct WriterOptions {
     pub(in crate::index) threads: usize,
     pub(in crate::index) kernel: Option<KernelLevel>,
     pub(in crate::index) merges: Merges,
+    /// Bytes that are gathered at least, whatever `memory` says.
+    pub(in crate::index) least: usize,
+    /// Bytes of the largest segment that is merged within a commit while merges are done beside.
+    pub(in crate::index) at_once: u64,
 }
 
 impl Default for WriterOptions {
     /// 512 MiB, one thread, the best kernels of this CPU, merging in the background.
     fn default() -> Self {
-        Self { memory: DEFAULT_MEMORY, threads: 1, kernel: None, merges: Merges::default() }
+        let (memory, merges) = (DEFAULT_MEMORY, Merges::default());
+        Self { memory, threads: 1, kernel: None, merges, least: 1 << 20, at_once: SMALL }
     }
 }
 
 impl WriterOptions {
-    /// Bytes that the writer keeps to, by account: documents that are gathered, with what it takes
-    /// to write them as a segment, get two thirds; merges on its own up to a half, and they are not
-    /// all in use at once. A batch that is handed in comes on top, and so does a merge that was
+    /// Bytes that the writer keeps to, by account: documents, with what it takes to write them as a
+    /// segment, get two thirds, one for those that are gathered and one for those that are written
+    /// meanwhile; merges on its own up to a half, and they are not all in use at once. A batch that is handed in comes on top, and so does a merge that was
     /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
@@ -42,9 +48,14 @@ impl WriterOptions {
         self
     }
 
-    /// Bytes to gather before a segment is written.
+    /// Bytes to gather before a segment is written, where nothing is gathered meanwhile.
     pub(in crate::index) fn gathered(&self) -> usize {
-        (self.memory / 3).saturating_mul(2).max(1 << 20)
+        (self.memory / 3).saturating_mul(2).max(self.least)
+    }
+
+    /// Bytes to gather before a segment is written while more is gathered.
+    pub(in crate::index) fn arena(&self) -> usize {
+        self.gathered() / 2
     }
 
     /// Bytes that a merge may take that nobody has asked for.
@@ -52,7 +63,8 @@ impl WriterOptions {
         (self.memory as u64 / 2).max(1 << 20)
     }
 
-    /// Threads that encode vectors and build segments; at least 1.
+    /// Threads that encode vectors and build segments; at least 1. Segments that fill up before a
+    /// commit are built beside what the caller does, and so are merges: each may take as many.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
