@@ -16,7 +16,7 @@ mod writer;
 
 pub use detached::{DetachedBuilder, DetachedSegment};
 pub use document::{Hit, Hits, StoredDocument};
-pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo, VectorInfo};
+pub use info::{DriftInfo, FieldInfo, IndexInfo, SectionInfo, SegmentInfo, VectorInfo};
 pub use pruning::PruningLoss;
 pub use snapshot::Snapshot;
 pub use vocabulary::Vocabulary;
