@@ -4,9 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::map::Map;
+use super::read::{Allowance, ReadFile};
 use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
@@ -19,20 +19,28 @@ const WRITE_BUFFER: usize = 1 << 18;
 pub(crate) struct FsStorage {
     root: PathBuf,
     mode: OpenMode,
-    /// Bytes that may still be read, where that is limited.
-    allowance: Option<Arc<AtomicU64>>,
+    /// Bytes that an index which is not trusted may have.
+    untrusted: Option<Arc<Allowance>>,
+    /// Bytes that may be held of what is read by position.
+    resident: Arc<Allowance>,
 }
 
 impl FsStorage {
     /// A directory that is there, or will be; nothing is touched yet.
     pub(crate) fn new(root: impl Into<PathBuf>, mode: OpenMode) -> Self {
-        Self { root: root.into(), mode, allowance: None }
+        let resident = Allowance::new(u64::MAX);
+        Self { root: root.into(), mode, untrusted: None, resident }
+    }
+
+    /// A directory whose segments are read by position, so many bytes being held at most.
+    pub(crate) fn reading(root: impl Into<PathBuf>, resident: Arc<Allowance>) -> Self {
+        Self { resident, ..Self::new(root, OpenMode::Read) }
     }
 
     /// A directory whose files are not trusted: read into the heap, so many bytes in all at most.
     pub(crate) fn untrusted(root: impl Into<PathBuf>, allowance: u64) -> Self {
-        let allowance = Some(Arc::new(AtomicU64::new(allowance)));
-        Self { root: root.into(), mode: OpenMode::Heap, allowance }
+        let untrusted = Some(Allowance::new(allowance));
+        Self { untrusted, ..Self::new(root, OpenMode::Heap) }
     }
 
     /// Makes the directory and whatever is missing above it, durably. One that is there stays.
@@ -73,10 +81,17 @@ impl FsStorage {
 impl Storage for FsStorage {
     fn open(&self, name: &str) -> io::Result<Bytes> {
         let path = self.path(name)?;
-        match &self.allowance {
+        match &self.untrusted {
             None => open_path(&path, self.mode),
             Some(allowance) => open_untrusted(&path, allowance),
         }
+    }
+
+    fn open_parts(&self, name: &str) -> io::Result<Bytes> {
+        if self.mode != OpenMode::Read {
+            return self.open(name);
+        }
+        open_parts(&self.path(name)?, &self.resident)
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -146,7 +161,7 @@ impl Storage for FsStorage {
         }
         let bytes = open_path(path, OpenMode::Map)?;
         let mut file = create_path(&to)?;
-        file.write_all(bytes.as_slice())?;
+        bytes.each(|step| file.write_all(step))?;
         file.sync()
     }
 
@@ -171,20 +186,33 @@ fn regular(metadata: &fs::Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
-/// The bytes of a file anywhere.
-pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
+/// A plain file anywhere, and its length.
+fn open_file(path: &Path) -> io::Result<(File, u64)> {
     // Before it is opened too: opening a pipe waits for whoever writes to it, for ever if need be.
     regular(&retry(|| fs::metadata(path))?)?;
-    let mut file = retry(|| File::open(path))?;
+    let file = retry(|| File::open(path))?;
     let metadata = retry(|| file.metadata())?;
     regular(&metadata)?;
-    let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    Ok((file, metadata.len()))
+}
+
+/// A container anywhere, to be read by position.
+pub(crate) fn open_parts(path: &Path, resident: &Arc<Allowance>) -> io::Result<Bytes> {
+    let (file, len) = open_file(path)?;
+    let place = path.display().to_string();
+    Bytes::from_file(ReadFile::new(Box::new(file), place, len, Arc::clone(resident)))
+}
+
+/// The bytes of a file anywhere.
+pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
+    let (mut file, len) = open_file(path)?;
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
     if len == 0 {
         return Ok(Bytes::from_static(&[]));
     }
     match mode {
         OpenMode::Map => Ok(Bytes::from_map(Map::new(&file)?)),
-        OpenMode::Heap => {
+        OpenMode::Heap | OpenMode::Read => {
             let mut buffer = Aligned::zeroed(len)?;
             file.read_exact(buffer.as_mut_slice())?;
             Ok(Bytes::from_aligned(Arc::new(buffer)))
@@ -194,14 +222,10 @@ pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
 
 /// The bytes of a file that may be anything: a plain file, not a link, not a pipe that never ends,
 /// no larger than what is left of the allowance, read whole.
-pub(crate) fn open_untrusted(path: &Path, allowance: &AtomicU64) -> io::Result<Bytes> {
+pub(crate) fn open_untrusted(path: &Path, allowance: &Allowance) -> io::Result<Bytes> {
     let metadata = retry(|| fs::symlink_metadata(path))?;
     regular(&metadata)?;
-    let take = |left: u64| left.checked_sub(metadata.len());
-    if allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-        let what = format!("{} bytes, more than are left of what is allowed", metadata.len());
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
-    }
+    allowance.take(metadata.len())?;
     open_path(path, OpenMode::Heap)
 }
 

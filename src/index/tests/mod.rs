@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod living;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::Path;
