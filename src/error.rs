@@ -424,6 +424,14 @@ fn advice(op: &str, kind: std::io::ErrorKind) -> &'static str {
 }
 
 impl Error {
+    /// A file that could not be opened: a folder or a pipe in its place is none of ours.
+    pub(crate) fn opening(place: impl Into<String>, source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::InvalidInput {
+            return Self::NotAnIndex { place: place.into(), what: source.to_string() };
+        }
+        Self::io("open", place, source)
+    }
+
     /// An I/O failure with what was tried and where.
     pub(crate) fn io(op: &'static str, place: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { op, place: place.into(), source }

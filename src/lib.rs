@@ -105,9 +105,9 @@ pub use embed::{
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
 pub use index::{
-    DetachedBuilder, DetachedSegment, FieldInfo, Hit, Hits, Index, IndexInfo, IndexOptions,
-    IndexWriter, MergeProgress, Merges, PruningLoss, SectionInfo, SegmentInfo, Snapshot,
-    StoredDocument, VectorInfo, Vocabulary, Watcher, WriterOptions,
+    DetachedBuilder, DetachedSegment, DriftInfo, FieldInfo, Hit, Hits, Index, IndexInfo,
+    IndexOptions, IndexWriter, MergeProgress, Merges, PruningLoss, SectionInfo, SegmentInfo,
+    Snapshot, StoredDocument, VectorInfo, Vocabulary, Watcher, WriterOptions,
 };
 pub use kernel::KernelLevel;
 #[doc(hidden)]

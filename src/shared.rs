@@ -38,10 +38,18 @@ impl Allowance {
         Self(AtomicU64::new(bytes))
     }
 
-    /// Whether so many are left; they are then taken.
-    pub(crate) fn take(&self, bytes: u64) -> bool {
+    /// Takes so many, if they are left.
+    ///
+    /// # Errors
+    /// How many there are, where they are too few.
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), u64> {
         let rest = |left: u64| left.checked_sub(bytes);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).is_ok()
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).map(drop)
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn give(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -132,16 +140,17 @@ mod models {
             let takers: Vec<_> = [6u64, 5]
                 .map(|bytes| {
                     let allowance = Arc::clone(&allowance);
-                    thread::spawn(move || if allowance.take(bytes) { bytes } else { 0 })
+                    thread::spawn(move || allowance.take(bytes).map_or(0, |()| bytes))
                 })
                 .into_iter()
                 .collect();
-            let own = if allowance.take(4) { 4 } else { 0 };
+            let own = allowance.take(4).map_or(0, |()| 4);
             let taken: u64 = own + takers.into_iter().map(|t| t.join().unwrap()).sum::<u64>();
             assert!(taken <= 10, "{taken}");
             assert!(taken >= 9, "{taken}: somebody was refused what there was");
-            assert!(!allowance.take(10 - taken + 1));
-            assert!(allowance.take(10 - taken));
+            assert_eq!(allowance.take(11 - taken), Err(10 - taken));
+            allowance.give(taken);
+            assert_eq!(allowance.take(10), Ok(()));
         });
     }
 

@@ -70,7 +70,7 @@ fn bare(hits: &Hits) -> Bare {
     (hits_of.collect(), hits.certainty())
 }
 
-/// Answers are the same with every kernel, from map and heap, alone and in a batch over any number
+/// Answers are the same with every kernel, from map, heap and by position, alone and in a batch over any number
 /// of threads.
 fn answered(path: &Path, queries: &[Query]) {
     let packed = path.with_extension("packed");
@@ -88,7 +88,8 @@ fn answered(path: &Path, queries: &[Query]) {
             let batch: Vec<_> = batch.iter().map(bare).collect();
             assert!(batch == *want, "{level}, {threads} threads");
         }
-        for index in [open(OpenMode::Heap, path), open(OpenMode::Map, &packed)] {
+        let more = [(OpenMode::Heap, path), (OpenMode::Map, &packed), (OpenMode::Read, path)];
+        for index in more.map(|(mode, path)| open(mode, path)) {
             let batch = index.search_batch(queries, 2).unwrap();
             let batch: Vec<_> = batch.iter().map(bare).collect();
             assert!(batch == *want, "{level}, {index:?}");

@@ -57,21 +57,25 @@ impl Codebooks {
                 .collect();
             train_one(&own, entries, width, crew)
         });
-        let mut all =
-            Self { numbers: Vec::new(), values: Vec::new(), halves: Vec::new(), entries, width };
-        for book in books {
-            #[allow(clippy::cast_possible_truncation, reason = "cut to ±47 before")]
-            let numbers: Vec<i8> = book
-                .iter()
-                .map(|x| x.clamp(-(MOST as f32), MOST as f32).round_ties_even() as i8)
-                .collect();
-            let rounded: Vec<f32> = numbers.iter().map(|&number| f32::from(number)).collect();
-            let (values, halves) = tables(&rounded, width);
-            all.numbers.extend(numbers);
-            all.values.extend(values);
-            all.halves.extend(halves);
+        #[allow(clippy::cast_possible_truncation, reason = "cut to ±47 before")]
+        let numbers = books
+            .iter()
+            .flatten()
+            .map(|x| x.clamp(-(MOST as f32), MOST as f32).round_ties_even() as i8)
+            .collect();
+        Self::of(numbers, entries, width)
+    }
+
+    /// The codebooks of these numbers: `entries` entries of `width` numbers for each run.
+    pub(crate) fn of(numbers: Vec<i8>, entries: usize, width: usize) -> Self {
+        let (mut values, mut halves) = (Vec::new(), Vec::new());
+        for book in numbers.chunks_exact((entries * width).max(1)) {
+            let rounded: Vec<f32> = book.iter().map(|&number| f32::from(number)).collect();
+            let (own, half) = tables(&rounded, width);
+            values.extend(own);
+            halves.extend(half);
         }
-        all
+        Self { numbers, values, halves, entries, width }
     }
 
     /// The codes of a row: for each run the nearest entry. `codes` has a place for each run.

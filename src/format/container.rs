@@ -1,16 +1,18 @@
 //! Opening a container: everything about its structure is checked, none of its data is touched.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::kinds::SectionKind;
 use super::layout::{
     BLOCK_BYTES, BLOCK_LOG2, ContainerKind, FLAG_REQUIRED, FLAGS_MUST, Footer, Header,
     KNOWN_INCOMPAT, MAGIC, MAJOR, MAX_SECTIONS, OLDEST_MAJOR, Pin, RECORD, SectionEntry, align_up,
-    block_seed, blocks, part, read_at, record_checksum,
+    blocks, read_at, record_checksum,
 };
 use super::section::{Section, section_name};
+use super::sums::{Sums, part, range};
 use super::{corrupt, wide};
 use crate::error::{Error, Result};
 use crate::storage::Bytes;
@@ -26,6 +28,8 @@ pub(crate) struct Container {
     entries: Arc<[SectionEntry]>,
     /// (kind, field, place in `entries`), ascending.
     order: Arc<[(u32, u32, usize)]>,
+    /// The sections, where they come when they are first touched.
+    parts: Option<Arc<[Bytes]>>,
 }
 
 impl Container {
@@ -42,8 +46,8 @@ impl Container {
         kind: ContainerKind,
         pin: Option<&Pin>,
     ) -> Result<Self> {
-        let data = bytes.as_slice();
-        let header = read_header(data, file, pin.is_some())?;
+        let data = &Data { bytes: &bytes, file };
+        let header = read_header(data, pin.is_some())?;
         if header.kind != kind.number() {
             let what = match ContainerKind::try_from(header.kind) {
                 Ok(found) => format!("a {}, expected a {}", found.name(), kind.name()),
@@ -51,16 +55,16 @@ impl Container {
             };
             return Err(corrupt(file, "header", 12, what));
         }
-        let footer = read_footer(data, file, &header)?;
+        let footer = read_footer(data, &header)?;
         let found = Pin { len: header.file_len, footer: footer.checksum, file_id: header.file_id };
         if let Some(pin) = pin
             && *pin != found
         {
             return Err(corrupt(file, "footer", 56, "not the file that the manifest names"));
         }
-        let entries = read_table(data, file, &footer)?;
+        let entries = read_table(data, &footer)?;
         check_layout(&entries, file, &header, &footer)?;
-        check_gap(data, file, &footer)?;
+        check_gap(data, &footer)?;
 
         let mut order: Vec<_> = (0..).zip(&entries).map(|(i, e)| (e.kind, e.field, i)).collect();
         order.sort_unstable();
@@ -71,7 +75,11 @@ impl Container {
                 return Err(corrupt(file, "section table", table_place(*i), what));
             }
         }
+        let parts: Option<Vec<Bytes>> =
+            (0u32..).zip(&entries).map(|(at, e)| part(&bytes, file, at, e, &footer)).collect();
+        let parts = parts.filter(|parts| !parts.is_empty()).map(Into::into);
         Ok(Self {
+            parts,
             file: file.into(),
             kind,
             pin: found,
@@ -111,16 +119,54 @@ impl Container {
     pub(crate) fn find(&self, kind: SectionKind, field: u32) -> Option<Section> {
         let key = (kind.0, field);
         let at = self.order.binary_search_by_key(&key, |(kind, field, _)| (*kind, *field)).ok()?;
-        let entry = self.entries.get(self.order.get(at)?.2)?;
-        let start = usize::try_from(entry.offset).ok()?;
-        let end = start.checked_add(usize::try_from(entry.length).ok()?)?;
+        let place = self.order.get(at)?.2;
+        let entry = self.entries.get(place)?;
+        let bytes = match &self.parts {
+            Some(parts) => parts.get(place)?.clone(),
+            None => self.bytes.slice(range(entry.offset, entry.length)?)?,
+        };
         Some(Section {
-            bytes: self.bytes.slice(start..end)?,
+            bytes,
             file: Arc::clone(&self.file),
             kind,
             field,
             elem_size: entry.elem_size,
         })
+    }
+
+    /// The bytes of a section that is a file of its own, unchecked and where they are; nothing of
+    /// it is read.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not there.
+    pub(crate) fn inner_file(&self, kind: SectionKind, field: u32) -> Result<Bytes> {
+        let name = || format!("no {}", section_name(kind, field));
+        let entry = self.entries.iter().find(|e| (e.kind, e.field) == (kind.0, field));
+        let range = entry.and_then(|entry| range(entry.offset, entry.length));
+        let bytes = range.and_then(|range| self.bytes.slice(range));
+        bytes.ok_or_else(|| corrupt(&self.file, "section table", 0, name()))
+    }
+
+    /// An error where bytes of the file could not be read when they were needed.
+    ///
+    /// # Errors
+    /// `Io`, or `Corrupt` for bytes that are not those that were written.
+    pub(crate) fn sound(&self) -> Result<()> {
+        self.bytes.fault().map_or(Ok(()), Err)
+    }
+
+    /// Touches every page; gives how many bytes.
+    pub(crate) fn warm(&self) -> u64 {
+        const PAGE: usize = 4096;
+        let touch = |all: &[u8]| {
+            let sum = all.iter().step_by(PAGE).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+            std::hint::black_box(sum);
+            wide(all.len())
+        };
+        match &self.parts {
+            None => touch(self.bytes.as_slice()),
+            Some(parts) => parts.iter().map(|part| touch(part.as_slice())).sum(),
+        }
     }
 
     /// Every section in the order of the file: kind, field, bytes.
@@ -144,35 +190,60 @@ impl Container {
     fn verify_section(&self, ordinal: u32, entry: &SectionEntry) -> Result<()> {
         let name = section_name(SectionKind(entry.kind), entry.field);
         let fail = |at, what: &str| Err(corrupt(&self.file, &name, at, what));
-        let data = self.bytes.as_slice();
-        let count = blocks(entry.length);
-        // All of these were checked at opening; checked arithmetic again costs nothing here.
-        let sums = entry.first_sum.checked_mul(8).and_then(|skip| {
-            let start = self.sums_offset.checked_add(skip)?;
-            part(data, start, start.checked_add(count.checked_mul(8)?)?)
-        });
-        let end = entry.offset.checked_add(entry.length);
-        let padded_end = end.and_then(align_up);
-        let (Some(sums), Some(end), Some(padded_end)) = (sums, end, padded_end) else {
+        let data = Data { bytes: &self.bytes, file: &self.file };
+        let sums = Sums::of(entry, ordinal, self.sums_offset);
+        let (Some(sums), Some(padded)) =
+            (sums, entry.offset.checked_add(entry.length).and_then(align_up))
+        else {
             return fail(0, "lies outside the file");
         };
-        let Some(padded) = part(data, entry.offset, padded_end) else {
+        let Some(own) = data.part(sums.start, sums.end)? else {
             return fail(0, "lies outside the file");
         };
-        if xxh3_64(sums) != entry.sums_checksum {
-            return fail(0, "its block sums do not match their checksum");
+        if let Err(what) = sums.check_own(&own) {
+            return fail(0, what);
         }
-        for (number, (block, sum)) in (0u64..).zip(padded.chunks(BLOCK_BYTES).zip(sums.chunks(8))) {
-            let found = xxh3_64_with_seed(block, block_seed(ordinal, number));
-            if found.to_le_bytes() != *sum {
-                let at = number.saturating_mul(wide(BLOCK_BYTES));
-                return fail(at, "the block does not match its checksum");
+        let mut start = entry.offset;
+        for (number, sum) in (0u64..).zip(own.chunks(8)) {
+            let end = start.saturating_add(wide(BLOCK_BYTES)).min(padded);
+            let Some(block) = data.part(start, end)? else {
+                return fail(0, "lies outside the file");
+            };
+            if let Err(what) = sums.check_block(number, &block, sum) {
+                return fail(number.saturating_mul(wide(BLOCK_BYTES)), what);
             }
-        }
-        if part(data, end, padded_end).is_none_or(|padding| padding.iter().any(|b| *b != 0)) {
-            return fail(entry.length, "padding is not zero");
+            // The padding is in the last block.
+            let inside = entry.offset.saturating_add(entry.length).saturating_sub(start);
+            let inside = usize::try_from(inside).unwrap_or(usize::MAX);
+            if block.get(inside..).is_some_and(|padding| padding.iter().any(|b| *b != 0)) {
+                return fail(entry.length, "padding is not zero");
+            }
+            start = end;
         }
         Ok(())
+    }
+}
+
+/// A file from which records are read.
+struct Data<'a> {
+    bytes: &'a Bytes,
+    file: &'a str,
+}
+
+impl Data<'_> {
+    fn len(&self) -> u64 {
+        wide(self.bytes.len())
+    }
+
+    /// A part of it; `None` where it does not lie within.
+    fn part(&self, start: u64, end: u64) -> Result<Option<Cow<'_, [u8]>>> {
+        let Some(range) = end.checked_sub(start).and_then(|length| range(start, length)) else {
+            return Ok(None);
+        };
+        if range.end > self.bytes.len() {
+            return Ok(None);
+        }
+        self.bytes.read(range).map(Some).map_err(|e| Error::io("read", self.file, e))
     }
 }
 
@@ -181,16 +252,18 @@ fn table_place(index: usize) -> u64 {
     wide(index).saturating_mul(RECORD)
 }
 
-fn read_header(data: &[u8], file: &str, pinned: bool) -> Result<Header> {
-    if data.get(..8) != Some(&MAGIC) {
-        let what = if data.is_empty() { "empty" } else { "does not start as its files do" };
+fn read_header(data: &Data<'_>, pinned: bool) -> Result<Header> {
+    let file = data.file;
+    let start = data.part(0, data.len().min(RECORD))?.unwrap_or_default();
+    if start.get(..8) != Some(&MAGIC) {
+        let what = if start.is_empty() { "empty" } else { "does not start as its files do" };
         if pinned {
             return Err(corrupt(file, "header", 0, what));
         }
         return Err(Error::NotAnIndex { place: file.to_owned(), what: what.to_owned() });
     }
-    let Some(header) = read_at::<Header>(data, 0) else {
-        return Err(corrupt(file, "header", wide(data.len()), "the file ends within it"));
+    let Some(header) = read_at::<Header>(&start, 0) else {
+        return Err(corrupt(file, "header", data.len(), "the file ends within it"));
     };
     // The version comes before the checksum: another major may have another header.
     if header.major > MAJOR {
@@ -209,18 +282,22 @@ fn read_header(data: &[u8], file: &str, pinned: bool) -> Result<Header> {
         let needs = format!("feature bits {unknown:#x}");
         return Err(Error::TooNew { file: file.to_owned(), needs });
     }
-    if header.file_len != wide(data.len()) {
+    if header.file_len != data.len() {
         let what = format!("{} bytes in the header, {} in the file", header.file_len, data.len());
         return Err(corrupt(file, "header", 48, what));
     }
     Ok(header)
 }
 
-fn read_footer(data: &[u8], file: &str, header: &Header) -> Result<Footer> {
-    let fail = |at, what: &str| Err(corrupt(file, "footer", at, what));
+fn read_footer(data: &Data<'_>, header: &Header) -> Result<Footer> {
+    let fail = |at, what: &str| Err(corrupt(data.file, "footer", at, what));
     // Two records at least, so that header and footer do not share bytes.
     let offset = header.file_len.checked_sub(RECORD).filter(|offset| *offset >= RECORD);
-    let Some(footer) = offset.and_then(|offset| read_at::<Footer>(data, offset)) else {
+    let record = match offset {
+        Some(offset) => data.part(offset, header.file_len)?,
+        None => None,
+    };
+    let Some(footer) = record.and_then(|record| read_at::<Footer>(&record, 0)) else {
         return fail(0, "the file is too short for it");
     };
     if footer.magic != MAGIC {
@@ -241,23 +318,29 @@ fn read_footer(data: &[u8], file: &str, header: &Header) -> Result<Footer> {
     Ok(footer)
 }
 
-fn read_table(data: &[u8], file: &str, footer: &Footer) -> Result<Vec<SectionEntry>> {
+fn read_table(data: &Data<'_>, footer: &Footer) -> Result<Vec<SectionEntry>> {
+    let file = data.file;
     let start = footer.table_offset;
     let end = u64::from(footer.sections).checked_mul(RECORD).and_then(|len| start.checked_add(len));
     // The table ends where the footer starts.
-    let expected = wide(data.len()).checked_sub(RECORD);
-    let Some(table) =
-        end.filter(|end| Some(*end) == expected).and_then(|end| part(data, start, end))
-    else {
+    let expected = data.len().checked_sub(RECORD);
+    let table = match end.filter(|end| Some(*end) == expected) {
+        Some(end) => data.part(start, end)?,
+        None => None,
+    };
+    let Some(table) = table else {
         return Err(corrupt(file, "footer", 8, "the section table does not end at the footer"));
     };
-    if xxh3_64(table) != footer.table_checksum {
+    if xxh3_64(&table) != footer.table_checksum {
         return Err(corrupt(file, "section table", 0, "does not match its checksum"));
     }
-    match bytemuck::try_cast_slice(table) {
-        Ok(entries) => Ok(entries.to_vec()),
-        Err(_) => Err(corrupt(file, "footer", 8, "the section table is not aligned")),
+    if !start.is_multiple_of(RECORD) {
+        return Err(corrupt(file, "footer", 8, "the section table is not aligned"));
     }
+    let count = usize::try_from(footer.sections).unwrap_or_default();
+    let at = (0..count).map(|i| read_at(&table, table_place(i)));
+    let entries: Option<Vec<SectionEntry>> = at.collect();
+    entries.ok_or_else(|| corrupt(file, "footer", 8, "the section table is not whole"))
 }
 
 /// Sections lie end to end from the header to the sums, each padded to 64, their sums in the same
@@ -323,12 +406,15 @@ fn check_layout(
 }
 
 /// The bytes between the block sums and the section table are zero.
-fn check_gap(data: &[u8], file: &str, footer: &Footer) -> Result<()> {
+fn check_gap(data: &Data<'_>, footer: &Footer) -> Result<()> {
     let start =
         footer.sums_count.checked_mul(8).and_then(|len| footer.sums_offset.checked_add(len));
-    let gap = start.and_then(|start| part(data, start, footer.table_offset));
+    let gap = match start {
+        Some(start) => data.part(start, footer.table_offset)?,
+        None => None,
+    };
     if gap.is_some_and(|gap| gap.iter().all(|b| *b == 0)) {
         return Ok(());
     }
-    Err(corrupt(file, "block sums", 0, "padding after them is not zero"))
+    Err(corrupt(data.file, "block sums", 0, "padding after them is not zero"))
 }

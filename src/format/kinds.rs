@@ -78,6 +78,7 @@ section_kinds! {
     TOKENS_TIER = 142, required, "The rows of the second tier, document after document.";
     TOKENS_TIER_SCALES = 143, required, "One f16 scale for each row of an int8 second tier.";
     TOKENS_GAPS = 144, required, "How far the two tiers of each document are apart.";
+    TOKENS_DRIFT = 145, optional, "How far rows are from their centroids: one `Drift`.";
     // 250–255: small containers
     TOMBSTONES = 250, required, "Deleted documents, a portable Roaring bitmap.";
     PACK_NAMES = 251, required, "The names of the packed files.";

@@ -210,8 +210,3 @@ pub(crate) fn read_at<T: AnyBitPattern>(bytes: &[u8], offset: u64) -> Option<T> 
     let end = start.checked_add(size_of::<T>())?;
     bytemuck::try_pod_read_unaligned(bytes.get(start..end)?).ok()
 }
-
-/// A part of a file; `None` if it does not lie within.
-pub(crate) fn part(bytes: &[u8], start: u64, end: u64) -> Option<&[u8]> {
-    bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-}

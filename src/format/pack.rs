@@ -29,10 +29,12 @@ pub(crate) fn write_pack(
     }
     let mut writer = ContainerWriter::create(file, place, ContainerKind::Packed)?;
     writer.section(SectionKind::PACK_NAMES, NO_FIELD, &listing)?;
-    for (field, (_, bytes)) in (0u32..).zip(files) {
+    for (field, (name, bytes)) in (0u32..).zip(files) {
         writer.begin(SectionKind::PACK_FILE, field, 1)?;
-        for step in bytes.as_slice().chunks(STEP) {
-            writer.write(step)?;
+        for start in (0..bytes.len()).step_by(STEP) {
+            let end = start.saturating_add(STEP).min(bytes.len());
+            let step = bytes.read(start..end).map_err(|e| Error::io("read", name.as_str(), e))?;
+            writer.write(&step)?;
         }
         writer.end()?;
     }
@@ -54,6 +56,8 @@ impl PackedStorage {
     pub(crate) fn open(bytes: Bytes, place: &str) -> Result<Self> {
         let container = Container::open(bytes, place, ContainerKind::Packed, None)?;
         let names = container.section(SectionKind::PACK_NAMES, NO_FIELD)?;
+        let _ = names.bytes();
+        container.sound()?;
         let mut cursor = names.cursor();
         let mut files = BTreeMap::new();
         let mut field = 0u32;
@@ -63,8 +67,8 @@ impl PackedStorage {
             if !is_plain_name(name) {
                 return Err(cursor.corrupt(format!("{name:?} is no plain file name")));
             }
-            let file = container.section(SectionKind::PACK_FILE, field)?;
-            if files.insert(name.to_owned(), file.view().clone()).is_some() {
+            let file = container.inner_file(SectionKind::PACK_FILE, field)?;
+            if files.insert(name.to_owned(), file).is_some() {
                 return Err(cursor.corrupt(format!("{name} twice")));
             }
             field = field.saturating_add(1);
@@ -83,6 +87,10 @@ fn read_only<T>() -> io::Result<T> {
 
 impl Storage for PackedStorage {
     fn open(&self, name: &str) -> io::Result<Bytes> {
+        self.open_parts(name)?.whole_file()
+    }
+
+    fn open_parts(&self, name: &str) -> io::Result<Bytes> {
         self.files.get(name).cloned().ok_or_else(|| not_found(name))
     }
 

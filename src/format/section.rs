@@ -47,7 +47,10 @@ impl Section {
             let what = format!("elements of {} bytes, expected {}", self.elem_size, size_of::<T>());
             return Err(self.corrupt(0, what));
         }
-        if let Err(error) = bytemuck::try_cast_slice::<u8, T>(self.bytes()) {
+        // A part lies in a buffer of its own, which suits every type; looking would read it.
+        if !self.bytes.is_part()
+            && let Err(error) = bytemuck::try_cast_slice::<u8, T>(self.bytes())
+        {
             return Err(self.corrupt(0, format!("cannot be read in place: {error}")));
         }
         Ok(Array { section: self.clone(), elements: PhantomData })
@@ -59,10 +62,11 @@ impl Section {
     /// `Corrupt` if the elements' size or their number differs.
     pub(crate) fn array_of<T: Pod>(&self, count: usize) -> Result<Array<T>> {
         let array = self.array::<T>()?;
-        if array.len() == count {
+        let found = self.len().checked_div(size_of::<T>()).unwrap_or(0);
+        if found == count {
             return Ok(array);
         }
-        Err(self.corrupt(0, format!("{} elements, expected {count}", array.len())))
+        Err(self.corrupt(0, format!("{found} elements, expected {count}")))
     }
 
     /// The section as one structure.

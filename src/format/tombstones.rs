@@ -46,7 +46,7 @@ pub(crate) fn read_tombstones(
         std::io::ErrorKind::NotFound => {
             corrupt(&name, "file", 0, "named by the manifest, but not there")
         }
-        _ => Error::io("open", &*name, error),
+        _ => Error::opening(&*name, error),
     })?;
     let container = Container::open(bytes, &name, ContainerKind::Tombstones, Some(pin))?;
     // Small, and what is deleted must not come back: always checked in full.

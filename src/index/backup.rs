@@ -40,9 +40,7 @@ impl Snapshot {
                 };
                 // The map outlives the file's name.
                 let mut file = storage.create_new(&name).map_err(io("create"))?;
-                for step in view.segment.bytes().as_slice().chunks(1 << 20) {
-                    file.write_all(step).map_err(io("write"))?;
-                }
+                view.segment.bytes().each(|step| file.write_all(step)).map_err(io("copy"))?;
                 file.sync().map_err(io("sync"))?;
             }
             // The file of the tombstones may be gone, what it said is known.
@@ -57,15 +55,7 @@ impl Snapshot {
     /// Reads every page of this commit's files once, so that the searches that follow do not wait
     /// for the disk, where there is memory for them. Gives the bytes.
     pub fn warm(&self) -> u64 {
-        const PAGE: usize = 4096;
-        let mut bytes = 0;
-        for view in self.segments() {
-            let all = view.segment.bytes().as_slice();
-            let sum = all.iter().step_by(PAGE).fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-            std::hint::black_box(sum);
-            bytes += all.len() as u64;
-        }
-        bytes
+        self.segments().iter().map(|view| view.segment.warm()).sum()
     }
 }
 

@@ -178,7 +178,7 @@ impl DetachedBuilder {
 }
 
 fn open(storage: &dyn Storage, name: &str, schema: &Schema) -> Result<(Segment, Pin)> {
-    let bytes = storage.open(name).map_err(|error| Error::io("open", name, error))?;
+    let bytes = storage.open(name).map_err(|error| Error::opening(name, error))?;
     let container = Container::open(bytes, name, ContainerKind::Segment, None)?;
     let pin = container.pin();
     Ok((Segment::open(container, schema)?, pin))

@@ -46,7 +46,7 @@ impl StoredDocument {
     /// [`Error::Corrupt`](crate::Error::Corrupt) where the stored bytes are damaged; so for every
     /// getter here. A handle of another schema is [`Error::Schema`](crate::Error::Schema).
     pub fn payload(&self) -> Result<Option<Vec<u8>>> {
-        self.part().payload(self.doc)
+        self.snapshot.sound(self.part().payload(self.doc))
     }
 
     /// Its values of a keyword attribute: distinct, in byte order.
@@ -56,16 +56,17 @@ impl StoredDocument {
     pub fn keywords(&self, field: &KeywordField) -> Result<Vec<String>> {
         match self.part().attribute(self.snapshot.schema().resolve(field)?) {
             Some(AttributeTable::Keyword(table)) => {
-                Ok(table.get(self.doc)?.into_iter().map(str::to_owned).collect())
+                let values = self.snapshot.sound(table.get(self.doc))?;
+                Ok(values.into_iter().map(str::to_owned).collect())
             }
             _ => Ok(Vec::new()),
         }
     }
 
-    fn bits(&self, at: usize) -> Option<u64> {
+    fn bits(&self, at: usize) -> Result<Option<u64>> {
         match self.part().attribute(at) {
-            Some(AttributeTable::Number(table)) => table.get(self.doc),
-            _ => None,
+            Some(AttributeTable::Number(table)) => self.snapshot.sound(Ok(table.get(self.doc))),
+            _ => Ok(None),
         }
     }
 
@@ -75,7 +76,7 @@ impl StoredDocument {
     /// As [`payload`](Self::payload).
     pub fn i64(&self, field: &I64Field) -> Result<Option<i64>> {
         let at = self.snapshot.schema().resolve(field)?;
-        Ok(self.bits(at).map(u64::cast_signed))
+        Ok(self.bits(at)?.map(u64::cast_signed))
     }
 
     /// Its value of an unsigned integer attribute.
@@ -83,7 +84,7 @@ impl StoredDocument {
     /// # Errors
     /// As [`payload`](Self::payload).
     pub fn u64(&self, field: &U64Field) -> Result<Option<u64>> {
-        Ok(self.bits(self.snapshot.schema().resolve(field)?))
+        self.bits(self.snapshot.schema().resolve(field)?)
     }
 
     /// Its value of a float attribute.
@@ -91,7 +92,7 @@ impl StoredDocument {
     /// # Errors
     /// As [`payload`](Self::payload).
     pub fn f64(&self, field: &F64Field) -> Result<Option<f64>> {
-        Ok(self.bits(self.snapshot.schema().resolve(field)?).map(f64::from_bits))
+        Ok(self.bits(self.snapshot.schema().resolve(field)?)?.map(f64::from_bits))
     }
 
     /// Its value of a boolean attribute.
@@ -99,7 +100,7 @@ impl StoredDocument {
     /// # Errors
     /// As [`payload`](Self::payload).
     pub fn bool(&self, field: &BoolField) -> Result<Option<bool>> {
-        Ok(self.bits(self.snapshot.schema().resolve(field)?).map(|bits| bits != 0))
+        Ok(self.bits(self.snapshot.schema().resolve(field)?)?.map(|bits| bits != 0))
     }
 
     /// Its sparse vector as stored, terms ascending; `None` where it lacks the field, or where the
@@ -110,7 +111,8 @@ impl StoredDocument {
     pub fn sparse(&self, field: &SparseField) -> Result<Option<Vec<(TermId, f32)>>> {
         let at = self.snapshot.schema().resolve(field)?;
         let Some(index) = self.part().sparse(at) else { return Ok(None) };
-        Ok(index.row(self.doc)?.map(|row| row.iter().collect()))
+        let row = index.row(self.doc).map(|row| row.map(|row| row.iter().collect()));
+        self.snapshot.sound(row)
     }
 
     /// Its token rows as stored, decoded, one after another; `None` where it lacks the field.
@@ -119,7 +121,8 @@ impl StoredDocument {
     /// As [`payload`](Self::payload).
     pub fn tokens(&self, field: &TokenField) -> Result<Option<Vec<f32>>> {
         let at = self.snapshot.schema().resolve(field)?;
-        self.part().tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc))
+        let rows = self.part().tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc));
+        self.snapshot.sound(rows)
     }
 
     /// The bytes `start..end` of its text that each of its token rows stands for; `None` where it
@@ -130,7 +133,8 @@ impl StoredDocument {
     pub fn spans(&self, field: &TokenField) -> Result<Option<Vec<(u32, u32)>>> {
         let at = self.snapshot.schema().resolve(field)?;
         let Some(store) = self.part().tokens(at) else { return Ok(None) };
-        let Some(rows) = store.stored(self.doc)? else { return Ok(None) };
+        let stored = self.snapshot.sound(store.stored(self.doc))?;
+        let Some(rows) = stored else { return Ok(None) };
         Ok((0..rows.coded.len()).map(|row| rows.spans.get(row)).collect())
     }
 }

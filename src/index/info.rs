@@ -81,6 +81,29 @@ pub struct VectorInfo {
     /// and of the true hundred best that each step of the search found, the fastest first, as
     /// measured when the segment was written. An effort by recall chooses among these.
     pub recall: Vec<(f32, f32)>,
+    /// Of a token field with centroids: how far its rows are from them; `None` where there are
+    /// none, or where it was written before that was measured.
+    pub drift: Option<DriftInfo>,
+}
+
+/// How far token rows are from the centroids of their segment: the mean distance between a row,
+/// scaled to length 1, and the nearest centroid, 0 to 2 but for rounding. Merges keep centroids
+/// while rows are like those that they were trained for, and train new ones when they drift away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DriftInfo {
+    /// Of the rows for which the centroids were trained, here or in a segment that was merged.
+    pub trained: f32,
+    /// Of the rows of this segment, as measured when it was written; deleted documents are counted
+    /// in.
+    pub now: f32,
+}
+
+impl DriftInfo {
+    /// How many times as far rows are now; 1 where the centroids were trained for this segment.
+    pub fn ratio(&self) -> f32 {
+        if self.now == self.trained { 1.0 } else { self.now / self.trained }
+    }
 }
 
 /// A section of a segment file.
@@ -121,17 +144,19 @@ impl Snapshot {
                 vectors: (0..)
                     .zip(fields)
                     .filter_map(|(at, field)| {
-                        let (entries, recall) = match &field.kind {
+                        let (entries, recall, drift) = match &field.kind {
                             FieldKind::Sparse(_) => {
-                                (view.segment.sparse(at)?.entries(), Vec::new())
+                                (view.segment.sparse(at)?.entries(), Vec::new(), None)
                             }
                             FieldKind::Tokens(_) => {
                                 let store = view.segment.tokens(at)?;
-                                (store.rows_total(), store.recall_curve())
+                                let drift = store.drift();
+                                let drift = drift.map(|(trained, now)| DriftInfo { trained, now });
+                                (store.rows_total(), store.recall_curve(), drift)
                             }
                             _ => return None,
                         };
-                        Some(VectorInfo { field: field.name.clone(), entries, recall })
+                        Some(VectorInfo { field: field.name.clone(), entries, recall, drift })
                     })
                     .collect(),
             })

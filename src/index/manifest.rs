@@ -81,11 +81,11 @@ impl SegmentEntry {
     /// for that, or it is lost. Else `Io`, or as [`Container::open`].
     pub(crate) fn open(&self, storage: &dyn Storage) -> Result<Container> {
         let name = self.file();
-        let bytes = storage.open(&name).map_err(|error| match error.kind() {
+        let bytes = storage.open_parts(&name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 corrupt(&name, "file", 0, "named by the manifest, but not there")
             }
-            _ => Error::io("open", format!("{}/{name}", storage.place()), error),
+            _ => Error::opening(format!("{}/{name}", storage.place()), error),
         })?;
         Container::open(bytes, &name, ContainerKind::Segment, Some(&self.pin))
     }
@@ -252,7 +252,7 @@ impl Manifest {
         let name = manifest_name(generation);
         let bytes = storage
             .open(&name)
-            .map_err(|error| Error::io("open", format!("{}/{name}", storage.place()), error))?;
+            .map_err(|error| Error::opening(format!("{}/{name}", storage.place()), error))?;
         let manifest = Self::parse(bytes, &name)?;
         if manifest.generation != generation {
             let what = format!("generation {} under this name", manifest.generation);

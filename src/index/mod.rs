@@ -16,7 +16,7 @@ mod writer;
 
 pub use detached::{DetachedBuilder, DetachedSegment};
 pub use document::{Hit, Hits, StoredDocument};
-pub use info::{FieldInfo, IndexInfo, SectionInfo, SegmentInfo, VectorInfo};
+pub use info::{DriftInfo, FieldInfo, IndexInfo, SectionInfo, SegmentInfo, VectorInfo};
 pub use pruning::PruningLoss;
 pub use snapshot::Snapshot;
 pub use vocabulary::Vocabulary;
@@ -37,7 +37,7 @@ use crate::schema::{KeywordField, Schema, SparseField};
 use crate::search::{Expansion, Explanation, Facet, Filter, Query};
 use crate::shared::Allowance;
 use crate::storage::{
-    Bytes, FsStorage, OpenMode, Storage, open_path, open_untrusted, publish_path,
+    Bytes, FsStorage, OpenMode, Storage, open_parts, open_path, open_untrusted, publish_path,
 };
 use crate::trace::span;
 
@@ -45,6 +45,7 @@ use crate::trace::span;
 #[derive(Clone, Debug, Default)]
 pub struct IndexOptions {
     mode: OpenMode,
+    resident: Option<u64>,
     how: How,
 }
 
@@ -72,6 +73,15 @@ impl IndexOptions {
     #[must_use]
     pub fn mode(mut self, mode: OpenMode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Most bytes that an index opened with [`OpenMode::Read`] holds of its segments at a time, all
+    /// its snapshots together. What needs more is an error, [`Error::Io`], as a read that failed.
+    /// Without it there is no limit but the size of the segments.
+    #[must_use]
+    pub fn resident(mut self, bytes: u64) -> Self {
+        self.resident = Some(bytes);
         self
     }
 
@@ -107,23 +117,26 @@ impl IndexOptions {
     /// As [`Index::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Index> {
         let path = path.as_ref();
+        let resident = Arc::new(Allowance::new(self.resident.unwrap_or(u64::MAX)));
         let storage: Arc<dyn Storage> = if path.is_dir() {
-            Arc::new(match self.how.untrusted {
-                Some(bytes) => FsStorage::untrusted(path, bytes),
-                None => FsStorage::new(path, self.mode),
+            Arc::new(match (self.how.untrusted, self.mode) {
+                (Some(bytes), _) => FsStorage::untrusted(path, bytes),
+                (None, OpenMode::Read) => FsStorage::reading(path, resident),
+                (None, mode) => FsStorage::new(path, mode),
             })
         } else {
             let place = path.display().to_string();
-            let opened = match self.how.untrusted {
-                Some(bytes) => open_untrusted(path, &Allowance::new(bytes)),
-                None => open_path(path, self.mode),
+            let opened = match (self.how.untrusted, self.mode) {
+                (Some(bytes), _) => open_untrusted(path, &Allowance::new(bytes)),
+                (None, OpenMode::Read) => open_parts(path, &resident),
+                (None, mode) => open_path(path, mode),
             };
             let bytes = opened.map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => {
                     let what = "no such file or directory".to_owned();
                     Error::NotAnIndex { place: place.clone(), what }
                 }
-                _ => Error::io("open", place.clone(), error),
+                _ => Error::opening(place.clone(), error),
             })?;
             Arc::new(PackedStorage::open(bytes, &place)?)
         };
@@ -169,7 +182,7 @@ impl Index {
     /// Opens an index: a directory, or a packed file.
     ///
     /// The files are mapped: nobody may truncate or rewrite them while the index is open. Lateen
-    /// itself never does. Where others might, open with [`OpenMode::Heap`].
+    /// itself never does. Where others might, open with [`OpenMode::Heap`] or [`OpenMode::Read`].
     ///
     /// # Errors
     /// [`Error::NotAnIndex`], [`Error::TooNew`], [`Error::TooOld`], [`Error::Corrupt`], or
@@ -221,11 +234,12 @@ impl Index {
         let before = self.snapshot();
         let _span = span!(DEBUG, "refresh", commit = before.commit());
         let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;
-        if newest.commit() == before.commit() {
+        let another = newest.commit() != before.commit();
+        if !another && before.sound(Ok(())).is_ok() {
             return Ok(false);
         }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = newest;
-        Ok(true)
+        Ok(another)
     }
 
     /// The schema.
@@ -385,6 +399,7 @@ fn load(
         let generation = newest_generation(storage)?;
         if let Some(known) = known
             && known.commit() == generation
+            && known.sound(Ok(())).is_ok()
         {
             return Ok(known.clone());
         }

@@ -61,14 +61,14 @@ impl Snapshot {
     ) -> Result<Self> {
         let mut read = BTreeMap::new();
         let mut keep = |name: String| {
-            let bytes = storage.open(&name).map_err(|error| Error::io("open", &*name, error))?;
+            let bytes = storage.open(&name).map_err(|error| Error::opening(&*name, error))?;
             read.insert(name, bytes);
             Ok::<_, Error>(())
         };
         keep(manifest.file())?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
-            let shared = known.and_then(|known| {
+            let shared = known.filter(|known| known.sound(Ok(())).is_ok()).and_then(|known| {
                 let entries = known.inner.manifest.segments.iter();
                 let at =
                     entries.zip(&known.inner.segments).find(|(other, _)| other.pin == entry.pin);
@@ -139,6 +139,13 @@ impl Snapshot {
         names.filter_map(|name| held.remove_entry(&name)).collect()
     }
 
+    /// What was made of this snapshot's bytes, unless some of them could not be read: nothing that
+    /// was made since then is worth anything.
+    pub(crate) fn sound<T>(&self, made: Result<T>) -> Result<T> {
+        self.inner.segments.iter().try_for_each(|view| view.segment.sound())?;
+        made
+    }
+
     fn view(&self) -> View<'_> {
         View {
             schema: &self.inner.manifest.schema,
@@ -179,8 +186,8 @@ impl Snapshot {
     /// where the search comes upon damaged bytes.
     pub fn search(&self, query: &Query) -> Result<Hits> {
         let pool = &self.inner.scratch;
-        let answer = pool.with(|scratch| search::search(self.view(), query, scratch))?;
-        Ok(Hits::new(self, answer))
+        let answer = pool.with(|scratch| search::search(self.view(), query, scratch));
+        Ok(Hits::new(self, self.sound(answer)?))
     }
 
     /// Answers many queries with `threads` threads: the same answers, in the same order, as one
@@ -189,8 +196,8 @@ impl Snapshot {
     /// # Errors
     /// The first error in the order of the queries.
     pub fn search_batch(&self, queries: &[Query], threads: usize) -> Result<Vec<Hits>> {
-        let answers = search::search_batch(self.view(), queries, threads, &self.inner.scratch)?;
-        Ok(answers.into_iter().map(|answer| Hits::new(self, answer)).collect())
+        let answers = search::search_batch(self.view(), queries, threads, &self.inner.scratch);
+        Ok(self.sound(answers)?.into_iter().map(|answer| Hits::new(self, answer)).collect())
     }
 
     /// Where a hit's score comes from. `query` is the one that found it.
@@ -202,7 +209,7 @@ impl Snapshot {
             return Ok(Explanation::default());
         };
         let pool = &self.inner.scratch;
-        pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch))
+        self.sound(pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch)))
     }
 
     /// The vocabulary of a sparse field, where one was set.
@@ -219,7 +226,8 @@ impl Snapshot {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
-        self.inner.scratch.with(|scratch| search::expansion_of(self.view(), query, scratch))
+        let pool = &self.inner.scratch;
+        self.sound(pool.with(|scratch| search::expansion_of(self.view(), query, scratch)))
     }
 
     /// The `most` most frequent values of a keyword attribute among the live documents that pass a
@@ -234,12 +242,16 @@ impl Snapshot {
         field: &KeywordField,
         most: usize,
     ) -> Result<Vec<Facet>> {
-        search::facets(self.view(), filter, field, most)
+        self.sound(search::facets(self.view(), filter, field, most))
     }
 
     /// Segment and document of a live key, which must be of the schema's kind.
     pub(crate) fn place(&self, key: &Key) -> Result<Option<(usize, u32)>> {
         check_key_kind(self.schema().key_kind(), key)?;
+        self.sound(self.find(key))
+    }
+
+    fn find(&self, key: &Key) -> Result<Option<(usize, u32)>> {
         for (at, view) in self.inner.segments.iter().enumerate() {
             if let Some(doc) = view.segment.keys().find(key)?
                 && view.is_live(doc)
@@ -274,7 +286,7 @@ impl Snapshot {
     pub fn documents(&self) -> impl Iterator<Item = Result<StoredDocument>> + '_ {
         self.inner.segments.iter().enumerate().flat_map(move |(at, view)| {
             (0..view.segment.docs()).filter(|&doc| view.is_live(doc)).map(move |doc| {
-                let key = view.segment.keys().key(doc)?;
+                let key = self.sound(view.segment.keys().key(doc))?;
                 Ok(StoredDocument::new(self.clone(), at, doc, key))
             })
         })

@@ -2,8 +2,9 @@
 //!
 //! What is stored is taken over as it is stored (keys, values, payloads, weights, codes with their
 //! scales), so a document's scores stay what they were, bit for bit. What is derived (dictionaries,
-//! postings, centroids) is made anew. The file is the one that the same documents would have given
-//! had they been gathered together, and depends on nothing but the inputs and their order.
+//! postings) is made anew, but for centroids, which are kept while they serve. But for these the file
+//! is the one that the same documents would have given had they been gathered together; it depends
+//! on nothing but the inputs and their order.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -167,5 +168,13 @@ impl TokenSource for Stored<'_> {
         let place = DocId::try_from(doc).ok().and_then(|doc| self.job.places.source(doc));
         let Some((input, doc)) = place else { return Ok(None) };
         self.stores.get(input).copied().flatten().map_or(Ok(None), |store| store.stored(doc))
+    }
+
+    fn inputs(&self) -> &[Option<&TokenStore>] {
+        &self.stores
+    }
+
+    fn origin(&self, doc: usize) -> Option<(usize, DocId)> {
+        self.job.places.source(DocId::try_from(doc).ok()?)
     }
 }

@@ -1,4 +1,4 @@
-//! A segment read through its map.
+//! A segment, read where its bytes are.
 
 use std::sync::Arc;
 
@@ -37,6 +37,12 @@ pub(crate) struct Segment {
 impl Segment {
     /// Opens the parts of a segment file and checks their structure against the schema.
     pub(crate) fn open(container: Container, schema: &Schema) -> Result<Self> {
+        let opened = Self::parts(container.clone(), schema);
+        container.sound()?;
+        opened
+    }
+
+    fn parts(container: Container, schema: &Schema) -> Result<Self> {
         let section = container.section(SectionKind::SEGMENT_HEAD, NO_FIELD)?;
         let heads = section.array_of::<SegmentHead>(1)?;
         let head = heads.first().ok_or_else(|| section.corrupt(0, "no head"))?;
@@ -77,6 +83,20 @@ impl Segment {
         }
         let payloads = Payloads::open(&container, docs)?;
         Ok(Self { container, docs, keys, parts, payloads })
+    }
+
+    /// An error where bytes could not be read when they were needed: what was made of them is worth
+    /// nothing then.
+    ///
+    /// # Errors
+    /// As [`Container::sound`].
+    pub(crate) fn sound(&self) -> Result<()> {
+        self.container.sound()
+    }
+
+    /// Touches every page; gives how many bytes.
+    pub(crate) fn warm(&self) -> u64 {
+        self.container.warm()
     }
 
     /// The whole file.
@@ -152,6 +172,12 @@ impl Segment {
     /// Reads every byte: all checksums, then the meaning of every part.
     pub(crate) fn verify(&self) -> Result<()> {
         self.container.verify()?;
+        let verified = self.verify_parts();
+        self.sound()?;
+        verified
+    }
+
+    fn verify_parts(&self) -> Result<()> {
         self.keys.verify()?;
         for part in &self.parts {
             match part {

@@ -1,5 +1,6 @@
 //! A cheap view of bytes that stay where they are.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -8,6 +9,11 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 
 use super::map::Map;
+use super::read::{Part, ReadFile};
+use crate::error::{Error, Result};
+
+/// Most bytes of a file that are read at once only to be handed on.
+const STEP: usize = 1 << 20;
 
 /// A view of a file's bytes, or of a part of them. Cloning and slicing copy nothing; the owner
 /// lives as long as any view of it. The first byte of an owner is aligned to at least 8.
@@ -22,6 +28,9 @@ enum Owner {
     Map(Arc<Map>),
     Heap(Arc<Aligned>),
     Static(&'static [u8]),
+    /// Read in parts only: as a slice there is nothing of it.
+    File(Arc<ReadFile>),
+    Part(Arc<Part>),
 }
 
 impl Owner {
@@ -30,6 +39,8 @@ impl Owner {
             Self::Map(map) => map.as_slice(),
             Self::Heap(buffer) => buffer.as_slice(),
             Self::Static(bytes) => bytes,
+            Self::File(_) => &[],
+            Self::Part(part) => part.as_slice(),
         }
     }
 }
@@ -53,6 +64,76 @@ impl Bytes {
     /// A view of a copy, aligned to 64.
     pub(crate) fn from_vec(bytes: &[u8]) -> Self {
         Self::from_aligned(Arc::new(Aligned::copy_of(bytes)))
+    }
+
+    /// A file that is read in parts.
+    pub(crate) fn from_file(file: ReadFile) -> io::Result<Self> {
+        let len = usize::try_from(file.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        Ok(Self { owner: Owner::File(Arc::new(file)), range: 0..len })
+    }
+
+    /// A part of a file, to be read and checked by `load` when it is first touched: from the file
+    /// at the offset where this view begins. `None` where the bytes are there already.
+    pub(crate) fn part(
+        &self,
+        len: usize,
+        load: impl Fn(&ReadFile, u64) -> Result<Aligned> + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let Owner::File(file) = &self.owner else { return None };
+        let start = self.range.start as u64;
+        let part = Part::new(Arc::clone(file), len, Box::new(move |file| load(file, start)));
+        Some(Self { owner: Owner::Part(Arc::new(part)), range: 0..len })
+    }
+
+    /// Some bytes, in place where they are there, read where they are not.
+    ///
+    /// # Errors
+    /// Those of reading; `UnexpectedEof` beyond the end.
+    pub(crate) fn read(&self, range: Range<usize>) -> io::Result<Cow<'_, [u8]>> {
+        let Owner::File(file) = &self.owner else {
+            let bytes = self.as_slice().get(range);
+            return Ok(Cow::Borrowed(bytes.ok_or(io::ErrorKind::UnexpectedEof)?));
+        };
+        let part = self.slice(range).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(part.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes.resize(part.len(), 0);
+        file.read_exact(&mut bytes, part.range.start as u64)?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// Hands on all bytes, step by step.
+    ///
+    /// # Errors
+    /// Those of reading and of `step`.
+    pub(crate) fn each(&self, mut step: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        for start in (0..self.len()).step_by(STEP) {
+            step(&self.read(start..start.saturating_add(STEP).min(self.len()))?)?;
+        }
+        Ok(())
+    }
+
+    /// All bytes in the heap, where they are not there already.
+    pub(crate) fn whole_file(&self) -> io::Result<Self> {
+        let Owner::File(file) = &self.owner else { return Ok(self.clone()) };
+        let mut buffer = Aligned::zeroed(self.len())?;
+        file.read_exact(buffer.as_mut_slice(), self.range.start as u64)?;
+        Ok(Self::from_aligned(Arc::new(buffer)))
+    }
+
+    /// Whether the bytes come when they are first touched.
+    pub(crate) fn is_part(&self) -> bool {
+        matches!(self.owner, Owner::Part(_))
+    }
+
+    /// Why bytes of the file could not be read, if that has happened: what was made of them is
+    /// worth nothing then.
+    pub(crate) fn fault(&self) -> Option<Error> {
+        match &self.owner {
+            Owner::Map(_) | Owner::Heap(_) | Owner::Static(_) => None,
+            Owner::File(file) => file.fault(),
+            Owner::Part(part) => part.file().fault(),
+        }
     }
 
     /// A view of bytes that live as long as the program; copied if they are not aligned to 8.
@@ -92,6 +173,8 @@ impl fmt::Debug for Bytes {
             Owner::Map(_) => "map",
             Owner::Heap(_) => "heap",
             Owner::Static(_) => "static",
+            Owner::File(_) => "file",
+            Owner::Part(_) => "part",
         };
         write!(f, "Bytes({owner}, {:?})", self.range)
     }

@@ -1,9 +1,12 @@
 //! A directory in which the k-th operation goes wrong.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Bytes, Lock, MemStorage, Storage, StorageFile, retry};
+use crate::shared::Allowance;
+
+use super::{Bytes, Lock, MemStorage, ReadAt, ReadFile, Storage, StorageFile, retry};
 
 /// How it goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +48,21 @@ struct Plan {
 pub(crate) struct FaultStorage {
     inner: MemStorage,
     plan: Arc<Mutex<Plan>>,
+    /// Whether containers are read by position.
+    by_position: bool,
 }
 
 impl FaultStorage {
     /// Operation number `at`, counted from 0, goes wrong.
     pub(crate) fn new(inner: MemStorage, at: u64, fault: Fault) -> Self {
-        Self { inner, plan: Arc::new(Mutex::new(Plan { done: 0, at, fault })) }
+        let plan = Arc::new(Mutex::new(Plan { done: 0, at, fault }));
+        Self { inner, plan, by_position: false }
+    }
+
+    /// The same, where containers are read by position: each such read is an operation, of which a
+    /// short one gives half of what was asked for, and nothing more from then on.
+    pub(crate) fn by_position(inner: MemStorage, at: u64, fault: Fault) -> Self {
+        Self { by_position: true, ..Self::new(inner, at, fault) }
     }
 
     /// How many operations were tried.
@@ -76,6 +88,21 @@ impl Storage for FaultStorage {
     fn open(&self, name: &str) -> io::Result<Bytes> {
         self.gate()?;
         self.inner.open(name)
+    }
+
+    fn open_parts(&self, name: &str) -> io::Result<Bytes> {
+        let bytes = self.open(name)?;
+        if !self.by_position {
+            return Ok(bytes);
+        }
+        let (place, len) = (name.to_owned(), bytes.len() as u64);
+        let source = FaultReads { bytes, storage: self.clone(), end: AtomicU64::new(u64::MAX) };
+        Bytes::from_file(ReadFile::new(
+            Box::new(source),
+            place,
+            len,
+            Arc::new(Allowance::new(u64::MAX)),
+        ))
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -111,6 +138,33 @@ impl Storage for FaultStorage {
 
     fn place(&self) -> String {
         self.inner.place()
+    }
+}
+
+/// A file that is read by position.
+struct FaultReads {
+    bytes: Bytes,
+    storage: FaultStorage,
+    /// Where it ends since it was cut short.
+    end: AtomicU64,
+}
+
+impl ReadAt for FaultReads {
+    fn read_at(&self, to: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut wanted = to.len() as u64;
+        match self.storage.step() {
+            Ok(()) => {}
+            Err(Fault::Short) => {
+                wanted = to.len() as u64 / 2;
+                self.end.store(offset + wanted, Ordering::Relaxed);
+            }
+            Err(fault) => return Err(fault.error()),
+        }
+        let end = self.end.load(Ordering::Relaxed).min(self.bytes.len() as u64);
+        let count = wanted.min(end.saturating_sub(offset)) as usize;
+        let from = offset as usize;
+        to[..count].copy_from_slice(&self.bytes.as_slice()[from..from + count]);
+        Ok(count)
     }
 }
 

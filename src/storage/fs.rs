@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::map::Map;
+use super::read::{ReadFile, take};
 use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
@@ -19,20 +20,28 @@ const WRITE_BUFFER: usize = 1 << 18;
 pub(crate) struct FsStorage {
     root: PathBuf,
     mode: OpenMode,
-    /// Bytes that may still be read, where that is limited.
-    allowance: Option<Arc<Allowance>>,
+    /// Bytes that an index which is not trusted may have.
+    untrusted: Option<Arc<Allowance>>,
+    /// Bytes that may be held of what is read by position.
+    resident: Arc<Allowance>,
 }
 
 impl FsStorage {
     /// A directory that is there, or will be; nothing is touched yet.
     pub(crate) fn new(root: impl Into<PathBuf>, mode: OpenMode) -> Self {
-        Self { root: root.into(), mode, allowance: None }
+        let resident = Arc::new(Allowance::new(u64::MAX));
+        Self { root: root.into(), mode, untrusted: None, resident }
+    }
+
+    /// A directory whose segments are read by position, so many bytes being held at most.
+    pub(crate) fn reading(root: impl Into<PathBuf>, resident: Arc<Allowance>) -> Self {
+        Self { resident, ..Self::new(root, OpenMode::Read) }
     }
 
     /// A directory whose files are not trusted: read into the heap, so many bytes in all at most.
     pub(crate) fn untrusted(root: impl Into<PathBuf>, allowance: u64) -> Self {
-        let allowance = Some(Arc::new(Allowance::new(allowance)));
-        Self { root: root.into(), mode: OpenMode::Heap, allowance }
+        let untrusted = Some(Arc::new(Allowance::new(allowance)));
+        Self { untrusted, ..Self::new(root, OpenMode::Heap) }
     }
 
     /// Makes the directory and whatever is missing above it, durably. One that is there stays.
@@ -73,10 +82,17 @@ impl FsStorage {
 impl Storage for FsStorage {
     fn open(&self, name: &str) -> io::Result<Bytes> {
         let path = self.path(name)?;
-        match &self.allowance {
+        match &self.untrusted {
             None => open_path(&path, self.mode),
             Some(allowance) => open_untrusted(&path, allowance),
         }
+    }
+
+    fn open_parts(&self, name: &str) -> io::Result<Bytes> {
+        if self.mode != OpenMode::Read {
+            return self.open(name);
+        }
+        open_parts(&self.path(name)?, &self.resident)
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -146,7 +162,7 @@ impl Storage for FsStorage {
         }
         let bytes = open_path(path, OpenMode::Map)?;
         let mut file = create_path(&to)?;
-        file.write_all(bytes.as_slice())?;
+        bytes.each(|step| file.write_all(step))?;
         file.sync()
     }
 
@@ -171,20 +187,33 @@ fn regular(metadata: &fs::Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
-/// The bytes of a file anywhere.
-pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
+/// A plain file anywhere, and its length.
+fn open_file(path: &Path) -> io::Result<(File, u64)> {
     // Before it is opened too: opening a pipe waits for whoever writes to it, for ever if need be.
     regular(&retry(|| fs::metadata(path))?)?;
-    let mut file = retry(|| File::open(path))?;
+    let file = retry(|| File::open(path))?;
     let metadata = retry(|| file.metadata())?;
     regular(&metadata)?;
-    let len = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    Ok((file, metadata.len()))
+}
+
+/// A container anywhere, to be read by position.
+pub(crate) fn open_parts(path: &Path, resident: &Arc<Allowance>) -> io::Result<Bytes> {
+    let (file, len) = open_file(path)?;
+    let place = path.display().to_string();
+    Bytes::from_file(ReadFile::new(Box::new(file), place, len, Arc::clone(resident)))
+}
+
+/// The bytes of a file anywhere.
+pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
+    let (mut file, len) = open_file(path)?;
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
     if len == 0 {
         return Ok(Bytes::from_static(&[]));
     }
     match mode {
         OpenMode::Map => Ok(Bytes::from_map(Map::new(&file)?)),
-        OpenMode::Heap => {
+        OpenMode::Heap | OpenMode::Read => {
             let mut buffer = Aligned::zeroed(len)?;
             file.read_exact(buffer.as_mut_slice())?;
             Ok(Bytes::from_aligned(Arc::new(buffer)))
@@ -197,10 +226,7 @@ pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
 pub(crate) fn open_untrusted(path: &Path, allowance: &Allowance) -> io::Result<Bytes> {
     let metadata = retry(|| fs::symlink_metadata(path))?;
     regular(&metadata)?;
-    if !allowance.take(metadata.len()) {
-        let what = format!("{} bytes, more than are left of what is allowed", metadata.len());
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
-    }
+    take(allowance, metadata.len())?;
     open_path(path, OpenMode::Heap)
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod faulty;
 mod fs;
 mod map;
 mod mem;
+mod read;
 mod scratch;
 #[cfg(test)]
 pub(crate) mod sim;
@@ -21,8 +22,11 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 pub(crate) use bytes::{Aligned, Bytes};
-pub(crate) use fs::{FsStorage, open_path, open_untrusted, publish_path};
+pub(crate) use fs::{FsStorage, open_parts, open_path, open_untrusted, publish_path};
 pub(crate) use mem::MemStorage;
+#[cfg(test)]
+pub(crate) use read::ReadAt;
+pub(crate) use read::ReadFile;
 pub(crate) use scratch::Scratch;
 
 /// The name of the lock file; it is made once and never removed.
@@ -37,6 +41,13 @@ pub enum OpenMode {
     Map,
     /// Read whole into the heap: immune to what others do to the files afterwards.
     Heap,
+    /// Read by position: a section of a segment is read into the heap, and checked against its
+    /// sums, when it is first needed, and stays there. For network file systems and for directories
+    /// where files may be cut short: that is an error of the search that comes upon it, never a
+    /// signal. Once a read has failed, the snapshot gives that error for everything; to refresh the
+    /// index opens the files of a directory anew. What was needed once is held as long as a snapshot has the
+    /// segment, see [`IndexOptions::resident`](crate::IndexOptions::resident).
+    Read,
 }
 
 /// What holds a lock; dropping it lets the lock go.
@@ -49,6 +60,10 @@ pub(crate) type Lock = Box<dyn Send + Sync>;
 pub(crate) trait Storage: Send + Sync + fmt::Debug {
     /// The bytes of a file, in full.
     fn open(&self, name: &str) -> io::Result<Bytes>;
+    /// The bytes of a file that is large and a container: they may come part by part.
+    fn open_parts(&self, name: &str) -> io::Result<Bytes> {
+        self.open(name)
+    }
     /// A new file; `AlreadyExists` if the name is taken.
     fn create_new(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
     /// Gives a file another name; `AlreadyExists` if that is taken. Never replaces a file.
@@ -65,9 +80,7 @@ pub(crate) trait Storage: Send + Sync + fmt::Debug {
     fn import(&self, path: &Path, name: &str) -> io::Result<()> {
         let bytes = open_path(path, OpenMode::Map)?;
         let mut file = self.create_new(name)?;
-        for step in bytes.as_slice().chunks(1 << 20) {
-            file.write_all(step)?;
-        }
+        bytes.each(|step| file.write_all(step))?;
         file.sync()
     }
     /// The directory of the file system that it is, if it is one.

@@ -80,7 +80,7 @@ fn an_interrupted_call_is_done_again() {
 
 #[test]
 fn the_file_system_keeps_the_contract() {
-    for mode in [OpenMode::Map, OpenMode::Heap] {
+    for mode in [OpenMode::Map, OpenMode::Heap, OpenMode::Read] {
         let dir = tempfile::tempdir().unwrap();
         let storage = FsStorage::new(dir.path().join("deep/er"), mode);
         assert_eq!(kind(storage.list()), Some(ErrorKind::NotFound));
@@ -127,7 +127,7 @@ fn a_finished_file_cannot_be_written() {
 }
 
 #[test]
-fn large_files_come_back_in_both_modes() {
+fn large_files_come_back_in_every_mode() {
     let dir = tempfile::tempdir().unwrap();
     let content: Vec<u8> = (0..1_000_003u32).map(|i| i.to_le_bytes()[i as usize % 3]).collect();
     put(&FsStorage::new(dir.path(), OpenMode::Map), "a", &content);
@@ -136,6 +136,17 @@ fn large_files_come_back_in_both_modes() {
         assert_eq!(bytes.as_slice(), content);
         assert_eq!(bytes.as_slice().as_ptr().align_offset(64), 0);
     }
+    let storage = FsStorage::new(dir.path(), OpenMode::Read);
+    assert_eq!(storage.open("a").unwrap().as_slice(), content);
+    let parts = storage.open_parts("a").unwrap();
+    assert_eq!((parts.len(), parts.as_slice()), (content.len(), &[][..]));
+    let inner = parts.slice(1000..900_000).unwrap();
+    assert_eq!(&*inner.read(5..70_005).unwrap(), &content[1005..71_005]);
+    assert_eq!(inner.whole_file().unwrap().as_slice(), &content[1000..900_000]);
+    assert!(inner.read(0..899_001).is_err() && inner.slice(0..899_001).is_none());
+    let mut copy = Vec::new();
+    parts.each(|step| Ok(copy.extend_from_slice(step))).unwrap();
+    assert_eq!(copy, content);
 }
 
 #[test]

@@ -139,6 +139,14 @@ impl CodeArrays {
         Ok(())
     }
 
+    /// The numbers of the book; none where rows are not packed.
+    pub(super) fn book(&self) -> &[i8] {
+        match self {
+            Self::Packed { book, .. } => &book.numbers,
+            Self::F16(_) | Self::Int8 { .. } => &[],
+        }
+    }
+
     /// Checks what codes mean.
     pub(super) fn verify_book(&self) -> Result<()> {
         let Self::Packed { book, .. } = self else { return Ok(()) };

@@ -4,11 +4,14 @@ use bytemuck::{Pod, Zeroable};
 
 use half::f16;
 
+use crate::codec::kmeans::CodeRows;
 use crate::error::Result;
 use crate::format::{Array, Container, Section, SectionKind};
 use crate::id::DocId;
 use crate::kernel::tokens::Int8Rows;
 use crate::schema::Centroids as Setting;
+
+use super::keep::Drift;
 
 /// The numbers of a field's centroids in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -102,6 +105,7 @@ pub(super) struct CentroidArrays {
     scales: Array<u16>,
     ids: Array<u16>,
     lists: Option<ListSections>,
+    drift: Option<Array<Drift>>,
     dim: usize,
 }
 
@@ -159,6 +163,10 @@ impl CentroidArrays {
             scales: sized(SectionKind::TOKENS_CENTROID_SCALES)?.array_of(count)?,
             ids: sized(SectionKind::TOKENS_CENTROID_IDS)?.array_of(rows)?,
             lists,
+            drift: match container.find(SectionKind::TOKENS_DRIFT, field) {
+                Some(drift) => Some(drift.array_of(1)?),
+                None => None,
+            },
             dim,
         }))
     }
@@ -191,6 +199,16 @@ impl CentroidArrays {
     /// The centroid of each row of the store.
     pub(super) fn ids(&self) -> &[u16] {
         &self.ids
+    }
+
+    /// A copy of the centroids.
+    pub(super) fn copied(&self) -> CodeRows {
+        CodeRows { codes: self.codes.to_vec(), scales: self.scales.to_vec() }
+    }
+
+    /// How far rows are from them, where that was measured.
+    pub(super) fn drift(&self) -> Option<Drift> {
+        self.drift.as_ref()?.first().copied()
     }
 
     /// The error that a lie is.
@@ -235,6 +253,11 @@ impl CentroidArrays {
         }
         if let Some(at) = view.rows.codes().iter().position(|&code| code == 0) {
             return Err(self.codes.section().corrupt_element(at, "not a code"));
+        }
+        if let Some(drift) = &self.drift
+            && !drift.first().is_some_and(|drift| drift.is_possible())
+        {
+            return Err(drift.section().corrupt(0, "not distances"));
         }
         let Some(lists) = &self.lists else {
             let beyond = |&id: &u16| usize::from(id) >= view.rows.len();

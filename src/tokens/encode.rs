@@ -107,6 +107,25 @@ impl FirstTier {
         Self::new(how, options, centroids, book)
     }
 
+    /// Over the centroids and the book of a segment that is merged.
+    pub(super) fn kept(options: &TokenOptions, centroids: CodeRows, book: Vec<i8>) -> Self {
+        let dim = options.dim;
+        let how = match options.codec {
+            TokenCodec::Product { subspaces, bits } => {
+                let entries = 1 << bits.min(8);
+                let width = dim / usize::from(subspaces).max(1);
+                How::Parts { books: Codebooks::of(book.clone(), entries, width), bits }
+            }
+            codec => {
+                let bits = 8 * codec.row_bytes(dim) / dim;
+                let mut levels = [0; 16];
+                levels.iter_mut().zip(&book).for_each(|(level, &number)| *level = number);
+                How::Levels { nearest: Nearest::new(&levels, 1 << bits), bits }
+            }
+        };
+        Self::new(how, options, centroids, book)
+    }
+
     fn new(how: How, options: &TokenOptions, centroids: CodeRows, book: Vec<i8>) -> Self {
         let pairs = match options.codec {
             TokenCodec::Product { subspaces, bits: 4 } => {
@@ -174,6 +193,24 @@ impl FirstTier {
             self.scales.extend(doc.scales);
             self.bounds.push(doc.bounds);
             self.gaps.push(doc.gap);
+        }
+        Ok(())
+    }
+
+    /// Appends documents whose rows are packed over these centroids already, as they are.
+    pub(super) fn copy(
+        &mut self,
+        source: &dyn TokenSource,
+        docs: std::ops::Range<usize>,
+    ) -> Result<()> {
+        for doc in docs {
+            let rows = source.rows(doc)?;
+            if let Some(Coded::Packed(packed)) = rows.as_ref().map(TokenRows::first) {
+                self.codes.extend_from_slice(packed.codes());
+                self.scales.extend_from_slice(packed.scales());
+            }
+            self.bounds.push(rows.map_or_else(RowBounds::default, |rows| rows.bounds));
+            self.gaps.push(rows.map_or(0, |rows| rows.gap));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod candidates;
 mod centroids;
 mod column;
 mod encode;
+mod keep;
 mod layout;
 mod query;
 mod rows;

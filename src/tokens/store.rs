@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use crate::codec::kmeans::CodeRows;
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, Section, SectionKind};
 use crate::id::DocId;
@@ -10,6 +11,7 @@ use crate::schema::TokenOptions;
 
 use super::arrays::{CodeArrays, CodeSlices};
 use super::centroids::{CentroidArrays, CentroidView, CurvePoint, Lie};
+use super::keep::Drift;
 use super::layout::{
     NO_SPAN, RowBounds, Spans, TokenHead, TokenRows, codec_number, normalization_number,
     tier_number,
@@ -128,6 +130,38 @@ impl TokenStore {
     pub(crate) fn recall_curve(&self) -> Vec<(f32, f32)> {
         let curve = self.centroids.as_ref().and_then(CentroidArrays::curve).unwrap_or_default();
         curve.iter().map(|point| (point.recall_10, point.recall_100)).collect()
+    }
+
+    /// How far rows were from their centroids on average in training, and how far those of this
+    /// segment are; `None` where there are no centroids or it was not measured.
+    pub(crate) fn drift(&self) -> Option<(f32, f32)> {
+        let drift = self.centroids.as_ref()?.drift()?;
+        Some((drift.trained, drift.now))
+    }
+
+    /// Copies of the centroids and of the book, and how far rows are from the centroids; `None`
+    /// where there is none of that, or a merge has no use for it.
+    pub(super) fn trained(&self) -> Option<(CodeRows, Vec<i8>, Drift)> {
+        let centroids = self.centroids.as_ref()?;
+        let drift = centroids.drift().filter(|drift| drift.is_possible())?;
+        Some((centroids.copied(), self.codes.book().to_vec(), drift))
+    }
+
+    /// The centroids, of `count`, of a document's `rows` rows.
+    ///
+    /// # Errors
+    /// `Corrupt` where one of them is not there.
+    pub(super) fn own_ids(&self, doc: DocId, rows: usize, count: usize) -> Result<&[u16]> {
+        let view = self.centroids.as_ref().and_then(|centroids| centroids.view(&self.ends));
+        let ids = view.map_or(Err(Lie::Rows(doc)), |view| view.doc_ids(doc));
+        let ids = ids.map_err(|lie| self.lie(lie))?;
+        if ids.len() != rows {
+            return Err(self.lie(Lie::Rows(doc)));
+        }
+        if ids.iter().any(|&id| usize::from(id) >= count) {
+            return Err(self.lie(Lie::Id(doc)));
+        }
+        Ok(ids)
     }
 
     /// The error that a lie about centroids is.

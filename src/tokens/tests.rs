@@ -2,6 +2,7 @@
 
 mod centroids;
 mod hostile;
+mod keep;
 mod ladder;
 
 use std::cmp::Ordering;
@@ -540,4 +541,5 @@ fn structures_are_those_of_the_book() {
     check_structure("CentroidHead", &layout!(CentroidHead: count, list_bytes, postings, points));
     let point = layout!(CurvePoint: shortlist, probes, recall_10, recall_100);
     check_structure("CurvePoint", &point);
+    check_structure("Drift", &layout!(super::keep::Drift: trained, now));
 }

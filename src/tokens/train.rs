@@ -11,6 +11,7 @@ use crate::schema::{Centroids, TokenCodec, TokenOptions, TokenTier};
 use super::candidates::{CandidateScratch, Plan};
 use super::centroids::{CentroidView, CurvePoint, Lists};
 use super::encode::FirstTier;
+use super::keep::{Drift, Kept, Meter};
 use super::query::TokenQuery;
 use super::rows::Coded;
 use super::search::{Margin, TokenScratch, estimate};
@@ -46,6 +47,7 @@ pub(super) struct Trained {
 pub(super) struct Assigned {
     pub(super) centroids: CodeRows,
     pub(super) ids: Vec<u16>,
+    pub(super) drift: Drift,
 }
 
 /// What candidates are found with.
@@ -67,7 +69,7 @@ fn count(options: &TokenOptions, rows: u64, docs: u32) -> (u64, bool) {
     }
 }
 
-/// Trains, assigns, encodes and measures. Besides the sample it holds two bytes a row, four for
+/// Trains, or keeps what an input was trained to; assigns, encodes and measures. Besides the sample it holds two bytes a row, four for
 /// each document of each list, and the first tier, where that is not how rows wait.
 pub(super) fn train(
     source: &dyn TokenSource,
@@ -85,18 +87,28 @@ pub(super) fn train(
         }
         return Ok(Trained { first, ..Trained::default() });
     }
-    let most = (SAMPLE_BYTES / options.dim as u64).max(count);
-    let sample = sample(source, options.dim, rows, (count * SAMPLE_PER_CENTROID).min(most))?;
-    let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
-    let mut centroids = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
-    if options.codec.is_packed() {
-        let packed = FirstTier::train(options, &centroids, &sample, crew);
-        centroids = packed.centroids.clone();
-        first = Some(packed);
-    }
-    drop(sample);
+    let kept = Kept::choose(source, options, (count, rows), crew)?;
+    let centroids = if let Some(kept) = &kept {
+        if options.codec.is_packed() {
+            first = Some(FirstTier::kept(options, kept.centroids.clone(), kept.book.clone()));
+        }
+        kept.centroids.clone()
+    } else {
+        let most = (SAMPLE_BYTES / options.dim as u64).max(count);
+        let sample = sample(source, options.dim, rows, (count * SAMPLE_PER_CENTROID).min(most))?;
+        let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
+        let mut trained = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
+        if options.codec.is_packed() {
+            let packed = FirstTier::train(options, &trained, &sample, crew);
+            trained = packed.centroids.clone();
+            first = Some(packed);
+        }
+        trained
+    };
     let Some(centroid_rows) = centroids.rows() else { return Ok(Trained::default()) };
-    let (ids, ends) = assign(source, options.dim, &centroid_rows, first.as_mut(), crew)?;
+    let assigning = Assigning::new(source, centroid_rows, first.as_mut(), kept.as_ref(), crew);
+    let (ids, ends, now) = assigning.all(options.dim)?;
+    let drift = Drift { trained: kept.as_ref().map_or(now, |kept| kept.trained), now };
     let lists = if with_lists {
         let (list_ends, docs) = invert(&ids, &ends, centroid_rows.len());
         let lists = Lists::Wide(&docs);
@@ -113,45 +125,91 @@ pub(super) fn train(
     } else {
         None
     };
-    Ok(Trained { centroids: Some(Assigned { centroids, ids }), lists, first })
+    Ok(Trained { centroids: Some(Assigned { centroids, ids, drift }), lists, first })
 }
 
-/// Gives every row its centroid, and encodes it where there is a first tier to be made; gives the
-/// centroids and where each document's rows end.
-fn assign(
-    source: &dyn TokenSource,
-    dim: usize,
-    centroids: &Int8Rows<'_>,
-    mut first: Option<&mut FirstTier>,
+/// Rows on their way to their centroids, a few MiB at a time.
+struct Assigning<'a> {
+    source: &'a dyn TokenSource,
+    centroids: Int8Rows<'a>,
+    first: Option<&'a mut FirstTier>,
+    kept: Option<&'a Kept<'a>>,
     crew: Crew,
-) -> Result<(Vec<u16>, Vec<u32>)> {
-    let mut ids: Vec<u16> = Vec::new();
-    let mut ends: Vec<u32> = Vec::new();
-    let mut buffer = CodeRows::default();
-    let mut floats = vec![0.0; dim];
-    let mut end = 0u32;
-    let mut done = 0;
-    for doc in 0..source.docs() {
-        if let Some(rows) = source.rows(doc)? {
-            for row in 0..rows.coded.len() {
-                push_row(&rows.coded, row, &mut floats, &mut buffer);
-            }
-            end = end.saturating_add(u32::try_from(rows.coded.len()).unwrap_or(u32::MAX));
-        }
-        ends.push(end);
-        if buffer.codes.len() >= ASSIGN_BYTES || doc + 1 == source.docs() {
-            let own =
-                buffer.rows().map_or_else(Vec::new, |rows| kmeans::assign(centroids, &rows, crew));
-            if let Some(first) = &mut first {
-                first.push(source, done..doc + 1, &own, crew)?;
-            }
-            done = doc + 1;
-            ids.extend(own);
-            buffer.codes.clear();
-            buffer.scales.clear();
-        }
+    meter: Meter,
+    /// Rows that wait, and their centroids where these are known.
+    buffer: CodeRows,
+    known: Vec<u16>,
+    /// Documents before those that wait.
+    done: usize,
+    ids: Vec<u16>,
+}
+
+impl<'a> Assigning<'a> {
+    fn new(
+        source: &'a dyn TokenSource,
+        centroids: Int8Rows<'a>,
+        first: Option<&'a mut FirstTier>,
+        kept: Option<&'a Kept<'a>>,
+        crew: Crew,
+    ) -> Self {
+        let meter = Meter::new(&centroids);
+        let (buffer, known, ids) = (CodeRows::default(), Vec::new(), Vec::new());
+        Self { source, centroids, first, kept, crew, meter, buffer, known, done: 0, ids }
     }
-    Ok((ids, ends))
+
+    /// Gives every row its centroid, and encodes it where there is a first tier to be made; what
+    /// is kept stays as it is. Gives the centroids, where each document's rows end, and how far
+    /// rows are from their centroids.
+    fn all(mut self, dim: usize) -> Result<(Vec<u16>, Vec<u32>, f32)> {
+        let source = self.source;
+        let mut ends: Vec<u32> = Vec::new();
+        let mut floats = vec![0.0; dim];
+        let mut end = 0u32;
+        let mut as_it_is = false;
+        for doc in 0..source.docs() {
+            let origin = self.kept.and_then(|kept| Some((kept, kept.origin(source, doc)?)));
+            if as_it_is != origin.is_some() || self.buffer.codes.len() >= ASSIGN_BYTES {
+                self.flush(doc, as_it_is)?;
+                as_it_is = origin.is_some();
+            }
+            if let Some(rows) = source.rows(doc)? {
+                for row in 0..rows.coded.len() {
+                    push_row(&rows.coded, row, &mut floats, &mut self.buffer);
+                }
+                if let Some((kept, origin)) = origin {
+                    self.known.extend_from_slice(kept.ids(origin, &rows)?);
+                }
+                end = end.saturating_add(u32::try_from(rows.coded.len()).unwrap_or(u32::MAX));
+            }
+            ends.push(end);
+        }
+        self.flush(source.docs(), as_it_is)?;
+        Ok((self.ids, ends, self.meter.mean()))
+    }
+
+    /// Deals with the documents that wait, which end before `end`.
+    fn flush(&mut self, end: usize, as_it_is: bool) -> Result<()> {
+        let rows = self.buffer.rows();
+        let assign = || {
+            rows.as_ref().map_or_else(Vec::new, |r| kmeans::assign(&self.centroids, r, self.crew))
+        };
+        let own = if as_it_is { std::mem::take(&mut self.known) } else { assign() };
+        if let Some(rows) = &rows {
+            self.meter.add(&self.centroids, rows, &own);
+        }
+        if let Some(first) = &mut self.first {
+            if as_it_is && first.meaning().is_some() {
+                first.copy(self.source, self.done..end)?;
+            } else {
+                first.push(self.source, self.done..end, &own, self.crew)?;
+            }
+        }
+        self.done = end;
+        self.ids.extend(own);
+        self.buffer.codes.clear();
+        self.buffer.scales.clear();
+        Ok(())
+    }
 }
 
 /// Appends a stored row as int8.
@@ -171,7 +229,12 @@ fn push_row(coded: &Coded<'_>, row: usize, floats: &mut [f32], to: &mut CodeRows
 }
 
 /// `wanted` rows, evenly spread over all of them.
-fn sample(source: &dyn TokenSource, dim: usize, rows: u64, wanted: u64) -> Result<CodeRows> {
+pub(super) fn sample(
+    source: &dyn TokenSource,
+    dim: usize,
+    rows: u64,
+    wanted: u64,
+) -> Result<CodeRows> {
     let wanted = wanted.min(rows);
     let mut out = CodeRows::default();
     let mut floats = vec![0.0; dim];

@@ -3,6 +3,7 @@
 use crate::codec::kmeans::Crew;
 use crate::error::{Fault, InputError, Result};
 use crate::format::{ContainerWriter, SectionKind};
+use crate::id::DocId;
 use crate::schema::TokenOptions;
 
 use super::centroids::CentroidHead;
@@ -11,6 +12,7 @@ use super::layout::{
     NO_SPAN, Spans, TokenHead, TokenRows, codec_number, normalization_number, tier_number,
 };
 use super::rows::Coded;
+use super::store::TokenStore;
 use super::train::{Trained, train};
 
 /// Documents in the order of a segment to be written. Rows are taken as they are stored, so what
@@ -20,6 +22,14 @@ pub(crate) trait TokenSource: Sync {
     fn docs(&self) -> usize;
     /// A document's rows; `None` where it lacks the field.
     fn rows(&self, doc: usize) -> Result<Option<TokenRows<'_>>>;
+    /// The stores that are merged, as far as inputs have one; none where rows were gathered.
+    fn inputs(&self) -> &[Option<&TokenStore>] {
+        &[]
+    }
+    /// Which document of which input a document was.
+    fn origin(&self, _doc: usize) -> Option<(usize, DocId)> {
+        None
+    }
 }
 
 /// What is counted before anything is written.
@@ -162,6 +172,7 @@ fn write_centroids(
     out.section(SectionKind::TOKENS_CENTROID_CODES, field, &assigned.centroids.codes)?;
     out.section(SectionKind::TOKENS_CENTROID_SCALES, field, &assigned.centroids.scales)?;
     out.section(SectionKind::TOKENS_CENTROID_IDS, field, &assigned.ids)?;
+    out.section(SectionKind::TOKENS_DRIFT, field, &[assigned.drift])?;
     let Some(lists) = lists else { return Ok(()) };
     out.section(SectionKind::TOKENS_LIST_ENDS, field, &lists.ends)?;
     if narrow {

@@ -13,7 +13,10 @@ use crate::text;
 ///
 /// Documents, segments, fields, the bytes of each posting and each token row with all that belongs
 /// to it, the recall that was measured when token rows were written, and how many bytes each
-/// section takes over all segments. With --json every segment stands by itself.
+/// section takes over all segments. Drift is how far the token rows of a segment are from their
+/// centroids (the mean distance of rows of length 1), beside how far those were that the centroids
+/// were trained for: a merge trains new ones beyond 1.25 times that. With --json every segment
+/// stands by itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
@@ -63,6 +66,13 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
         report.push('\n');
         let heading = ["field", ">effort step", ">recall@10", ">recall@100"];
         report += &text::table(&heading, &calibrated);
+    }
+
+    let drift = drift(info);
+    if !drift.is_empty() {
+        report.push('\n');
+        let heading = ["field", "segment", ">trained", ">now", ">drift"];
+        report += &text::table(&heading, &drift);
     }
 
     let mut sections: BTreeMap<(Option<usize>, &str), u64> = BTreeMap::new();
@@ -129,6 +139,25 @@ fn calibration(info: &IndexInfo) -> Vec<Vec<String>> {
     steps.into_iter().map(row).collect()
 }
 
+/// How far the rows of each token field are from their centroids, segment by segment.
+fn drift(info: &IndexInfo) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for field in &info.fields {
+        for segment in &info.segments {
+            let own = segment.vectors.iter().find(|vectors| vectors.field == field.name);
+            let Some(drift) = own.and_then(|vectors| vectors.drift) else { continue };
+            rows.push(vec![
+                field.name.clone(),
+                segment.file.clone(),
+                format!("{:.4}", drift.trained),
+                format!("{:.4}", drift.now),
+                format!("{:.3}", drift.ratio()),
+            ]);
+        }
+    }
+    rows
+}
+
 /// Dimension and codec, as far as a field has them.
 fn settings(field: &lateen::FieldInfo) -> String {
     let dim = field.dim.map(|dim| format!("dimension {dim}"));
@@ -162,7 +191,14 @@ fn as_json(info: &IndexInfo) -> Value {
             let vectors: Vec<Value> = segment
                 .vectors
                 .iter()
-                .map(|v| json!({ "field": v.field, "entries": v.entries, "recall": v.recall }))
+                .map(|v| {
+                    let drift = v.drift.map(|drift| {
+                        json!({ "trained": drift.trained, "now": drift.now,
+                            "ratio": drift.ratio() })
+                    });
+                    json!({ "field": v.field, "entries": v.entries, "recall": v.recall,
+                        "drift": drift })
+                })
                 .collect();
             json!({
                 "file": segment.file,

@@ -4,6 +4,7 @@ mod building;
 mod crash;
 mod faults;
 mod living;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -35,7 +35,8 @@ impl Draw {
     }
 }
 
-/// Every kind of field; forward rows in every form that keeps weights exactly.
+/// Every kind of field; forward rows in every form that keeps weights exactly. No centroids: those
+/// that a merge keeps are not those that it would train.
 fn schema(keys: KeyKind) -> Schema {
     let mut schema = Schema::builder();
     schema.keys(keys);
@@ -44,7 +45,7 @@ fn schema(keys: KeyKind) -> Schema {
     }
     let tokens = TokenOptions::new(16).normalization(Normalization::AsIs);
     schema.tokens("halves", tokens.clone().codec(TokenCodec::F16));
-    schema.tokens("bytes", tokens.clone().codec(TokenCodec::Int8).centroids(Centroids::Count(9)));
+    schema.tokens("bytes", tokens.clone().codec(TokenCodec::Int8).centroids(Centroids::None));
     schema.keyword("k");
     schema.i64("i");
     schema.bool("b");

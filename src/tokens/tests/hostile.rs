@@ -29,6 +29,7 @@ fn changed_of(
             let size = match kind {
                 SectionKind::TOKENS_HEAD => 32,
                 SectionKind::TOKENS_CENTROID_HEAD | SectionKind::TOKENS_CURVE => 16,
+                SectionKind::TOKENS_DRIFT => 8,
                 SectionKind::TOKENS_TIER if options.tier == TokenTier::F16 => 2,
                 SectionKind::TOKENS_CODES
                 | SectionKind::TOKENS_CENTROID_CODES
@@ -127,6 +128,8 @@ fn lies_are_found() {
         (SectionKind::TOKENS_LISTS, set(0, 19)),
         (SectionKind::TOKENS_LISTS, set(1, 255)),
         (SectionKind::TOKENS_LISTS, cut()),
+        (SectionKind::TOKENS_DRIFT, set(3, 0x80)),
+        (SectionKind::TOKENS_DRIFT, set(7, 0x7F)),
         (SectionKind::TOKENS_CURVE, set(0, 0)),
         (SectionKind::TOKENS_CURVE, set(4, 0)),
         (SectionKind::TOKENS_CURVE, set(11, 0xFF)),

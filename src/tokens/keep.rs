@@ -1,0 +1,186 @@
+//! Centroids that a merge keeps, and the meter that says whether it may.
+//!
+//! Training is what a merge of token rows would take longest for. Rows that come in later are mostly
+//! like those before, so the centroids of the largest input, and the book of packed rows, serve all
+//! of them; codes over them are then copied byte for byte, which loses nothing, where packing anew
+//! would. Whether rows still are like those before is measured: by how far they are from the nearest
+//! centroid on average, beside how far those were that it was trained on.
+
+use bytemuck::{Pod, Zeroable};
+use half::f16;
+
+use crate::codec::int8;
+use crate::codec::kmeans::{CodeRows, Crew, assign};
+use crate::error::Result;
+use crate::id::DocId;
+use crate::kernel::tokens::Int8Rows;
+use crate::schema::{Centroids, TokenOptions};
+
+use super::layout::TokenRows;
+use super::store::TokenStore;
+use super::train::sample;
+use super::write::TokenSource;
+
+/// Rows that are looked at to decide.
+const SAMPLE_ROWS: u64 = 8192;
+/// Centroids are kept while rows are at most so many times as far from them as in training. Rows
+/// of the same kind that were not trained on are 1.05 to 1.15 times as far.
+const FACTOR: f64 = 1.25;
+
+/// How far rows are from their centroids: the mean distance of a row, scaled to length 1, from the
+/// nearest centroid. Rows of zeros do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Drift {
+    /// Of the rows of the segment for which the centroids were trained.
+    pub(crate) trained: f32,
+    /// Of the rows of this one.
+    pub(crate) now: f32,
+}
+
+impl Drift {
+    /// Whether both are distances between what has length 1, or nearly so.
+    pub(super) fn is_possible(self) -> bool {
+        [self.trained, self.now].iter().all(|far| (0.0..=4.0).contains(far))
+    }
+}
+
+/// A mean distance that is being taken: in the order of the rows, on integers but for the last
+/// steps, so that neither threads nor instructions show.
+#[derive(Debug)]
+pub(super) struct Meter {
+    squares: Vec<f64>,
+    sum: f64,
+    rows: u64,
+}
+
+impl Meter {
+    /// For rows over these centroids.
+    pub(super) fn new(centroids: &Int8Rows<'_>) -> Self {
+        let squares = (0..centroids.len())
+            .map(|at| centroids.row(at).map_or(0.0, |row| int8::norm(row.codes(), scale(&row))))
+            .map(|norm| norm * norm)
+            .collect();
+        Self { squares, sum: 0.0, rows: 0 }
+    }
+
+    /// Takes rows in, each with its centroid.
+    pub(super) fn add(&mut self, centroids: &Int8Rows<'_>, rows: &Int8Rows<'_>, ids: &[u16]) {
+        for (codes, &id) in rows.codes().chunks_exact(rows.dim()).zip(ids) {
+            let at = usize::from(id);
+            let (Some(centroid), Some(squares)) = (centroids.row(at), self.squares.get(at)) else {
+                continue;
+            };
+            let (mut dot, mut own) = (0i32, 0i32); // at most 4,096 × 128², which fits
+            for (&a, &b) in codes.iter().zip(centroid.codes()) {
+                let (a, b) = (number(a), number(b));
+                dot += a * b;
+                own += a * a;
+            }
+            if own == 0 {
+                continue;
+            }
+            let step = f16::from_bits(scale(&centroid)).to_f64();
+            let along = step * f64::from(dot) / f64::from(own).sqrt();
+            self.sum += (1.0 - 2.0 * along + squares).max(0.0).sqrt();
+            self.rows += 1;
+        }
+    }
+
+    /// The mean, 0 of none.
+    pub(super) fn mean(&self) -> f32 {
+        #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+        let mean = (self.sum / self.rows.max(1) as f64) as f32;
+        mean
+    }
+}
+
+fn number(byte: u8) -> i32 {
+    i32::from(byte) - i32::from(int8::ZERO)
+}
+
+fn scale(row: &Int8Rows<'_>) -> u16 {
+    row.scales().first().copied().unwrap_or(0)
+}
+
+/// What a merge keeps of one of its inputs.
+pub(super) struct Kept<'a> {
+    input: usize,
+    store: &'a TokenStore,
+    /// The centroids.
+    pub(super) centroids: CodeRows,
+    /// Numbers of the book; none where rows are not packed.
+    pub(super) book: Vec<i8>,
+    /// How far rows were from the centroids in training.
+    pub(super) trained: f32,
+}
+
+impl<'a> Kept<'a> {
+    /// The centroids of the input with the most rows, the first of equals, where they serve `wanted`
+    /// centroids' worth of rows and rows are not too far from them.
+    pub(super) fn choose(
+        source: &'a dyn TokenSource,
+        options: &TokenOptions,
+        (wanted, rows): (u64, u64),
+        crew: Crew,
+    ) -> Result<Option<Self>> {
+        let Some((input, store)) = largest(source)? else { return Ok(None) };
+        let Some((centroids, book, drift)) = store.trained() else { return Ok(None) };
+        if !enough(options, centroids.scales.len() as u64, wanted) {
+            return Ok(None);
+        }
+        let Some(centroid_rows) = centroids.rows() else { return Ok(None) };
+        let sample = sample(source, options.dim, rows, SAMPLE_ROWS)?;
+        let mut meter = Meter::new(&centroid_rows);
+        if let Some(rows) = sample.rows() {
+            meter.add(&centroid_rows, &rows, &assign(&centroid_rows, &rows, crew));
+        }
+        if f64::from(meter.mean()) > FACTOR * f64::from(drift.trained) {
+            return Ok(None);
+        }
+        Ok(Some(Self { input, store, centroids, book, trained: drift.trained }))
+    }
+
+    /// Which document of the input a document was; `None` where it was of another.
+    pub(super) fn origin(&self, source: &dyn TokenSource, doc: usize) -> Option<DocId> {
+        source.origin(doc).filter(|&(input, _)| input == self.input).map(|(_, doc)| doc)
+    }
+
+    /// The centroids of a document's rows.
+    ///
+    /// # Errors
+    /// `Corrupt` where one of them is not there.
+    pub(super) fn ids(&self, doc: DocId, rows: &TokenRows<'_>) -> Result<&'a [u16]> {
+        self.store.own_ids(doc, rows.coded.len(), self.centroids.scales.len())
+    }
+}
+
+/// The input with the most live rows.
+fn largest<'a>(source: &'a dyn TokenSource) -> Result<Option<(usize, &'a TokenStore)>> {
+    let inputs = source.inputs();
+    let mut rows = vec![0u64; inputs.len()];
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    for doc in 0..source.docs() {
+        let own = source.rows(doc)?.map_or(0, |rows| rows.coded.len() as u64);
+        if let Some((input, _)) = source.origin(doc)
+            && let Some(sum) = rows.get_mut(input)
+        {
+            *sum = sum.saturating_add(own);
+        }
+    }
+    let most = rows.iter().max().copied().unwrap_or(0);
+    let at = rows.iter().position(|&rows| rows == most);
+    Ok(at.and_then(|at| Some((at, inputs.get(at).copied().flatten()?))))
+}
+
+/// Whether so many centroids are near enough to the number that training would make: exactly that
+/// where the schema says it; else from half of it to half as many again, so that neither recall nor
+/// room is lost.
+fn enough(options: &TokenOptions, kept: u64, wanted: u64) -> bool {
+    match options.centroids {
+        Centroids::Count(_) => kept == wanted,
+        Centroids::Auto | Centroids::None => wanted <= 2 * kept && 2 * kept <= 3 * wanted,
+    }
+}

@@ -1,0 +1,161 @@
+//! Real vectors, merged: what is found then is what a fresh build finds.
+//!
+//! The committed set is always merged; `wiki` where `LATEEN_SETS` says. With `LATEEN_TIMES=1` the
+//! times of the merges are printed.
+
+#[path = "naive/set.rs"]
+mod set;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Instant;
+
+use lateen::{
+    Batch, Centroids, DriftInfo, Index, IndexWriter, KeyKind, Merges, Normalization, Query, Schema,
+    TokenBatch, TokenCodec, TokenField, TokenOptions, TokenTier, WriterOptions,
+};
+
+use set::{Ragged, Set, Truth};
+
+fn schema(options: TokenOptions) -> (Schema, TokenField) {
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let field = schema.tokens("t", options);
+    (schema.build().unwrap(), field)
+}
+
+fn options() -> WriterOptions {
+    IndexWriter::options().merges(Merges::Manual).threads(2).memory(512 << 20)
+}
+
+/// Hands in the rows of some texts, turned where asked: components in another order.
+fn add(
+    writer: &mut IndexWriter,
+    field: &TokenField,
+    rows: &Ragged,
+    texts: std::ops::Range<usize>,
+    turned: bool,
+) {
+    let lengths: Vec<u64> =
+        texts.clone().map(|text| (rows.halves(text..text + 1).len() / rows.dim) as u64).collect();
+    let mut halves = rows.halves(texts.clone()).to_vec();
+    if turned {
+        halves.chunks_mut(rows.dim).for_each(|row| row.rotate_left(37));
+    }
+    let first = if turned { 1_000_000 } else { 0 };
+    let batch = Batch::new(texts.map(|text| first + text as u64));
+    let tokens = TokenBatch::flat(&*halves, &lengths, rows.dim);
+    writer.add_batch(&batch.tokens(field, &tokens).unwrap()).unwrap();
+}
+
+fn drift(index: &Index) -> DriftInfo {
+    index.info().segments[0].vectors[0].drift.expect("centroids")
+}
+
+/// The share of the true ten best that is found, on average.
+fn recall(index: &Index, queries: &[Query], truth: &Truth) -> f64 {
+    let asked: Vec<Query> = queries.iter().map(|query| query.clone().top(10)).collect();
+    let answers = index.search_batch(&asked, 2).unwrap();
+    let one = |(hits, truth): (&lateen::Hits, &Vec<(u64, f32)>)| {
+        let best: HashSet<u64> = truth.iter().take(10).map(|&(row, _)| row).collect();
+        let found = hits.iter().filter_map(|hit| hit.key().as_u64());
+        found.filter(|row| best.contains(row)).count() as f64 / best.len() as f64
+    };
+    answers.iter().zip(&truth.0).map(one).sum::<f64>() / answers.len() as f64
+}
+
+/// Everything in parts of these sizes, merged, beside everything at once.
+fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centroids) {
+    let set = Set::open(folder);
+    let (documents, query_rows) = set.tokens.as_ref().expect("token rows");
+    let count = documents.len();
+    let times = std::env::var_os("LATEEN_TIMES").is_some();
+    for &(codec, tier) in options_of {
+        let field_options = TokenOptions::new(documents.dim).codec(codec).tier(tier);
+        let field_options = field_options.normalization(Normalization::Normalize);
+        let (schema, field) = schema(field_options.centroids(centroids));
+        let place = tempfile::tempdir().unwrap();
+        let (fresh, parts) = (place.path().join("fresh"), place.path().join("parts"));
+        let mut whole = options().create(&fresh, schema.clone()).unwrap();
+        let start = Instant::now();
+        add(&mut whole, &field, documents, 0..count, false);
+        whole.commit().unwrap();
+        let built = start.elapsed();
+        let fresh = Index::open(&fresh).unwrap();
+
+        let mut writer = options().create(&parts, schema.clone()).unwrap();
+        let sixths: Vec<usize> = [0, 4, 5, 6].iter().map(|sixth| count * sixth / 6).collect();
+        for pair in sixths.windows(2) {
+            add(&mut writer, &field, documents, pair[0]..pair[1], false);
+            writer.commit().unwrap();
+        }
+        let merged = writer.reader().unwrap();
+        let before = drift(&merged);
+        let start = Instant::now();
+        writer.force_merge(1, |_| {}).unwrap();
+        let took = start.elapsed();
+        merged.refresh().unwrap();
+        merged.verify().unwrap();
+        assert_eq!((merged.info().segments.len(), merged.len()), (1, count as u64));
+        let after = drift(&merged);
+        assert_eq!(after.trained.to_bits(), before.trained.to_bits(), "{codec}: trained anew");
+
+        let query = |i| Query::tokens(&field, query_rows.matrix(i)).unwrap();
+        let queries: Vec<Query> = (0..query_rows.len()).map(query).collect();
+        let truth = set.truth("gt_maxsim");
+        let found = [&fresh, &merged].map(|index| recall(index, &queries, &truth));
+        if times {
+            println!(
+                "{} {codec} {tier:?}: recall@10 fresh {:.4}, merged {:.4}; drift {:.3}; built in \
+                 {built:.2?}, merged in {took:.2?}",
+                folder.file_name().unwrap().display(),
+                found[0],
+                found[1],
+                after.ratio(),
+            );
+        }
+        assert!(found[1] >= found[0] - 0.005, "{codec} {tier:?}: {found:?}");
+        if tier != TokenTier::None || matches!(codec, TokenCodec::Int8 | TokenCodec::F16) {
+            for query in queries.iter().take(30) {
+                let query = query.clone().top(10).exact();
+                let [a, b] = [&fresh, &merged].map(|index| {
+                    let hits = index.search(&query).unwrap();
+                    let bare = |hit: &lateen::Hit| (hit.key().clone(), hit.score().to_bits());
+                    hits.iter().map(bare).collect::<Vec<_>>()
+                });
+                assert_eq!(a, b, "{codec} {tier:?}");
+            }
+        }
+
+        // Rows turned are rows of another model: new centroids are trained.
+        let before = drift(&fresh);
+        add(&mut whole, &field, documents, 0..count * 9 / 10, true);
+        whole.commit().unwrap();
+        whole.force_merge(1, |_| {}).unwrap();
+        fresh.refresh().unwrap();
+        let turned = drift(&fresh);
+        assert_ne!(turned.trained.to_bits(), before.trained.to_bits(), "{codec}: kept");
+        assert_eq!(turned.ratio().to_bits(), 1f32.to_bits());
+    }
+}
+
+const PACKED: [(TokenCodec, TokenTier); 3] = [
+    (TokenCodec::Residual4, TokenTier::None),
+    (TokenCodec::Residual2, TokenTier::Int8),
+    (TokenCodec::Product { subspaces: 32, bits: 8 }, TokenTier::F16),
+];
+
+#[test]
+fn wiki_mini() {
+    check(&set::committed(), &PACKED, Centroids::Auto);
+    let whole = [(TokenCodec::Int8, TokenTier::None), (TokenCodec::F16, TokenTier::None)];
+    check(&set::committed(), &whole, Centroids::Count(200));
+}
+
+#[test]
+fn wiki() {
+    if let Some(folder) = set::larger("wiki") {
+        let whole = [(TokenCodec::Int8, TokenTier::None)];
+        check(&folder, &[&whole[..], &PACKED[..1]].concat(), Centroids::Auto);
+    }
+}
