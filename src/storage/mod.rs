@@ -11,7 +11,8 @@ mod fs;
 mod map;
 mod mem;
 mod scratch;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "some of it is for the library's own tests"))]
 pub(crate) mod sim;
 
 use std::fmt;

@@ -40,6 +40,7 @@ impl IndexWriter {
     pub fn delete_where(&mut self, filter: &Filter) -> Result<u64> {
         self.healthy()?;
         filter.check(&self.schema)?;
+        filter.within(&self.options.limits)?;
         let spilled = self.spill();
         self.guard(spilled)?;
         let mut passing = Vec::with_capacity(self.segments.len());
@@ -75,12 +76,14 @@ impl IndexWriter {
     pub fn update(&mut self, update: &Update<'_>) -> Result<Option<u64>> {
         self.healthy()?;
         update.check()?;
+        update.within(&self.options.limits)?;
         check_key_kind(self.schema.key_kind(), update.key())?;
         let changes = self.arena.changes(update)?;
         match self.find(update.key(), true)? {
             At::Nowhere => return Ok(None),
             At::Slot(slot) => self.arena.change(slot, &changes),
             At::Segment(segment, doc) => {
+                self.room(0)?;
                 let stored = std::sync::Arc::clone(&self.segments[segment].segment);
                 let slot = self.arena.push_changed(&stored, doc, &changes)?;
                 self.bury(update.key(), At::Segment(segment, doc));

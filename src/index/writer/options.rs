@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::FileName;
 use crate::index::commit::newest;
 use crate::kernel::KernelLevel;
+use crate::limits::Limits;
 use crate::schema::Schema;
 use crate::storage::{FsStorage, LOCK, MemStorage, OpenMode, Storage};
 
@@ -22,12 +23,19 @@ pub struct WriterOptions {
     pub(in crate::index) threads: usize,
     pub(in crate::index) kernel: Option<KernelLevel>,
     pub(in crate::index) merges: Merges,
+    pub(in crate::index) limits: Limits,
 }
 
 impl Default for WriterOptions {
     /// 512 MiB, one thread, the best kernels of this CPU, merging in the background.
     fn default() -> Self {
-        Self { memory: DEFAULT_MEMORY, threads: 1, kernel: None, merges: Merges::default() }
+        Self {
+            memory: DEFAULT_MEMORY,
+            threads: 1,
+            kernel: None,
+            merges: Merges::default(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -70,6 +78,15 @@ impl WriterOptions {
     #[must_use]
     pub fn kernel(mut self, level: KernelLevel) -> Self {
         self.kernel = Some(level);
+        self
+    }
+
+    /// How much of everything is taken in, and how much a query of the writer's own
+    /// [reader](IndexWriter::reader) may ask for: what the format has room for, unless said
+    /// otherwise.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
