@@ -69,6 +69,19 @@ pub enum Error {
     /// The bytes are damaged or lie; the place is named.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// More of something in an index than the [`Limits`](crate::limits::Limits) it was opened, or
+    /// is written, with.
+    #[error("{place}: {found} {what}, the limit is {limit}")]
+    Limit {
+        /// The file, field or index.
+        place: String,
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: u64,
+        /// How many are taken.
+        limit: u64,
+    },
     /// The operating system refused.
     #[error("{op} {place}: {source}{}", advice(op, source.kind()))]
     Io {

@@ -104,6 +104,9 @@ pub use embed::{
 };
 pub use error::{Corrupt, Error, Fault, InputError, Result, SchemaError};
 pub use id::{Key, TermId};
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub use index::simulation;
 pub use index::{
     DetachedBuilder, DetachedSegment, DriftInfo, FieldInfo, Hit, Hits, Index, IndexInfo,
     IndexOptions, IndexWriter, MergeProgress, Merges, PruningLoss, SectionInfo, SegmentInfo,

@@ -1,5 +1,11 @@
-//! Every single-bit flip, every truncation and every swap of two unequal blocks, in every file
-//! that the live manifest reaches: a verification finds all of them, and nothing ever panics.
+//! Every single-bit flip, every byte made another, every truncation and every swap of two unequal
+//! blocks, in every file that the live manifest reaches: a verification finds all of them, and
+//! nothing ever panics. The same in the golden indexes, of which some are tried, unless
+//! `LATEEN_SWEEP` is set.
+
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/sample.rs"]
+mod sample;
 
 use std::fs;
 use std::io::{Seek, Write};
@@ -101,7 +107,7 @@ struct Verdict {
     panicked: bool,
 }
 
-fn judge(open: impl FnOnce() -> lateen::Result<Index>) -> Verdict {
+fn judge(open: impl FnOnce() -> lateen::Result<Index>, use_it: fn(&Index)) -> Verdict {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let Ok(index) = open() else { return true };
         let found = index.verify().is_err();
@@ -118,6 +124,15 @@ fn damages(good: &[u8], mut check: impl FnMut(&[u8], String)) {
         bad[bit / 8] ^= 1 << (bit % 8);
         check(&bad, format!("bit {bit} flipped"));
         bad[bit / 8] ^= 1 << (bit % 8);
+    }
+    for at in 0..good.len() {
+        for value in [0, !good[at]] {
+            if value != good[at] {
+                bad[at] = value;
+                check(&bad, format!("byte {at} is {value:#x}"));
+            }
+        }
+        bad[at] = good[at];
     }
     for length in 0..good.len() {
         check(&good[..length], format!("cut to {length} bytes"));
@@ -177,7 +192,7 @@ fn every_damage_to_a_directory_is_found_and_survived() {
             scratch.rewind().unwrap();
             scratch.write_all(bad).unwrap();
             scratch.set_len(bad.len() as u64).unwrap();
-            let verdict = judge(|| Index::options().mode(OpenMode::Heap).open(&path));
+            let verdict = judge(|| Index::options().mode(OpenMode::Heap).open(&path), use_it);
             assert!(!verdict.panicked, "{}: {what}: a panic", file.display());
             assert!(verdict.found, "{}: {what}: not found", file.display());
             damaged += 1;
@@ -197,8 +212,72 @@ fn every_damage_to_a_packed_file_is_found_and_survived() {
     let good = fs::read(&packed).unwrap();
     Index::options().from_bytes(&good).unwrap().verify().unwrap();
     damages(&good, |bad, what| {
-        let verdict = judge(|| Index::options().from_bytes(bad));
+        let verdict = judge(|| Index::options().from_bytes(bad), use_it);
         assert!(!verdict.panicked, "{what}: a panic");
         assert!(verdict.found, "{what}: not found");
     });
+}
+
+/// The golden indexes of each format, as the paths of what is opened.
+fn golden() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for version in fs::read_dir(all).unwrap() {
+        let version = version.unwrap().path();
+        for name in ["plain", "deletes", "merged", "packed.lateen"] {
+            found.push(version.join(name));
+        }
+    }
+    found
+}
+
+/// A copy of a golden index that may be written to.
+fn copied(golden: &Path, place: &Path) -> PathBuf {
+    let path = place.join(golden.file_name().unwrap());
+    if golden.is_file() {
+        fs::copy(golden, &path).unwrap();
+        return path;
+    }
+    fs::create_dir(&path).unwrap();
+    for entry in fs::read_dir(golden).unwrap() {
+        let entry = entry.unwrap();
+        fs::write(path.join(entry.file_name()), fs::read(entry.path()).unwrap()).unwrap();
+    }
+    path
+}
+
+#[test]
+fn damages_to_golden_indexes_are_found() {
+    // Coprime to the eight bits of a byte and to the kinds of damage, so that each kind comes up.
+    let stride = if std::env::var_os("LATEEN_SWEEP").is_some() { 1 } else { 499 };
+    let place = tempfile::tempdir().unwrap();
+    let mut damaged = 0;
+    for golden in golden() {
+        let path = copied(&golden, place.path());
+        let open = || Index::options().mode(OpenMode::Heap).open(&path);
+        open().unwrap().verify().unwrap();
+        let files = if path.is_dir() { reached(&path) } else { vec![path.clone()] };
+        for file in files {
+            let good = fs::read(&file).unwrap();
+            let mut scratch = fs::OpenOptions::new().write(true).open(&file).unwrap();
+            let mut number = 0u64;
+            damages(&good, |bad, what| {
+                number += 1;
+                if !number.is_multiple_of(stride) {
+                    return;
+                }
+                scratch.rewind().unwrap();
+                scratch.write_all(bad).unwrap();
+                scratch.set_len(bad.len() as u64).unwrap();
+                let verdict = judge(open, |index| _ = sample::use_all(index));
+                assert!(!verdict.panicked, "{}: {what}: a panic", file.display());
+                assert!(verdict.found, "{}: {what}: not found", file.display());
+                damaged += 1;
+            });
+            fs::write(&file, &good).unwrap();
+        }
+        open().unwrap().verify().unwrap();
+    }
+    println!("{damaged} damages");
+    assert!(damaged > 1000, "only {damaged} damages were tried");
 }

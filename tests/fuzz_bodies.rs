@@ -4,6 +4,10 @@
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
+#[cfg(feature = "simulation")]
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/crashes.rs"]
+mod crashes;
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/drive.rs"]
 mod drive;
@@ -64,8 +68,8 @@ fn every_target_over_its_corpus_and_on() {
     for &(target, body) in bodies::TARGETS {
         corpus(target, body);
         let random = match target {
-            "open_packed" | "npy" | "safetensors" | "jsonl" | "eval" => 200,
-            "ingest" | "operations" | "codecs" => 300,
+            "open_packed" | "npy" | "safetensors" | "jsonl" | "gzip" | "eval" => 200,
+            "ingest" | "operations" | "crashes" | "codecs" => 300,
             _ => 1500,
         };
         random_bytes(random, 200, body);
@@ -77,6 +81,19 @@ fn every_target_over_its_corpus_and_on() {
             }
         }
     }
+}
+
+/// The target of crashes finds what it is there to find.
+#[cfg(feature = "simulation")]
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let mut draw = Draw::new(3);
+    let found = (0..200).any(|_| {
+        let bytes: Vec<u8> = (0..60).map(|_| u8::try_from(draw.below(256)).unwrap()).collect();
+        let run = || crashes::crashes_of(&lateen::simulation::Disk::lying(), &bytes);
+        std::panic::catch_unwind(run).is_err()
+    });
+    assert!(found);
 }
 
 /// `LATEEN_FUZZ=60 cargo test --test fuzz_bodies rounds -- --nocapture` runs each target for so many
@@ -95,6 +112,25 @@ fn rounds() {
             Err(run) => panic!("{target}, run {run}: {:?}", std::fs::read(failed)),
         }
     }
+}
+
+/// A gzip file of some text, not compressed, after the byte that says that it is whole.
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut crc = !0u32;
+    for &byte in text {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    let length = u16::try_from(text.len()).unwrap();
+    let mut file = b"\0\x1f\x8b\x08\0\0\0\0\0\0\xff\x01".to_vec();
+    file.extend(length.to_le_bytes());
+    file.extend((!length).to_le_bytes());
+    file.extend_from_slice(text);
+    file.extend((!crc).to_le_bytes());
+    file.extend(u32::from(length).to_le_bytes());
+    file
 }
 
 /// What every corpus begins with.
@@ -122,6 +158,8 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("manifest", "small", manifest),
         ("npy", "lengths", file("tok_doclens.npy")),
         ("safetensors", "two", safetensors),
+        ("gzip", "member", gzip(&jsonl)),
+        ("gzip", "stored", [&[1, 1, 3, 0, 0xFC, 0xFF], &b"{}\n"[..]].concat()),
         ("jsonl", "two", jsonl),
         ("eval", "run", b"q2 Q0 a 1 2.5 t\nq1 Q0 b 7 1e-3 t\n".to_vec()),
         ("eval", "qrels", b"q2 0 a 1\nq1 0 b 3\nq2 0 c 0\n".to_vec()),
@@ -129,9 +167,16 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("ingest", "nan", [0xFF; 64].to_vec()),
         ("codecs", "floats", floats),
     ];
-    for target in
-        ["sections", "query_mutated", "codecs", "filters", "queries", "kernels", "operations"]
-    {
+    for target in [
+        "sections",
+        "query_mutated",
+        "codecs",
+        "filters",
+        "queries",
+        "kernels",
+        "operations",
+        "crashes",
+    ] {
         all.push((target, "random", bytes(1)));
         all.push((target, "more", bytes(2)));
     }

@@ -27,6 +27,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("safetensors", safetensors),
     #[cfg(feature = "readers")]
     ("jsonl", jsonl),
+    #[cfg(feature = "readers")]
+    ("gzip", gzip),
     ("eval", eval),
     ("ingest", ingest),
     ("codecs", codecs),
@@ -34,19 +36,23 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("queries", queries),
     ("kernels", kernels),
     ("operations", operations),
+    #[cfg(feature = "simulation")]
+    ("crashes", super::crashes::crashes),
 ];
 
 /// Bytes as a stream of choices; zeros once they are used up.
-struct Choices<'a>(&'a [u8]);
+pub struct Choices<'a>(pub &'a [u8]);
 
 impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
+    /// The next byte.
+    pub fn byte(&mut self) -> u8 {
         let Some((&first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         first
     }
 
-    fn u32(&mut self) -> u32 {
+    /// The next four.
+    pub fn u32(&mut self) -> u32 {
         u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
     }
 
@@ -58,11 +64,13 @@ impl Choices<'_> {
         (usize::from(self.byte()) | usize::from(self.byte()) << 8) % limit.max(1)
     }
 
-    fn one_in(&mut self, n: u8) -> bool {
+    /// Whether the next byte is a multiple of a number.
+    pub fn one_in(&mut self, n: u8) -> bool {
         self.byte().is_multiple_of(n)
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether they are used up.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -363,6 +371,24 @@ pub fn jsonl(data: &[u8]) {
             break;
         }
     }
+}
+
+/// Whatever the bytes are, as a gzip file, or as what is compressed in one, they are unpacked line by
+/// line or refused.
+#[cfg(feature = "readers")]
+pub fn gzip(data: &[u8]) {
+    // A header without a name or a time, so that every change reaches what unpacks.
+    const MEMBER: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
+    let (bare, rest) = data.split_first().map_or((false, data), |(how, rest)| (how % 2 == 1, rest));
+    let file = if bare { [MEMBER, rest].concat() } else { rest.to_vec() };
+    let name = format!("lateen-{}-{:?}.jsonl.gz", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, file).expect("room for a small file");
+    let lines = lateen::readers::JsonLines::open(&path).expect("it is there");
+    let read = lines.take_while(Result::is_ok).count();
+    let _ = std::fs::remove_file(&path);
+    // Deflate unpacks to 1,032 times at most, and a record takes two bytes at least.
+    assert!(read <= data.len() * 600 + 16, "{read} records");
 }
 
 /// Whatever the bytes are, as a run and as judgements they are read or refused; what was read as

@@ -11,6 +11,7 @@ mod sparse;
 mod sparse_batch;
 mod tokens;
 mod update;
+mod within;
 
 pub use batch::Batch;
 pub use document::Document;

@@ -143,6 +143,12 @@ pub(crate) struct CleanSparseRows<'a> {
 }
 
 impl CleanSparseRows<'_> {
+    /// How many terms a row has.
+    pub(super) fn terms_of(&self, row: usize) -> usize {
+        let end = |at: usize| self.ends.get(at).copied().unwrap_or(0);
+        end(row + 1).saturating_sub(end(row))
+    }
+
     /// How many rows.
     pub(crate) fn len(&self) -> usize {
         self.ends.len().saturating_sub(1)

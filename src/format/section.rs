@@ -83,6 +83,11 @@ impl Section {
         Cursor::new(self.bytes(), &self.file, &self.name())
     }
 
+    /// The file's name, for errors.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The name in messages.
     pub(crate) fn name(&self) -> String {
         section_name(self.kind, self.field)

@@ -17,7 +17,7 @@ use crate::format::{Container, ContainerKind, Pin, segment_name};
 use crate::id::Key;
 use crate::index::manifest::SegmentEntry;
 use crate::index::writer::{Held, IndexWriter, WriterOptions};
-use crate::limits::MAX_SEGMENT_DOCS;
+use crate::limits::{MAX_SEGMENT_DOCS, beyond};
 use crate::schema::Schema;
 use crate::segment::{Arena, Segment};
 use crate::storage::{FsStorage, OpenMode, Storage, already_exists_kind};
@@ -104,6 +104,7 @@ impl DetachedBuilder {
     /// As [`IndexWriter::add`]; only keys of this builder are known to it.
     pub fn add(&mut self, document: &Document<'_>) -> Result<()> {
         document.check(self.schema.key_kind())?;
+        document.within(&self.options.limits)?;
         self.fresh(document.key(), None)?;
         self.arena.push(document)?;
         self.keys.insert(document.key().clone());
@@ -116,6 +117,7 @@ impl DetachedBuilder {
     /// As [`IndexWriter::add_batch`].
     pub fn add_batch(&mut self, batch: &Batch<'_>) -> Result<()> {
         batch.check(self.schema.key_kind())?;
+        batch.within(&self.options.limits)?;
         (0u64..).zip(&batch.keys).try_for_each(|(row, key)| self.fresh(key, Some(row)))?;
         self.arena.push_batch(batch, self.options.threads)?;
         self.keys.extend(batch.keys.iter().cloned());
@@ -206,6 +208,7 @@ impl IndexWriter {
             if self.holds(&pin) || found.iter().any(|(_, _, other)| *other == pin) {
                 continue;
             }
+            self.room_for(name, &segment, &pin, &found)?;
             segment.verify()?;
             for doc in 0..segment.docs() {
                 let key = segment.keys().key(doc)?;
@@ -225,6 +228,23 @@ impl IndexWriter {
             self.guard(taken)?;
         }
         self.commit()
+    }
+
+    /// Whether a segment is within the limits, beside those that were found before it.
+    fn room_for(
+        &self,
+        name: &str,
+        segment: &Segment,
+        pin: &Pin,
+        found: &[(PathBuf, Segment, Pin)],
+    ) -> Result<()> {
+        let limits = self.limits();
+        beyond(name, "bytes", pin.len, limits.file_bytes)?;
+        let segments = self.segments() + found.len() as u64 + 1;
+        beyond(name, "segments", segments, limits.segments)?;
+        let before: u64 = found.iter().map(|(_, other, _)| u64::from(other.docs())).sum();
+        let documents = self.len() + before + u64::from(segment.docs());
+        beyond(name, "documents", documents, limits.documents)
     }
 
     fn take_in(&mut self, path: &Path, docs: u32, pin: Pin) -> Result<()> {

@@ -13,12 +13,9 @@ use crate::format::{
     tombstones_name,
 };
 use crate::index::vocabulary::Vocabulary;
-use crate::limits::MAX_SEGMENT_DOCS;
+use crate::limits::{Limits, MAX_SEGMENT_DOCS, MAX_SEGMENTS, beyond};
 use crate::schema::{FieldKind, Schema};
 use crate::storage::{Bytes, Storage};
-
-/// Most segments of an index.
-pub(crate) const MAX_SEGMENTS: usize = 65_536;
 
 /// One generation of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,17 +240,50 @@ impl Manifest {
         writer.finish(self.generation, 0)
     }
 
+    /// Checks what it says of the index against limits, before any other file is opened.
+    ///
+    /// # Errors
+    /// `Limit` for the first that is passed.
+    pub(crate) fn within(&self, limits: &Limits) -> Result<()> {
+        let file = self.file();
+        beyond(&file, "segments", self.segments.len() as u64, limits.segments)?;
+        beyond(&file, "documents", self.total_docs(), limits.documents)?;
+        within(&self.schema, limits)?;
+        for segment in &self.segments {
+            beyond(&segment.file(), "bytes", segment.pin.len, limits.file_bytes)?;
+            if let Some(entry) = &segment.tombstones {
+                let file = tombstones_name(entry.ordinal);
+                beyond(&file, "bytes", entry.pin.len, limits.file_bytes)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the manifest of a generation, and checks all of it.
     ///
     /// # Errors
     /// As [`Container::open`]; `Corrupt` for anything [`write`](Self::write) would not have
     /// written; `Io`.
     pub(crate) fn read(storage: &dyn Storage, generation: u64) -> Result<Self> {
+        Self::read_within(storage, generation, &Limits::default())
+    }
+
+    /// The same, and checks it and what it says of the index against limits.
+    ///
+    /// # Errors
+    /// `Limit` for the first that is passed; else as [`read`](Self::read).
+    pub(crate) fn read_within(
+        storage: &dyn Storage,
+        generation: u64,
+        limits: &Limits,
+    ) -> Result<Self> {
         let name = manifest_name(generation);
         let bytes = storage
             .open(&name)
             .map_err(|error| Error::opening(format!("{}/{name}", storage.place()), error))?;
+        beyond(&name, "bytes", bytes.len() as u64, limits.file_bytes)?;
         let manifest = Self::parse(bytes, &name)?;
+        manifest.within(limits)?;
         if manifest.generation != generation {
             let what = format!("generation {} under this name", manifest.generation);
             return Err(corrupt(&name, "MANIFEST_HEAD", 0, what));
@@ -287,6 +317,20 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// Checks a schema against limits.
+///
+/// # Errors
+/// `Limit` for the first that is passed.
+pub(crate) fn within(schema: &Schema, limits: &Limits) -> Result<()> {
+    beyond("schema", "fields", schema.fields().len() as u64, limits.fields)?;
+    for field in schema.fields() {
+        if let FieldKind::Tokens(options) = &field.kind {
+            beyond(&field.name, "components of a row", options.dim as u64, limits.dim)?;
+        }
+    }
+    Ok(())
 }
 
 /// The vocabularies that there are, each of a sparse field.

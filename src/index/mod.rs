@@ -9,6 +9,9 @@ mod info;
 pub(crate) mod manifest;
 mod policy;
 mod pruning;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod snapshot;
 mod vocabulary;
 mod watch;
@@ -33,6 +36,7 @@ use crate::id::Key;
 use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
 use crate::kernel::{self, KernelLevel, Kernels};
+use crate::limits::{Limits, beyond};
 use crate::schema::{KeywordField, Schema, SparseField};
 use crate::search::{Expansion, Explanation, Facet, Filter, Query};
 use crate::shared::Allowance;
@@ -55,7 +59,19 @@ struct How {
     kernel: Option<KernelLevel>,
     /// Bytes that an index which is not trusted may have.
     untrusted: Option<u64>,
+    limits: Option<Limits>,
     subset: Option<Subset>,
+}
+
+impl How {
+    /// The limits that were set, or those that go with the rest.
+    fn limits(&self) -> Limits {
+        match (&self.limits, self.untrusted) {
+            (Some(limits), _) => limits.clone(),
+            (None, Some(_)) => Limits::untrusted(),
+            (None, None) => Limits::default(),
+        }
+    }
 }
 
 /// Which segments are taken.
@@ -96,10 +112,19 @@ impl IndexOptions {
     /// change them any more, `bytes` in all at most, counting newer commits too; links and anything
     /// but plain files are refused; and every byte is checked, by sum and by meaning, before the
     /// index is there. Any bytes are safe in the other ways of opening as well: this one tells
-    /// damage at once, and cannot be made to stop by a file that is cut short under its map.
+    /// damage at once, and cannot be made to stop by a file that is cut short under its map. Unless
+    /// others are [set](Self::limits), [`Limits::untrusted`] hold.
     #[must_use]
     pub fn untrusted(mut self, bytes: u64) -> Self {
         self.how.untrusted = Some(bytes);
+        self
+    }
+
+    /// How much of everything the index may have, and how much a query of it may ask for: what the
+    /// format has room for, unless said otherwise.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.how.limits = Some(limits);
         self
     }
 
@@ -126,6 +151,10 @@ impl IndexOptions {
             })
         } else {
             let place = path.display().to_string();
+            // Before it is read: where there is none, opening says so.
+            if let Ok(metadata) = std::fs::metadata(path) {
+                beyond(&place, "bytes", metadata.len(), self.how.limits().file_bytes)?;
+            }
             let opened = match (self.how.untrusted, self.mode) {
                 (Some(bytes), _) => open_untrusted(path, &Allowance::new(bytes)),
                 (None, OpenMode::Read) => open_parts(path, &resident),
@@ -161,6 +190,8 @@ impl IndexOptions {
     }
 
     fn packed(self, bytes: Bytes) -> Result<Index> {
+        let limits = self.how.limits();
+        beyond("bytes in memory", "bytes", bytes.len() as u64, limits.file_bytes)?;
         Index::open_storage(Arc::new(PackedStorage::open(bytes, "bytes in memory")?), self.how)
     }
 }
@@ -196,8 +227,18 @@ impl Index {
         IndexOptions::default()
     }
 
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn start(storage: Arc<dyn Storage>, level: Option<KernelLevel>) -> Result<Self> {
         Self::open_storage(storage, How { kernel: level, ..How::default() })
+    }
+
+    /// The same with limits.
+    pub(crate) fn start_within(
+        storage: Arc<dyn Storage>,
+        kernel: Option<KernelLevel>,
+        limits: Limits,
+    ) -> Result<Self> {
+        Self::open_storage(storage, How { kernel, limits: Some(limits), ..How::default() })
     }
 
     fn open_storage(storage: Arc<dyn Storage>, how: How) -> Result<Self> {
@@ -395,6 +436,7 @@ fn load(
     known: Option<&Snapshot>,
 ) -> Result<Snapshot> {
     let mut tries = 0;
+    let limits = how.limits();
     loop {
         let generation = newest_generation(storage)?;
         if let Some(known) = known
@@ -403,8 +445,9 @@ fn load(
         {
             return Ok(known.clone());
         }
-        let opened = Manifest::read(storage, generation)
+        let opened = Manifest::read_within(storage, generation, &limits)
             .and_then(|manifest| Snapshot::open(storage, manifest, kernels, known))
+            .map(|snapshot| snapshot.within(&limits))
             .map(|snapshot| match &how.subset {
                 Some(Subset(choose)) => snapshot.subset(choose.as_ref()),
                 None => snapshot,
@@ -417,7 +460,9 @@ fn load(
                 Ok(snapshot)
             });
         tries += 1;
-        if opened.is_ok() || tries >= TRIES || newest_generation(storage)? == generation {
+        let limited = matches!(opened, Err(Error::Limit { .. }));
+        if opened.is_ok() || limited || tries >= TRIES || newest_generation(storage)? == generation
+        {
             return opened;
         }
     }

@@ -15,6 +15,7 @@ use crate::index::info::SegmentInfo;
 use crate::index::manifest::Manifest;
 use crate::index::vocabulary::Vocabulary;
 use crate::kernel::Kernels;
+use crate::limits::Limits;
 use crate::schema::{KeywordField, Schema, SparseField};
 use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, ScratchPool, View};
 use crate::segment::{Segment, SegmentView};
@@ -38,6 +39,7 @@ struct Inner {
     /// Whether segments of the commit were left out.
     partial: bool,
     kernels: &'static Kernels,
+    limits: Limits,
     scratch: ScratchPool,
 }
 
@@ -95,7 +97,8 @@ impl Snapshot {
         }
         let origin = storage.directory().map(Path::to_owned);
         let (partial, scratch) = (false, ScratchPool::default());
-        let inner = Inner { manifest, segments, read, origin, partial, kernels, scratch };
+        let limits = Limits::default();
+        let inner = Inner { manifest, segments, read, origin, partial, kernels, limits, scratch };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -109,8 +112,23 @@ impl Snapshot {
         segments.retain(|_| also.next().unwrap_or(false));
         let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
         let (read, scratch) = (self.inner.read.clone(), ScratchPool::default());
-        let inner = Inner { manifest, segments, read, origin, partial: true, kernels, scratch };
+        let (partial, limits) = (true, self.inner.limits.clone());
+        let inner = Inner { manifest, segments, read, origin, partial, kernels, limits, scratch };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The same with limits, before anybody shares it. Segments that an earlier snapshot has open
+    /// have theirs.
+    pub(crate) fn within(mut self, limits: &Limits) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.limits = limits.clone();
+            for view in &mut inner.segments {
+                if let Some(segment) = Arc::get_mut(&mut view.segment) {
+                    segment.unpack_at_most(limits.unpacked_bytes);
+                }
+            }
+        }
+        self
     }
 
     /// Whether segments of the commit were left out.
@@ -151,6 +169,7 @@ impl Snapshot {
             schema: &self.inner.manifest.schema,
             segments: &self.inner.segments,
             kernels: self.inner.kernels,
+            limits: &self.inner.limits,
         }
     }
 
@@ -205,6 +224,7 @@ impl Snapshot {
     /// # Errors
     /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn explain(&self, query: &Query, hit: &Hit) -> Result<Explanation> {
+        query.within(&self.inner.limits)?;
         let Some((segment, doc)) = self.place(hit.key())? else {
             return Ok(Explanation::default());
         };
@@ -226,6 +246,7 @@ impl Snapshot {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
+        query.within(&self.inner.limits)?;
         let pool = &self.inner.scratch;
         self.sound(pool.with(|scratch| search::expansion_of(self.view(), query, scratch)))
     }

@@ -13,11 +13,11 @@ use crate::format::{Pin, write_tombstones};
 use crate::id::{DocId, Key};
 use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
-use crate::index::manifest::{Manifest, SegmentEntry, TombstonesEntry};
+use crate::index::manifest::{self, Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
 use crate::index::vocabulary::Vocabulary;
 use crate::kernel::{self, Kernels};
-use crate::limits::MAX_SEGMENT_DOCS;
+use crate::limits::{Limits, MAX_SEGMENT_DOCS, beyond};
 use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
@@ -149,7 +149,8 @@ impl IndexWriter {
     /// # Errors
     /// As [`Index::open`].
     pub fn reader(&self) -> Result<Index> {
-        Index::start(Arc::clone(&self.storage), self.options.kernel)
+        let limits = self.options.limits.clone();
+        Index::start_within(Arc::clone(&self.storage), self.options.kernel, limits)
     }
 
     /// A writer with other settings than the usual.
@@ -185,6 +186,7 @@ impl IndexWriter {
         if schema == self.schema {
             return Ok(());
         }
+        manifest::within(&schema, &self.options.limits)?;
         // A merge that runs writes with the schema it knows, which stays readable.
         let result = self.spill();
         self.guard(result)?;
@@ -202,12 +204,17 @@ impl IndexWriter {
         options: WriterOptions,
     ) -> Result<Self> {
         let kernels = kernel::select(options.kernel)?;
+        schema.as_ref().map_or(Ok(()), |schema| manifest::within(schema, &options.limits))?;
         let lock = storage
             .try_lock()
             .map_err(|e| Error::io("lock", storage.place(), e))?
             .ok_or_else(|| Error::Locked { path: path.to_owned() })?;
         let manifest = match schema {
-            None => newest(storage.as_ref())?,
+            None => {
+                let manifest = newest(storage.as_ref())?;
+                manifest.within(&options.limits)?;
+                manifest
+            }
             Some(schema) => {
                 // Somebody may have come between the look at the place and the lock.
                 if !generations(storage.as_ref())?.is_empty() {
@@ -293,6 +300,15 @@ impl IndexWriter {
         self.storage.as_ref()
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// Segments of the next commit, but for what is gathered.
+    pub(super) fn segments(&self) -> u64 {
+        self.segments.len() as u64
+    }
+
     /// Whether a segment of the next commit is this file.
     pub(super) fn holds(&self, pin: &Pin) -> bool {
         self.segments.iter().any(|held| held.entry.pin == *pin)
@@ -364,7 +380,9 @@ impl IndexWriter {
     fn take(&mut self, document: &Document<'_>, replace: bool) -> Result<u64> {
         self.healthy()?;
         document.check(self.schema().key_kind())?;
+        document.within(&self.options.limits)?;
         let before = self.find(document.key(), replace)?;
+        self.room(u64::from(before == At::Nowhere))?;
         let slot = self.arena.push(document)?;
         self.bury(document.key(), before);
         self.pending.insert(document.key().clone(), slot);
@@ -372,6 +390,17 @@ impl IndexWriter {
         let sequence = self.step();
         self.spill_if_full()?;
         Ok(sequence)
+    }
+
+    /// Whether so many documents more, and one segment more, are within the limits.
+    pub(super) fn room(&self, documents: u64) -> Result<()> {
+        let limits = &self.options.limits;
+        let place = self.storage.place();
+        beyond(&place, "segments", self.segments() + 1, limits.segments)?;
+        if limits.documents == Limits::default().documents {
+            return Ok(()); // as many as so many segments hold: not worth counting each time
+        }
+        beyond(&place, "documents", self.len().saturating_add(documents), limits.documents)
     }
 
     /// Adds a batch, all of it or nothing. Gives the sequence number of its last document. A batch
@@ -394,6 +423,7 @@ impl IndexWriter {
     fn take_batch(&mut self, batch: &Batch<'_>, replace: bool) -> Result<u64> {
         self.healthy()?;
         batch.check(self.schema().key_kind())?;
+        batch.within(&self.options.limits)?;
         let before = (0u64..)
             .zip(&batch.keys)
             .map(|(at, key)| {
@@ -403,6 +433,7 @@ impl IndexWriter {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
+        self.room(before.iter().filter(|&&at| at == At::Nowhere).count() as u64)?;
         let first = self.arena.push_batch(batch, self.options.threads)?;
         for ((slot, key), before) in (first..).zip(&batch.keys).zip(before) {
             self.bury(key, before);

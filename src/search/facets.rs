@@ -29,6 +29,7 @@ pub(crate) fn facets(
     let place = view.schema.resolve(field)?;
     if let Some(filter) = filter {
         filter.check(view.schema)?;
+        filter.within(view.limits)?;
     }
     let mut counts = BTreeMap::<String, u64>::new();
     let among = Allowed::new(view, filter, &Stop::default())?;

@@ -10,7 +10,7 @@ use crate::embed::check_key_kind;
 use crate::error::{Fault, InputError, Result};
 use crate::id::Key;
 use crate::kernel::Kernels;
-use crate::limits::MAX_FILTER_DEPTH;
+use crate::limits::{Limits, MAX_FILTER_DEPTH, over};
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
 use crate::segment::{AttributeTable, Segment};
 use crate::stop::Stop;
@@ -140,6 +140,14 @@ impl Filter {
             return Err(InputError::new("filter", fault).into());
         }
         self.node.check(schema)
+    }
+
+    /// Checks its depth and size.
+    pub(crate) fn within(&self, limits: &Limits) -> Result<(), InputError> {
+        // A tree that is too deep is not there to be counted; `check` has refused it.
+        let depth = usize::try_from(self.depth).unwrap_or(usize::MAX);
+        over("filter", "levels of operators", depth, limits.filter_depth)?;
+        over("filter", "operators and values", self.node.size(), limits.filter_size)
     }
 
     /// The documents of a segment that pass; none where there is not the time to say.
@@ -307,6 +315,19 @@ fn edge<T>(end: Bound<T>, last: T, inwards: impl Fn(T) -> Option<T>) -> Option<T
 }
 
 impl Node {
+    /// Operators, values and keys.
+    fn size(&self) -> usize {
+        match self {
+            Self::Keywords(_, values) => values.len().max(1),
+            Self::Keys(keys) => keys.len().max(1),
+            Self::And(nodes) | Self::Or(nodes) => {
+                nodes.iter().map(Self::size).fold(1, usize::saturating_add)
+            }
+            Self::Not(node) => node.size().saturating_add(1),
+            _ => 1,
+        }
+    }
+
     fn check(&self, schema: &Schema) -> Result<()> {
         let place = match self {
             Self::TooDeep => return Ok(()), // refused by its depth

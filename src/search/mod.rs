@@ -22,6 +22,7 @@ mod pool;
 mod prune;
 mod query;
 mod run;
+mod within;
 
 pub(crate) use batch::search_batch;
 pub use cur::{AnchorScores, CurOptions, CurOutcome};

@@ -4,7 +4,7 @@ use crate::embed::check_key_kind;
 use crate::error::Result;
 use crate::id::{DocId, Key, better};
 use crate::kernel::Kernels;
-use crate::limits::MAX_CANDIDATES;
+use crate::limits::{Limits, MAX_CANDIDATES};
 use crate::schema::Schema;
 use crate::search::Certainty;
 use crate::search::plan::{Allowed, Merge, Plan};
@@ -23,6 +23,7 @@ pub(crate) struct View<'a> {
     pub(crate) schema: &'a Schema,
     pub(crate) segments: &'a [SegmentView],
     pub(crate) kernels: &'static Kernels,
+    pub(crate) limits: &'a Limits,
 }
 
 /// Working memory of one search, used again by the next.
@@ -61,6 +62,7 @@ impl Answer {
 pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Result<Answer> {
     let _span = span!(DEBUG, "search", top = query.top, segments = view.segments.len());
     query.check()?;
+    query.within(view.limits)?;
     check_filters(view.schema, query)?;
     let stop = Stop::new(query.deadline, query.cancel.clone());
     // Of many queries with one deadline, those that it has passed take next to no time.

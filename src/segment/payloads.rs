@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, ContainerWriter, NO_FIELD, Section, SectionKind};
 use crate::id::DocId;
-use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::limits::{MAX_UNPACKED_BYTES, beyond};
 use crate::segment::places::Places;
 use bytemuck::{Pod, Zeroable};
 
@@ -209,6 +209,8 @@ pub(crate) struct Payloads {
     present: Array<u64>,
     data: Section,
     directory: Section,
+    /// Most bytes of a block, when read.
+    most: u64,
 }
 
 impl Payloads {
@@ -226,7 +228,13 @@ impl Payloads {
                 .array_of(docs.div_ceil(64))?,
             data,
             directory,
+            most: MAX_UNPACKED_BYTES as u64,
         }))
+    }
+
+    /// Blocks of more bytes are not read.
+    pub(super) fn unpack_at_most(&mut self, bytes: u64) {
+        self.most = bytes;
     }
 
     /// Whether a document has a payload.
@@ -269,10 +277,15 @@ impl Payloads {
             .ok()
             .and_then(|start| self.data.bytes().get(start..start.checked_add(stored)?))
             .ok_or_else(|| corrupt("a block beyond the data"))?;
+        // Beyond what the format has room for is damage, whatever the limit.
+        if raw <= MAX_UNPACKED_BYTES {
+            let what = "bytes of a block of payloads";
+            beyond(self.directory.file(), what, raw as u64, self.most)?;
+        }
         if raw == stored {
             return Ok(bytes.into());
         }
-        if raw > MAX_PAYLOAD_BYTES + BLOCK_BYTES || !may_claim(raw, stored) {
+        if raw > MAX_UNPACKED_BYTES || !may_claim(raw, stored) {
             return Err(corrupt("a block that claims too much"));
         }
         let out = zstd::bulk::decompress(bytes, raw).map_err(|_| corrupt("not a zstd frame"))?;

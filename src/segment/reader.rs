@@ -143,6 +143,13 @@ impl Segment {
         self.payloads.as_ref()
     }
 
+    /// Blocks of payloads that claim to unpack to more bytes are not read.
+    pub(crate) fn unpack_at_most(&mut self, bytes: u64) {
+        if let Some(payloads) = &mut self.payloads {
+            payloads.unpack_at_most(bytes);
+        }
+    }
+
     /// A document's payload.
     pub(crate) fn payload(&self, doc: DocId) -> Result<Option<Vec<u8>>> {
         self.payloads.as_ref().map_or(Ok(None), |payloads| payloads.get(doc))

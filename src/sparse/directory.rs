@@ -7,6 +7,7 @@ use crate::format::{Array, Section};
 use crate::id::{DocId, TermId};
 
 use crate::kernel::postings::{DenseRow, SPAN};
+use crate::kernel::prefetch;
 
 use super::layout::{
     GROUP, GROUPS, Head, Impacts, KIND_DENSE, KIND_LIST, KIND_TINY, TermEntry, WINDOW, WINDOW_BITS,
@@ -338,6 +339,15 @@ impl<'a> DirectoryView<'a> {
             Some(Run { locals: locals.as_chunks().0, impacts, after, kept: self.impacts })
         })();
         run.ok_or_else(|| self.bad_run(at))
+    }
+
+    /// Asks the memory for the run of a list term in a window.
+    #[inline]
+    pub(super) fn fetch_run(&self, slot: usize, start: usize, window: usize) {
+        let at = slot.saturating_mul(self.windows).saturating_add(window);
+        let from = self.list_starts.get(at).unwrap_or(0);
+        let from = from.saturating_mul(self.impacts.list_posting()).saturating_add(start);
+        prefetch(self.list_postings.get(from..).unwrap_or_default(), 128);
     }
 
     #[cold]

@@ -145,6 +145,18 @@ impl<'a> RowView<'a> {
         }
     }
 
+    /// The gaps, where all are of two bytes at most and nothing stands between them and the weights:
+    /// what [`each`](Self::each) would find no fault with.
+    #[inline]
+    pub(super) fn sound_gaps(&self) -> Option<&RowGaps<'a>> {
+        let gaps = self.short_gaps()?;
+        let used = gaps.lows.len() % 8;
+        let over = gaps.widths.last().is_some_and(|bits| used > 0 && bits >> used != 0);
+        // There are as many high bytes as widths have bits. A gap of 65,535 has another form.
+        let most = gaps.highs.iter().fold(0, |most, &high| high.max(most));
+        (!over && most < u8::MAX).then_some(gaps)
+    }
+
     /// Appends all weights, which must be finite and above zero.
     pub(super) fn weights(&self, out: &mut Vec<f32>) {
         match self.weights {
@@ -257,12 +269,17 @@ mod tests {
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             for kept in [Weights::None, Weights::F16, Weights::F32] {
                 if let Ok(Some(row)) = RowView::new(&bytes, kept) {
-                    let mut last = None;
-                    let _ = row.each(|ordinal, at| {
-                        assert!(last < Some(ordinal));
-                        last = Some(ordinal);
+                    let mut found = Vec::new();
+                    let read = row.each(|ordinal, at| {
+                        assert!(found.last() < Some(&ordinal));
+                        found.push(ordinal);
                         let _ = row.weight(at);
                     });
+                    prop_assert!(row.sound_gaps().is_none() || read.is_ok());
+                    // Most rows are sound, or it were of no use.
+                    let short = found.iter().zip(found.iter().skip(1)).all(|(a, b)| b - a < 0xFF00);
+                    let short = short && found.first().is_none_or(|first| *first < 0xFF00);
+                    prop_assert!(read.is_err() || !short || row.sound_gaps().is_some());
                 }
             }
         }

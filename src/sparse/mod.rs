@@ -11,8 +11,9 @@
 //! `effort` says what a search that need not be exact leaves out. `layout` names what is on disk,
 //! `column` and `rows` gather, `build` and `write` produce it, `index` and
 //! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
-//! everything, `merge` puts segments together.
+//! everything (`agreement`: that rows and postings say the same), `merge` puts segments together.
 
+mod agreement;
 mod bound;
 mod build;
 mod candidates;

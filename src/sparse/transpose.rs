@@ -8,6 +8,75 @@ use crate::id::DocId;
 use super::directory::{DirectoryView, Form, Term, cell_parts};
 use super::layout::{GROUP, GROUPS, WINDOW, WINDOW_BITS};
 
+/// Calls `take` with the postings of a term in a window: place in the window, ascending, and
+/// impact. `passed` counts the documents of a tiny term that earlier windows had; windows are asked
+/// for in order.
+///
+/// # Errors
+/// `Corrupt` where documents do not ascend or are beyond the segment.
+#[inline]
+pub(super) fn each_in_window(
+    postings: &DirectoryView<'_>,
+    term: &Term,
+    window: usize,
+    passed: &mut u32,
+    mut take: impl FnMut(u16, u8),
+) -> Result<()> {
+    let span = postings.span(window);
+    match term.form {
+        Form::List { slot, start } => {
+            let run = postings.run(term, slot, start, window)?;
+            let mut least = 0;
+            for (local, impact) in run.iter() {
+                if local < least || usize::from(local) >= span {
+                    return Err(postings.bad_local(slot, window));
+                }
+                least = local + 1;
+                take(local, impact);
+            }
+        }
+        Form::Dense { slot, start } => {
+            let row = postings.dense(slot, start, window)?;
+            for group in 0..GROUPS {
+                let (mut mask, impacts) = cell_parts(row.cell(group));
+                let room = span.saturating_sub(group * GROUP);
+                if room < GROUP && mask >> room != 0 {
+                    let what = "cell with a document beyond the segment";
+                    return Err(postings.bad_cells(slot, window, what));
+                }
+                let base = u16::try_from(group * GROUP).unwrap_or(0);
+                for at in 0..mask.count_ones() as usize {
+                    let impact = postings.cell_impact(impacts, at).unwrap_or(0);
+                    take(base + u16::try_from(mask.trailing_zeros()).unwrap_or(0), impact);
+                    mask &= mask.wrapping_sub(1);
+                }
+            }
+        }
+        Form::Tiny { first } => {
+            let (docs, impacts) = postings.tiny(term, first);
+            let mut least = window << WINDOW_BITS;
+            for (&doc, &impact) in docs.iter().zip(impacts).skip(*passed as usize) {
+                if (doc >> WINDOW_BITS) as usize > window {
+                    break;
+                }
+                let local = u16::try_from(doc as usize % WINDOW);
+                match local {
+                    Ok(local) if doc as usize >= least && usize::from(local) < span => {
+                        take(local, impact);
+                    }
+                    _ => return Err(postings.bad_tiny(first)),
+                }
+                least = doc as usize + 1;
+                *passed += 1;
+            }
+            if window + 1 == postings.windows() && (*passed as usize) < docs.len() {
+                return Err(postings.bad_tiny(first));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The documents of one window with their postings. Memory: the directory and one window.
 #[derive(Debug)]
 pub(super) struct WindowRows<'a> {
@@ -46,12 +115,6 @@ impl<'a> WindowRows<'a> {
         self.terms.get(ordinal as usize).map_or(Scale::MIN, |term| term.scale)
     }
 
-    /// The largest impact of a term that is left out.
-    pub(super) fn left(&self, ordinal: u64) -> Option<(Scale, u8)> {
-        let term = usize::try_from(ordinal).ok().and_then(|at| self.terms.get(at))?;
-        Some((term.scale, term.left))
-    }
-
     /// Reads the next window, if there is one.
     ///
     /// # Errors
@@ -63,64 +126,10 @@ impl<'a> WindowRows<'a> {
         }
         self.next += 1;
         self.staged.clear();
+        let staged = &mut self.staged;
         for ((ordinal, term), passed) in (0u32..).zip(&self.terms).zip(&mut self.passed) {
-            match term.form {
-                Form::List { slot, start } => {
-                    let run = self.postings.run(term, slot, start, window)?;
-                    let mut least = 0;
-                    for (local, impact) in run.iter() {
-                        if local < least || usize::from(local) >= self.postings.span(window) {
-                            return Err(self.postings.bad_local(slot, window));
-                        }
-                        least = local + 1;
-                        self.staged.push((local, ordinal, impact));
-                    }
-                }
-                Form::Dense { slot, start } => {
-                    let row = self.postings.dense(slot, start, window)?;
-                    for group in 0..GROUPS {
-                        let (mut mask, impacts) = cell_parts(row.cell(group));
-                        for at in 0..mask.count_ones() as usize {
-                            let impact = self.postings.cell_impact(impacts, at).unwrap_or(0);
-                            let local = group * GROUP + mask.trailing_zeros() as usize;
-                            mask &= mask.wrapping_sub(1);
-                            match u16::try_from(local) {
-                                Ok(at) if local < self.postings.span(window) => {
-                                    self.staged.push((at, ordinal, impact));
-                                }
-                                _ => {
-                                    let what = "cell with a document beyond the segment";
-                                    return Err(self.postings.bad_cells(slot, window, what));
-                                }
-                            }
-                        }
-                    }
-                }
-                Form::Tiny { first } => {
-                    let (docs, impacts) = self.postings.tiny(term, first);
-                    let from = *passed as usize;
-                    let mut least = window << WINDOW_BITS;
-                    for (&doc, &impact) in docs.iter().zip(impacts).skip(from) {
-                        if (doc >> WINDOW_BITS) as usize > window {
-                            break;
-                        }
-                        let local = u16::try_from(doc as usize % WINDOW);
-                        let span = self.postings.span(window);
-                        match local {
-                            Ok(local) if doc as usize >= least && usize::from(local) < span => {
-                                self.staged.push((local, ordinal, impact));
-                            }
-                            _ => return Err(self.postings.bad_tiny(first)),
-                        }
-                        least = doc as usize + 1;
-                        *passed += 1;
-                    }
-                    let last = self.next == self.postings.windows();
-                    if last && (*passed as usize) < docs.len() {
-                        return Err(self.postings.bad_tiny(first));
-                    }
-                }
-            }
+            let stage = |local, impact| staged.push((local, ordinal, impact));
+            each_in_window(&self.postings, term, window, passed, stage)?;
         }
         self.sort(window);
         Ok(true)

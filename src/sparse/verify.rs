@@ -5,11 +5,12 @@ use crate::error::Result;
 
 use crate::kernel::postings::SPAN;
 
+use super::agreement::Agreement;
 use super::directory::{DirectoryView, Form, Term, cell_parts};
 use super::index::{Rows, SparseIndex};
-use super::layout::{Impacts, WINDOW_BITS};
+use super::layout::{Impacts, KTH, WINDOW, WINDOW_BITS};
 use super::transpose::WindowRows;
-use super::write::{MASK, largest};
+use super::write::MASK;
 
 impl SparseIndex {
     /// Walks everything: terms ascend, postings of a term lie end to end with those before, ascend
@@ -25,23 +26,15 @@ impl SparseIndex {
             return Err(self.corrupt("term ids do not ascend"));
         }
         self.verify_directory(&postings)?;
-        let mut windows = WindowRows::new(postings)?;
-        let rows = self.rows_view();
-        if let Some(rows) = &rows {
-            self.verify_places(rows)?;
-        }
-        let (mut found, mut entries) = (0u64, 0u64);
-        // Per term the largest impact that was found to be left out.
-        let mut left = vec![0u8; postings.term_ids().len()];
-        while windows.advance()? {
-            for (doc, held) in windows.rows() {
-                found += u64::from(!held.is_empty());
-                entries += match &rows {
-                    Some(rows) => verify_row(&windows, rows, doc, held, &mut left)?,
-                    None => held.len() as u64,
-                };
+        let (found, entries, left) = match self.rows_view() {
+            Some(rows) => {
+                self.verify_places(&rows)?;
+                let mut agreement = Agreement::new(postings, rows)?;
+                agreement.check()?;
+                (agreement.found, agreement.entries, agreement.left)
             }
-        }
+            None => count(postings)?,
+        };
         if found != u64::from(self.head().rows) {
             return Err(self.corrupt("another number of rows"));
         }
@@ -60,6 +53,7 @@ impl SparseIndex {
     fn verify_directory(&self, postings: &DirectoryView<'_>) -> Result<()> {
         let (mut lists, mut list_first, mut tiny_first) = (0usize, 0u64, 0u64);
         let (mut dense, mut dense_first, mut dense_postings) = (0usize, 0u64, 0u64);
+        let mut scratch = Vec::new();
         for (ordinal, entry) in self.directory().entries.iter().enumerate() {
             let term = postings.term(ordinal)?;
             let corrupt = |what: &str| Err(postings.bad_entry(ordinal, what));
@@ -87,12 +81,12 @@ impl SparseIndex {
             if matches!(term.form, Form::Tiny { .. }) && entry.slot != 0 {
                 return corrupt("reserved bytes are not zero");
             }
-            let (impacts, size) = verify_postings(postings, &term)?;
-            *next += size;
-            if impacts.contains(&0) {
+            let mut tally = Tally::new(&term);
+            *next += verify_postings(postings, &term, &mut tally, &mut scratch)?;
+            if tally.least == Some(0) {
                 return corrupt("posting with impact 0");
             }
-            if largest(&impacts) != (term.max, term.kth) {
+            if !tally.agrees(&term) {
                 return corrupt("largest impacts are not those of the postings");
             }
         }
@@ -132,15 +126,82 @@ impl SparseIndex {
     }
 }
 
-/// The impacts of a term, its runs starting at 0, following each other and agreeing with their
-/// maxima, and by how much the next term of its form begins later. That documents ascend is
+/// What there is of a field without forward rows: documents, postings, and per term that nothing is
+/// left out.
+fn count(postings: DirectoryView<'_>) -> Result<(u64, u64, Vec<u8>)> {
+    let (mut found, mut entries) = (0, 0);
+    let left = vec![0; postings.term_ids().len()];
+    let mut windows = WindowRows::new(postings)?;
+    while windows.advance()? {
+        for (_, held) in windows.rows() {
+            found += u64::from(!held.is_empty());
+            entries += held.len() as u64;
+        }
+    }
+    Ok((found, entries, left))
+}
+
+/// Counts of a term's impacts: enough to tell whether its largest and k-th are those of its entry.
+struct Tally {
+    kth: [u8; 3],
+    /// Impacts of at least the k-th, where that is not 0, and of more.
+    reach: [usize; 3],
+    over: [usize; 3],
+    most: u8,
+    least: Option<u8>,
+    count: usize,
+}
+
+impl Tally {
+    fn new(term: &Term) -> Self {
+        let none = [0; 3];
+        Self { kth: term.kth, reach: none, over: none, most: 0, least: None, count: 0 }
+    }
+
+    fn add(&mut self, impacts: &[u8]) {
+        // So few that a byte counts them: many are compared by one instruction.
+        for part in impacts.chunks(255) {
+            for (&kth, (reach, over)) in
+                self.kth.iter().zip(self.reach.iter_mut().zip(&mut self.over))
+            {
+                *reach += usize::from(part.iter().fold(0u8, |n, &i| n + u8::from(i >= kth)));
+                *over += usize::from(part.iter().fold(0u8, |n, &i| n + u8::from(i > kth)));
+            }
+            self.most = part.iter().fold(self.most, |most, &impact| most.max(impact));
+            let least = part.iter().fold(u8::MAX, |least, &impact| least.min(impact));
+            self.least = Some(self.least.map_or(least, |before| before.min(least)));
+        }
+        self.count += impacts.len();
+    }
+
+    /// Whether the entry has the largest impact, and as k-th those that k impacts reach and fewer
+    /// exceed; 0 where there are fewer than k.
+    fn agrees(&self, term: &Term) -> bool {
+        let mut kth = KTH.iter().zip(self.kth).zip(self.reach.iter().zip(&self.over));
+        self.most == term.max
+            && kth.all(|((&k, value), (&reach, &over))| match value {
+                0 => self.count < k,
+                _ => reach >= k && over < k,
+            })
+    }
+}
+
+/// Counts the impacts of a term, its runs starting at 0, following each other and agreeing with
+/// their maxima; gives by how much the next term of its form begins later. That documents ascend is
 /// checked where windows are read.
-fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<(Vec<u8>, u64)> {
+fn verify_postings(
+    postings: &DirectoryView<'_>,
+    term: &Term,
+    tally: &mut Tally,
+    scratch: &mut Vec<u8>,
+) -> Result<u64> {
     match term.form {
-        Form::Tiny { first } => Ok((postings.tiny(term, first).1.to_vec(), u64::from(term.docs))),
+        Form::Tiny { first } => {
+            tally.add(postings.tiny(term, first).1);
+            Ok(u64::from(term.docs))
+        }
         Form::Dense { slot, start } => {
             let corrupt = |window, what| Err(postings.bad_cells(slot, window, what));
-            let mut impacts = Vec::with_capacity(term.docs as usize);
             let mut size = 0;
             for (window, maxima) in postings.group_maxima(slot).iter().enumerate() {
                 let row = postings.dense(slot, start, window)?;
@@ -148,16 +209,23 @@ fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<(Vec<u8>
                     return corrupt(window, "windows do not follow each other");
                 }
                 let mut at = 0;
+                scratch.clear();
                 for (group, (&max, &offset)) in maxima.iter().zip(row.offsets).enumerate() {
                     if usize::from(offset) != at {
                         return corrupt(window, "cells do not follow each other");
                     }
                     let (mask, held) = cell_parts(row.cell(group));
                     let count = mask.count_ones() as usize;
-                    let from = impacts.len();
-                    impacts.extend((0..count).filter_map(|at| postings.cell_impact(held, at)));
-                    let of_group = impacts.get(from..).unwrap_or_default();
-                    if of_group.iter().copied().max().unwrap_or(0) != max {
+                    let from = scratch.len();
+                    match postings.impacts() {
+                        Impacts::U8 => {
+                            scratch.extend_from_slice(held.get(..count).unwrap_or_default());
+                        }
+                        Impacts::U4 => scratch
+                            .extend((0..count).filter_map(|at| postings.cell_impact(held, at))),
+                    }
+                    let of_group = scratch.get(from..).unwrap_or_default();
+                    if of_group.iter().fold(0, |most: u8, &impact| most.max(impact)) != max {
                         return corrupt(window, "largest impact of a group is another");
                     }
                     let odd = postings.impacts() == Impacts::U4 && count % 2 == 1;
@@ -166,67 +234,39 @@ fn verify_postings(postings: &DirectoryView<'_>, term: &Term) -> Result<(Vec<u8>
                     }
                     at += MASK + postings.impacts().cell_bytes(count);
                 }
+                tally.add(scratch);
                 size += at;
             }
-            if impacts.len() != term.docs as usize {
+            if tally.count != term.docs as usize {
                 return corrupt(0, "another number of documents than the term's");
             }
-            Ok((impacts, size as u64))
+            Ok(size as u64)
         }
         Form::List { slot, start } => {
-            let mut impacts = Vec::with_capacity(term.docs as usize);
+            scratch.clear();
             for (window, &max) in postings.maxima(slot).iter().enumerate() {
                 let run = postings.run(term, slot, start, window)?;
-                if run.iter().map(|(_, impact)| impact).max().unwrap_or(0) != max {
+                let from = scratch.len();
+                match postings.impacts() {
+                    Impacts::U8 => scratch.extend_from_slice(run.impacts),
+                    Impacts::U4 => scratch.extend(run.iter().map(|(_, impact)| impact)),
+                }
+                let of_run = scratch.get(from..).unwrap_or_default();
+                if of_run.iter().fold(0, |most: u8, &impact| most.max(impact)) != max {
                     return Err(postings.bad_local(slot, window));
                 }
-                impacts.extend(run.iter().map(|(_, impact)| impact));
+                // Many runs are short, and counting takes its time to begin.
+                if scratch.len() >= WINDOW {
+                    tally.add(scratch);
+                    scratch.clear();
+                }
             }
+            tally.add(scratch);
             // Runs end at the term's last posting: with all of them read, they began at its first.
-            if impacts.len() != term.docs as usize {
+            if tally.count != term.docs as usize {
                 return Err(postings.bad_local(slot, 0));
             }
-            Ok((impacts, u64::from(term.docs)))
+            Ok(u64::from(term.docs))
         }
-    }
-}
-
-/// That a row has these postings and no others, but for what is left out. Gives its entries.
-fn verify_row(
-    windows: &WindowRows<'_>,
-    rows: &Rows<'_>,
-    doc: u32,
-    held: &[(u32, u8)],
-    left: &mut [u8],
-) -> Result<u64> {
-    let Some(view) = rows.row(doc)? else {
-        if held.is_empty() {
-            return Ok(0);
-        }
-        return Err(rows.corrupt(doc, "no row, but postings"));
-    };
-    let mut posted = held.iter().peekable();
-    let mut agrees = true;
-    view.each(|ordinal, at| {
-        let weight = view.weight(at);
-        agrees &= weight.is_finite() && weight > 0.0;
-        match posted.next_if(|(posted, _)| u64::from(*posted) == ordinal) {
-            Some(&(posted, impact)) => agrees &= windows.scale(posted).impact(weight) == impact,
-            None => match windows.left(ordinal) {
-                Some((scale, most)) if scale.impact(weight) <= most => {
-                    if let Some(left) = left.get_mut(usize::try_from(ordinal).unwrap_or(usize::MAX))
-                    {
-                        *left = scale.impact(weight).max(*left);
-                    }
-                }
-                _ => agrees = false,
-            },
-        }
-    })
-    .map_err(|what| rows.corrupt(doc, what))?;
-    if agrees && posted.next().is_none() && !held.is_empty() {
-        Ok(view.count() as u64)
-    } else {
-        Err(rows.corrupt(doc, "not the postings of the document"))
     }
 }

@@ -46,7 +46,7 @@ impl MemStorage {
     }
 
     /// Puts a file with these bytes, over any that is there.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         let content = Content::Growing(Aligned::copy_of(bytes));
         hold(&self.files).insert(name.to_owned(), Arc::new(Mutex::new(content)));

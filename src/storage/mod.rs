@@ -12,7 +12,8 @@ mod map;
 mod mem;
 mod read;
 mod scratch;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "some of it is for the library's own tests"))]
 pub(crate) mod sim;
 
 use std::fmt;

@@ -172,7 +172,7 @@ impl StorageFile for SimFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.storage.state();
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        write_at(state.data.get_mut(&self.inode).unwrap(), offset, bytes);
+        write_at(state.data.entry(self.inode).or_default(), offset, bytes);
         state.log.push(Op::Write { inode: self.inode, offset, data: bytes.to_vec() });
         Ok(())
     }

@@ -40,6 +40,7 @@ impl IndexWriter {
     pub fn delete_where(&mut self, filter: &Filter) -> Result<u64> {
         self.healthy()?;
         filter.check(&self.schema)?;
+        filter.within(&self.options.limits)?;
         let spilled = self.spill();
         self.guard(spilled)?;
         let mut passing = Vec::with_capacity(self.segments.len());
@@ -75,6 +76,7 @@ impl IndexWriter {
     pub fn update(&mut self, update: &Update<'_>) -> Result<Option<u64>> {
         self.healthy()?;
         update.check()?;
+        update.within(&self.options.limits)?;
         check_key_kind(self.schema.key_kind(), update.key())?;
         if self.building.as_ref().is_some_and(|building| building.holds(update.key())) {
             // Its vectors are taken from where they are stored.
@@ -86,6 +88,7 @@ impl IndexWriter {
             At::Nowhere | At::Building => return Ok(None),
             At::Slot(slot) => self.arena.change(slot, &changes),
             At::Segment(segment, doc) => {
+                self.room(0)?;
                 let stored = std::sync::Arc::clone(&self.segments[segment].segment);
                 let slot = self.arena.push_changed(&stored, doc, &changes)?;
                 self.bury(update.key(), At::Segment(segment, doc));

@@ -9,6 +9,7 @@ use crate::format::FileName;
 use crate::index::commit::newest;
 use crate::index::policy::SMALL;
 use crate::kernel::KernelLevel;
+use crate::limits::Limits;
 use crate::schema::Schema;
 use crate::storage::{FsStorage, LOCK, MemStorage, OpenMode, Storage};
 
@@ -27,13 +28,21 @@ pub struct WriterOptions {
     pub(in crate::index) least: usize,
     /// Bytes of the largest segment that is merged within a commit while merges are done beside.
     pub(in crate::index) at_once: u64,
+    pub(in crate::index) limits: Limits,
 }
 
 impl Default for WriterOptions {
     /// 512 MiB, one thread, the best kernels of this CPU, merging in the background.
     fn default() -> Self {
-        let (memory, merges) = (DEFAULT_MEMORY, Merges::default());
-        Self { memory, threads: 1, kernel: None, merges, least: 1 << 20, at_once: SMALL }
+        Self {
+            memory: DEFAULT_MEMORY,
+            threads: 1,
+            kernel: None,
+            merges: Merges::default(),
+            least: 1 << 20,
+            at_once: SMALL,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -82,6 +91,15 @@ impl WriterOptions {
     #[must_use]
     pub fn kernel(mut self, level: KernelLevel) -> Self {
         self.kernel = Some(level);
+        self
+    }
+
+    /// How much of everything is taken in, and how much a query of the writer's own
+    /// [reader](IndexWriter::reader) may ask for: what the format has room for, unless said
+    /// otherwise.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
