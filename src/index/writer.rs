@@ -499,8 +499,8 @@ impl IndexWriter {
             let name = segment_name(ordinal);
             let generation = self.committed.commit() + 1;
             let storage = self.storage.as_ref();
-            let pin =
-                self.arena.write(storage, &name, generation, ordinal, self.options.threads)?;
+            let (threads, memory) = (self.options.threads, self.options.turned());
+            let pin = self.arena.write(storage, &name, generation, ordinal, threads, memory)?;
             let entry = SegmentEntry { ordinal, pin, docs, tombstones: None };
             let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
             self.segments.push(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false });

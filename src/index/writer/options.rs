@@ -32,8 +32,8 @@ impl Default for WriterOptions {
 }
 
 impl WriterOptions {
-    /// Bytes that the writer keeps to, by account: documents that are gathered, with what it takes
-    /// to write them as a segment, get two thirds; merges on its own up to a half, and they are not
+    /// Bytes that the writer keeps to, by account: documents that are gathered get two thirds,
+    /// and what it takes to write them as a segment the rest; merges on its own up to a half, and they are not
     /// all in use at once. A batch that is handed in comes on top, and so does a merge that was
     /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
     #[must_use]
@@ -45,6 +45,11 @@ impl WriterOptions {
     /// Bytes to gather before a segment is written.
     pub(in crate::index) fn gathered(&self) -> usize {
         (self.memory / 3).saturating_mul(2).max(1 << 20)
+    }
+
+    /// Bytes to write a segment in, beside what was gathered.
+    pub(in crate::index) fn turned(&self) -> usize {
+        (self.memory / 3).max(1 << 19)
     }
 
     /// Bytes that a merge may take that nobody has asked for.
