@@ -2,10 +2,10 @@
 //! each in turn, with the same threads and memory.
 //!
 //! ```sh
-//! LATEEN_SETS=sets cargo bench --features cli --bench building
+//! LATEEN_SETS=sets cargo bench --features cli --bench building -- mixed 3 2 512
 //! ```
 //!
-//! `LATEEN_BUILD=mixed,3,2,512` says set, rounds, threads and MiB. The library's rate is of a loop
+//! says set, rounds, threads and MiB, which are these without it. The library's rate is of a loop
 //! that reads the set in chunks and adds them as batches, with texts and sources, as the command
 //! does; `arrays` is the same without reading texts, which no one who wants texts can have.
 
@@ -24,13 +24,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("skipped: LATEEN_SETS names no folder of sets");
         return Ok(());
     };
-    let settings = std::env::var("LATEEN_BUILD").unwrap_or_else(|_| "mixed,3,2,512".to_owned());
-    let [name, rounds, threads, memory] = settings.split(',').collect::<Vec<_>>()[..] else {
-        return Err("LATEEN_BUILD is SET,ROUNDS,THREADS,MIB".into());
-    };
-    let set = sets.join(name);
-    let (rounds, threads, memory): (usize, usize, usize) =
-        (rounds.parse()?, threads.parse()?, memory.parse()?);
+    // Cargo adds a flag of its own.
+    let given: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let value = |at: usize, usual: &str| given.get(at).map_or(usual, String::as_str).to_owned();
+    let set = sets.join(value(0, "mixed"));
+    let number = |at, usual| value(at, usual).parse::<usize>();
+    let (rounds, threads, memory) = (number(1, "3")?, number(2, "2")?, number(3, "512")?);
     let mut seconds = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         seconds[0].push(library(&set, threads, memory)?);
