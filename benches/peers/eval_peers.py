@@ -1,10 +1,19 @@
-"""Compares `lateen eval` with ir_measures (trec_eval behind it) and its t-test with scipy's.
+"""Compares `lateen eval` with ir_measures (trec_eval behind it) and with ranx, its t-test with scipy's,
+and its randomisation test with scipy's and ranx's.
 
     pip install -r requirements-eval.txt
     python eval_peers.py LATEEN SET [SET...]
 
-For each set and each way of asking that it has, a run is made and judged by both; every mean must
+For each set and each way of asking that it has, a run is made and judged by all; every mean must
 agree to 1e-6, and so must the difference and p of each run against the first.
+
+A randomisation test draws signs, so two of them agree within what drawing leaves to chance: each p is
+a share of rounds, with a variance of p (1 - p) / rounds, and the two may differ by five standard
+deviations of their difference, plus one round of each. (That finds a wrong test: one of one side only
+would be off by half of p.) Where scipy tries all signs, of 16 queries at most, its p has no variance.
+ranx compares rounded means with >=, so of the rounds that come to just what was seen (many, where a
+measure has few values, as MRR has) it counts some and misses some: its p must lie between that of the
+rounds which come to more and ours, within chance.
 """
 
 import json
@@ -14,8 +23,10 @@ import tempfile
 from pathlib import Path
 
 import ir_measures
+import numpy as np
+import ranx
 from ir_measures import AP, RR, R, nDCG
-from scipy.stats import ttest_rel
+from scipy.stats import permutation_test, ttest_rel
 
 TOLERANCE = 1e-6
 MEASURES = {
@@ -30,6 +41,10 @@ MEASURES = {
     "mrr@10": RR,
     "map": AP,
 }
+RANX = {"ndcg@10": "ndcg@10", "ndcg@100": "ndcg@100", "recall@10": "recall@10",
+        "recall@100": "recall@100", "mrr": "mrr", "mrr@10": "mrr@10", "map": "map"}
+# Rounds of each randomisation test; lateen's are fixed.
+OURS, SCIPY, RANX_ROUNDS = 100_000, 100_000, 20_000
 MODES = ["sparse", "tokens", "rerank", "rrf"]
 
 
@@ -62,8 +77,44 @@ def cut(run, size):
     return [hit for ranking in rankings.values() for hit in ranking[:size]]
 
 
+def ranx_run(run):
+    """A run for ranx, which keeps equal scores in no order of its own: ours are told apart by rank."""
+    rankings = {}
+    for hit in cut(run, 1_000_000):
+        rankings.setdefault(hit.query_id, []).append(hit.doc_id)
+    return ranx.Run({query: {document: float(len(documents) - rank)
+                             for rank, document in enumerate(documents)}
+                     for query, documents in rankings.items()})
+
+
+def far(p, q, rounds_p, rounds_q):
+    """Whether two shares of rounds are farther apart than chance allows."""
+    mean = (p + q) / 2
+    spread = (mean * (1 - mean) * (1 / rounds_p + (1 / rounds_q if rounds_q else 0))) ** 0.5
+    return abs(p - q) > 5 * spread + 1 / rounds_p + (1 / rounds_q if rounds_q else 0)
+
+
+def randomisation(values, against):
+    """p by scipy, and how many rounds it is of: 0 where all signs were tried."""
+    mean = lambda a, b, axis: np.mean(a - b, axis=axis)
+    tested = permutation_test((np.array(values), np.array(against)), mean, vectorized=True,
+                              permutation_type="samples", n_resamples=SCIPY, batch=2000,
+                              rng=np.random.default_rng(7))
+    return tested.pvalue, 0 if 2 ** len(values) <= SCIPY else SCIPY
+
+
+def beyond(values, against):
+    """The share of rounds that come to more than what was seen, those that only equal it left out."""
+    differences = np.array(values) - np.array(against)
+    seen, rng, found = abs(differences.sum()), np.random.default_rng(11), 0
+    for _ in range(0, RANX_ROUNDS, 2000):
+        signs = rng.integers(0, 2, (2000, len(differences))) * 2 - 1
+        found += int((abs(signs @ differences) > seen + 1e-9).sum())
+    return found / RANX_ROUNDS
+
+
 def compare(program, folder, work):
-    worst, checked = 0.0, 0
+    worst, checked, drawn = 0.0, 0, 0
     index = work / "index"
     built = lateen(program, "build", index, "--set", folder, "--force")
     assert built is not None, f"{folder}: not built"
@@ -80,12 +131,25 @@ def compare(program, folder, work):
                                  "--against", first, "--measures", ",".join(MEASURES), "--json"))
         ours = list(ir_measures.read_trec_run(str(run)))
         base = list(ir_measures.read_trec_run(str(first)))
+        graded = {}
+        for qrel in qrels:
+            graded.setdefault(qrel.query_id, {})[qrel.doc_id] = qrel.relevance
+        graded = ranx.Qrels(graded)
+        runs = [ranx_run(ours), ranx_run(base)]
+        for one, name in zip(runs, ("ours", "base")):
+            one.name = name
+        of_ranx = ranx.evaluate(graded, runs[0], list(RANX.values()), make_comparable=True)
+        tests = None
+        if run != first:
+            tests = ranx.compare(graded, runs, list(RANX.values()), stat_test="fisher",
+                                 n_permutations=RANX_ROUNDS, make_comparable=True).to_dict()
         for name, measure in MEASURES.items():
             size = 10 if name == "mrr@10" else 1_000_000
             values = by_query(measure, qrels, cut(ours, size))
             against = by_query(measure, qrels, cut(base, size))
             mean, other = sum(values) / len(values), sum(against) / len(against)
-            pairs = [("mean", mean), ("difference", mean - other)]
+            pairs = [("mean", mean), ("mean", float(of_ranx[RANX[name]])),
+                     ("difference", mean - other)]
             if values != against:
                 pairs.append(("p", ttest_rel(values, against).pvalue))
             for what, expected in pairs:
@@ -94,15 +158,29 @@ def compare(program, folder, work):
                 if apart > TOLERANCE:
                     sys.exit(f"{folder.name}, {mode}, {name}, {what}: "
                              f"{told[name][what]} here, {expected} there")
-    return worst, checked
+            if tests and values != against:
+                p = told[name]["p_randomization"]
+                theirs = tests["ours"]["comparisons"]["base"][RANX[name]]
+                exact, rounds = randomisation(values, against)
+                if far(p, exact, OURS, rounds):
+                    sys.exit(f"{folder.name}, {mode}, {name}, p of the randomisation test: "
+                             f"{p} here, {exact} by scipy")
+                low = beyond(values, against)
+                if (theirs < low and far(low, theirs, RANX_ROUNDS, RANX_ROUNDS)
+                        or theirs > p and far(p, theirs, OURS, RANX_ROUNDS)):
+                    sys.exit(f"{folder.name}, {mode}, {name}, p of the randomisation test: "
+                             f"{p} here, {low} without ties, {theirs} by ranx")
+                drawn += 2
+    return worst, checked, drawn
 
 
 def main():
     program, *folders = sys.argv[1:]
     for folder in map(Path, folders):
         with tempfile.TemporaryDirectory() as work:
-            worst, checked = compare(program, folder, Path(work))
-        print(f"{folder.name}: {checked} numbers agree, the farthest apart by {worst:.1e}")
+            worst, checked, drawn = compare(program, folder, Path(work))
+        print(f"{folder.name}: {checked} numbers agree, the farthest apart by {worst:.1e}; "
+              f"{drawn} p of randomisation tests agree within chance")
 
 
 if __name__ == "__main__":

@@ -136,11 +136,12 @@ impl DetachedBuilder {
         if documents == 0 {
             return Ok(());
         }
+        let (threads, memory) = (self.options.threads, self.options.turned());
         let mut attempt = 0u32;
         let (temporary, pin) = loop {
             // Other builders may be at work here, or have been killed.
             let name = format!("part-{attempt}.building");
-            match self.arena.write(&self.storage, &name, 0, 0, self.options.threads) {
+            match self.arena.write(&self.storage, &name, 0, 0, threads, memory) {
                 Err(error) if already_exists_kind(&error) && attempt < 10_000 => attempt += 1,
                 result => break (name, result?),
             }

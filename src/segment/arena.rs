@@ -183,7 +183,8 @@ impl Arena {
         }
     }
 
-    /// Writes the living as one segment file; `threads` changes the time, never the bytes.
+    /// Writes the living as one segment file within about `memory` bytes beside what is gathered;
+    /// neither that nor `threads` changes the bytes.
     pub(crate) fn write(
         &self,
         storage: &dyn Storage,
@@ -191,6 +192,7 @@ impl Arena {
         generation: u64,
         ordinal: u64,
         threads: usize,
+        memory: usize,
     ) -> Result<Pin> {
         let order: Vec<u32> =
             (0u32..).zip(&self.dead).filter(|(_, dead)| !**dead).map(|(slot, _)| slot).collect();
@@ -207,7 +209,7 @@ impl Arena {
         self.keys.write(&order, &mut out)?;
         for (field, column) in (0u32..).zip(&self.columns) {
             match column {
-                Column::Sparse(column) => column.write(&order, field, threads, &mut out)?,
+                Column::Sparse(column) => column.write(&order, field, threads, memory, &mut out)?,
                 Column::Tokens(column) => column.write(&order, field, threads, &mut out)?,
                 Column::Attribute(column) => {
                     column.write(&docs_of, order.len(), field, &mut out)?;

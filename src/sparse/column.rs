@@ -58,20 +58,9 @@ impl SparseColumn {
     }
 
     /// Writes the field's sections of a segment in which document `i` is slot `order[i]`. Writes
-    /// nothing where no such slot has the field. The bytes do not depend on `threads`, nor on what
-    /// was set aside.
+    /// nothing where no such slot has the field. The bytes do not depend on `threads`, nor on the
+    /// `memory` that documents are turned over in, nor on what was set aside.
     pub(crate) fn write(
-        &self,
-        order: &[u32],
-        field: u32,
-        threads: usize,
-        out: &mut ContainerWriter,
-    ) -> Result<()> {
-        self.write_within(order, field, threads, write::MEMORY, out)
-    }
-
-    /// The same, turned over within about so many bytes.
-    pub(super) fn write_within(
         &self,
         order: &[u32],
         field: u32,
@@ -79,6 +68,7 @@ impl SparseColumn {
         memory: usize,
         out: &mut ContainerWriter,
     ) -> Result<()> {
+        let memory = memory.min(write::MEMORY);
         let source = Ordered { rows: &self.rows, order };
         write::field(&source, &self.options, field, threads, memory, out)
     }

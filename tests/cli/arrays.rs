@@ -55,9 +55,11 @@ fn arrays_by_flags_build_what_the_set_builds() {
     fs::remove_file(place.path("set/tok_doc_offsets.npy")).unwrap();
     place.ok("build whole --set set");
     let whole = content(&place.path("whole"));
+    // The set names the terms of its vectors by a file of its own.
+    let words = "--vocabulary set/vocabulary.tsv";
     let sparse = "--sparse set/sparse_docs_indptr.npy,set/sparse_docs_indices.npy,set/sparse_docs_values.npy";
     let tokens = "--tokens set/tok_docs.npy,set/tok_doclens.npy";
-    place.ok(&format!("build npy --texts set/texts.jsonl {sparse} {tokens}"));
+    place.ok(&format!("build npy --texts set/texts.jsonl {sparse} {tokens} {words}"));
     assert!(content(&place.path("npy")) == whole);
     safetensors(
         &place.path("sparse.safetensors"),
@@ -71,11 +73,17 @@ fn arrays_by_flags_build_what_the_set_builds() {
         &place.path("tokens.safetensors"),
         &[tensor("rows", "tok_docs.npy"), tensor("lengths", "tok_doclens.npy")],
     );
-    place.ok("build tensors --texts set/texts.jsonl --sparse sparse.safetensors --tokens tokens.safetensors");
+    place.ok("build tensors --texts set/texts.jsonl --sparse sparse.safetensors --tokens tokens.safetensors --vocabulary set/vocabulary.tsv");
     assert!(content(&place.path("tensors")) == whole);
     // Without texts the rows have numbers.
     place.ok(&format!("build bare {tokens}"));
     let index = Index::open(place.path("bare")).unwrap();
+    // Words that name nothing, and a table that is none.
+    let said = place.fails(2, &format!("build none {tokens} {words}"));
+    assert!(said.contains("--vocabulary names the terms of"), "{said}");
+    fs::write(place.path("bad.tsv"), "1\tfat\n2 oil\n").unwrap();
+    let said = place.fails(3, &format!("build none {sparse} --vocabulary bad.tsv"));
+    assert!(said.contains("bad.tsv: line 2: expected a term id, a word"), "{said}");
     assert!(index.contains("0").unwrap() && index.contains("399").unwrap() && index.len() == 400);
 }
 

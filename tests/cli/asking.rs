@@ -171,37 +171,6 @@ fn a_filter_is_text_and_says_where_it_is_wrong() {
 }
 
 #[test]
-fn explanations_are_a_page_or_data() {
-    let place = Place::new();
-    place.ok("build wiki --set SET");
-    let line = "search wiki --set SET --mode union --top 3 --run out.run --query wikiq-1045";
-    place.ok(&format!("{line} --explain told.json"));
-    let told = fs::read(place.path("told.json")).unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
-    assert_eq!(told["query"], "wikiq-1045");
-    let hits = told["hits"].as_array().unwrap();
-    assert_eq!(hits.len(), 3);
-    for hit in hits {
-        let adds = |parts: &serde_json::Value| -> f64 {
-            parts.as_array().unwrap().iter().map(|part| part["adds"].as_f64().unwrap()).sum()
-        };
-        let score = hit["score"].as_f64().unwrap();
-        assert!((adds(&hit["tokens"]) - score).abs() < 1e-5 * score);
-        assert_eq!(hit["parts"].as_array().unwrap().len(), 2);
-        assert!(!hit["highlights"].as_array().unwrap().is_empty());
-    }
-    place.ok(&format!("{line} --explain told.html"));
-    let page = fs::read_to_string(place.path("told.html")).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.contains("<mark style"));
-    assert!(page.contains("Sufi mystic") && !page.contains("http"), "nothing from elsewhere");
-    let said = place.fails(
-        3,
-        "search wiki --set SET --mode union --top 3 --run out.run --query x --explain y.html",
-    );
-    assert!(said.contains("x: no such query"), "{said}");
-}
-
-#[test]
 fn every_way_of_asking_is_compared() {
     let place = Place::new();
     place.ok("build wiki --set SET");

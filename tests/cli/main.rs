@@ -5,7 +5,10 @@ mod arrays;
 mod asking;
 mod bench;
 mod building;
+#[cfg(all(feature = "demo", unix))]
+mod demo;
 mod doctor;
+mod explaining;
 mod failing;
 mod interrupted;
 mod lines;

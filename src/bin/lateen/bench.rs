@@ -13,9 +13,10 @@ use crate::declared::vector_field;
 use crate::failure::{Code, Failure};
 use crate::frontier;
 use crate::output::Output;
+use crate::planner::effort;
 use crate::planner::{Mode, Planner, Settings};
 use crate::progress::Progress;
-use crate::search::{effort, quantile};
+use crate::search::quantile;
 use crate::text;
 
 /// Measure recall against time, from the least effort to exact

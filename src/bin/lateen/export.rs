@@ -73,13 +73,24 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     if let Some(field) = &fields.sparse
         && let Some(words) = index.vocabulary(field)?
     {
-        let plain = |(at, (word, id, weight)): (u32, (&str, u32, f32))| {
-            at == id && weight == 1.0 && !word.contains(['\n', '\r'])
+        let mut plain =
+            (0..).zip(words.iter()).map(|(at, (_, id, weight))| at == id && weight == 1.0);
+        let (name, columns) = if plain.all(|plain| plain) {
+            ("vocabulary.txt", false)
+        } else {
+            ("vocabulary.tsv", true)
         };
-        // A line says no more than a word and its place.
-        if (0..).zip(words.iter()).all(plain) {
-            let lines: String = words.iter().flat_map(|(word, ..)| [word, "\n"]).collect();
-            fs::write(folder.temporary.join("vocabulary.txt"), lines).map_err(refused)?;
+        // A line has no place for a word with a line's end in it.
+        if !words.iter().any(|(word, ..)| word.contains(['\t', '\n', '\r'])) {
+            let mut lines = String::new();
+            for (word, id, weight) in words.iter() {
+                let _ = if columns {
+                    writeln!(lines, "{id}\t{word}\t{weight}")
+                } else {
+                    writeln!(lines, "{word}")
+                };
+            }
+            fs::write(folder.temporary.join(name), lines).map_err(refused)?;
         }
     }
     fs::rename(&folder.temporary, &args.out).map_err(refused)?;

@@ -49,6 +49,7 @@ mod text;
 mod unpack;
 mod upgrade;
 mod verify;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -96,6 +97,7 @@ enum Command {
     Delete(delete::Args),
     Compact(compact::Args),
     Search(search::Args),
+    Explain(explain::Args),
     Info(info::Args),
     Verify(verify::Args),
     Pack(pack::Args),
@@ -157,6 +159,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Failure> {
         Command::Delete(args) => delete::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Pack(args) => pack::run(&args),
@@ -221,7 +224,7 @@ mod tests {
         command.build();
         let mut helps = vec![command.render_long_help()];
         helps.extend(command.get_subcommands_mut().map(clap::Command::render_long_help));
-        assert_eq!(helps.len(), 19);
+        assert_eq!(helps.len(), 20);
         let text: String = helps.iter().map(ToString::to_string).collect();
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
 use lateen::readers::SetQuery;
 use lateen::{Effort, Feedback, Filter, Fusion, Index, Query, SparseField, TokenField};
 
@@ -24,6 +25,84 @@ pub(crate) enum Mode {
     Rrf,
     /// Both searches, fused by a weighted sum of calibrated scores
     Weighted,
+}
+
+/// The flags that say how to ask.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Asking {
+    /// How to search
+    #[arg(long, value_enum)]
+    pub(crate) mode: Mode,
+    /// Candidates that a rerank orders, and that each search of a fusion gives [default: 100, or K
+    /// where that is more]; `sparse` and `tokens` have none
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    candidates: Option<usize>,
+    /// The true top, proven
+    #[arg(long, conflicts_with_all = ["effort", "recall"])]
+    exact: bool,
+    /// How hard to look, from 0, the fastest, to 1, exact
+    #[arg(long, value_name = "E", value_parser = effort, conflicts_with = "recall")]
+    #[arg(allow_negative_numbers = true)] // for an error that speaks of the range
+    effort: Option<f32>,
+    /// Find this share of the true top on average, above 0 and at most 1 [default: 0.98]
+    #[arg(long, value_name = "R", value_parser = recall, allow_negative_numbers = true)]
+    recall: Option<f32>,
+    /// Weights of the sparse and the token search in `--mode weighted` [default: 1,1]
+    #[arg(long, value_name = "S,T", value_parser = weights)]
+    weights: Option<[f32; 2]>,
+    /// Look only through documents that pass: `lang in (en, fr) and not exists(year)`; also `<`,
+    /// `>=` and their kin, `or`, parentheses, and `key`
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Widen each query by its own best documents, and ask again
+    #[arg(long)]
+    feedback: bool,
+}
+
+impl Asking {
+    /// Candidates of each search, for as few hits as are ever asked for.
+    pub(crate) fn candidates(&self) -> usize {
+        self.candidates.unwrap_or(100)
+    }
+
+    /// What the flags say, for so many hits.
+    pub(crate) fn settings(&self, top: usize) -> Settings {
+        Settings {
+            candidates: self.candidates,
+            weights: self.weights.unwrap_or([1.0, 1.0]),
+            filter: self.filter.clone(),
+            feedback: self.feedback,
+            effort: match (self.exact, self.effort, self.recall) {
+                (true, _, _) => Effort::Exact,
+                (_, Some(level), _) => Effort::Level(level),
+                (_, _, Some(share)) => Effort::Recall(share),
+                _ => Effort::default(),
+            },
+            top,
+        }
+    }
+}
+
+pub(crate) fn effort(text: &str) -> Result<f32, String> {
+    number(text).filter(|level| (0.0..=1.0).contains(level)).ok_or("0 to 1 is needed".to_owned())
+}
+
+fn recall(text: &str) -> Result<f32, String> {
+    let share = number(text).filter(|&share| share > 0.0 && share <= 1.0);
+    share.ok_or("a number above 0 and at most 1 is needed".to_owned())
+}
+
+fn weights(text: &str) -> Result<[f32; 2], String> {
+    let parts = text.split_once(',').and_then(|(sparse, tokens)| {
+        let number = |text: &str| number(text.trim()).filter(|number| number.is_finite());
+        Some([number(sparse)?, number(tokens)?])
+    });
+    parts.ok_or("two numbers with a comma between are needed".to_owned())
+}
+
+fn number(text: &str) -> Option<f32> {
+    text.parse().ok()
 }
 
 /// What is asked beside the mode.
@@ -108,5 +187,19 @@ impl Planner {
             query = query.feedback(Feedback::default());
         }
         Ok(query.effort(self.settings.effort).top(self.settings.top))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn efforts_have_their_range() {
+        assert!(effort("0").is_ok() && effort("1").is_ok() && recall("1").is_ok());
+        for text in ["-0.1", "1.01", "nan", "x", ""] {
+            assert!(effort(text).is_err() && recall(text).is_err(), "{text}");
+        }
+        assert!(recall("0").is_err());
     }
 }

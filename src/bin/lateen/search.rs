@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use clap::builder::RangedU64ValueParser;
 use lateen::eval::Run;
-use lateen::readers::{EmbeddingSet, SetQuery};
-use lateen::{Effort, Hits, Index, Query};
+use lateen::readers::EmbeddingSet;
+use lateen::{Hits, Index, Query};
 
 use crate::explain;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::output::Output;
-use crate::planner::{Mode, Planner, Settings};
+use crate::planner::{Asking, Planner};
 use crate::progress::Progress;
 use crate::text;
 
@@ -36,34 +36,8 @@ pub(crate) struct Args {
     /// The embedding set whose queries are asked
     #[arg(long, value_name = "DIR")]
     set: PathBuf,
-    /// How to search
-    #[arg(long, value_enum)]
-    mode: Mode,
-    /// Candidates that a rerank orders, and that each search of a fusion gives [default: 100, or K
-    /// where that is more]; `sparse` and `tokens` have none
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    candidates: Option<usize>,
-    /// The true top, proven
-    #[arg(long, conflicts_with_all = ["effort", "recall"])]
-    exact: bool,
-    /// How hard to look, from 0, the fastest, to 1, exact
-    #[arg(long, value_name = "E", value_parser = effort, conflicts_with = "recall")]
-    #[arg(allow_negative_numbers = true)] // for an error that speaks of the range
-    effort: Option<f32>,
-    /// Find this share of the true top on average, above 0 and at most 1 [default: 0.98]
-    #[arg(long, value_name = "R", value_parser = recall, allow_negative_numbers = true)]
-    recall: Option<f32>,
-    /// Weights of the sparse and the token search in `--mode weighted` [default: 1,1]
-    #[arg(long, value_name = "S,T", value_parser = weights)]
-    weights: Option<[f32; 2]>,
-    /// Look only through documents that pass: `lang in (en, fr) and not exists(year)`; also `<`,
-    /// `>=` and their kin, `or`, parentheses, and `key`
-    #[arg(long, value_name = "EXPR")]
-    filter: Option<String>,
-    /// Widen each query by its own best documents, and ask again
-    #[arg(long)]
-    feedback: bool,
+    #[command(flatten)]
+    asking: Asking,
     /// Write where the scores of a query's hits come from: a page with the words that met as a
     /// heat map, or data where the name ends in `.json`
     #[arg(long, value_name = "FILE")]
@@ -84,57 +58,17 @@ pub(crate) struct Args {
     threads: usize,
 }
 
-pub(crate) fn effort(text: &str) -> Result<f32, String> {
-    number(text).filter(|level| (0.0..=1.0).contains(level)).ok_or("0 to 1 is needed".to_owned())
-}
-
-fn recall(text: &str) -> Result<f32, String> {
-    let share = number(text).filter(|&share| share > 0.0 && share <= 1.0);
-    share.ok_or("a number above 0 and at most 1 is needed".to_owned())
-}
-
-fn weights(text: &str) -> Result<[f32; 2], String> {
-    let parts = text.split_once(',').and_then(|(sparse, tokens)| {
-        let number = |text: &str| number(text.trim()).filter(|number| number.is_finite());
-        Some([number(sparse)?, number(tokens)?])
-    });
-    parts.ok_or("two numbers with a comma between are needed".to_owned())
-}
-
-fn number(text: &str) -> Option<f32> {
-    text.parse().ok()
-}
-
 /// Searches and writes the run; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
-    let settings = Settings {
-        candidates: args.candidates,
-        weights: args.weights.unwrap_or([1.0, 1.0]),
-        filter: args.filter.clone(),
-        feedback: args.feedback,
-        effort: match (args.exact, args.effort, args.recall) {
-            (true, _, _) => Effort::Exact,
-            (_, Some(level), _) => Effort::Level(level),
-            (_, _, Some(share)) => Effort::Recall(share),
-            _ => Effort::default(),
-        },
-        top: args.top,
-    };
-    let planner = Planner::new(&index, &args.index, args.mode, settings)?;
+    let settings = args.asking.settings(args.top);
+    let planner = Planner::new(&index, &args.index, args.asking.mode, settings)?;
     if let Some(file) = &args.explain {
-        let asked = match &args.query {
-            None => queries.get(0),
-            Some(id) => queries.iter().find(|query| query.id == id),
-        };
-        let Some(asked) = asked else {
-            let what = format!("{}: no such query", args.query.as_deref().unwrap_or("the first"));
-            return Err(Failure::new(Code::Input, what));
-        };
+        let asked = explain::chosen(&queries, args.query.as_deref())?;
         let query = planner.query(&asked).map_err(|failure| failure.at(set.dir().display()))?;
-        explain::write(&index, &explained(&asked, query), file)?;
+        explain::write(&index, &explain::Asked::new(&index, &asked, query)?, file)?;
     }
     let output = Output::create(&args.run)?;
 
@@ -157,11 +91,6 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     drop(bar);
     output.finish(|file| answers.run.write(file, "lateen"))?;
     Ok(answers.summary())
-}
-
-/// What the page about a query needs to know.
-fn explained<'a>(asked: &SetQuery<'a>, query: Query) -> explain::Asked<'a> {
-    explain::Asked { id: asked.id, text: asked.text, spans: asked.spans, query }
 }
 
 /// What was found, and how long it took.
@@ -257,14 +186,5 @@ mod tests {
         assert_eq!(quantile(&times, 99), Some(Duration::from_micros(198)));
         assert_eq!(quantile(&times[..1], 99), Some(Duration::from_micros(1)));
         assert_eq!(quantile(&[], 50), None);
-    }
-
-    #[test]
-    fn efforts_have_their_range() {
-        assert!(effort("0").is_ok() && effort("1").is_ok() && recall("1").is_ok());
-        for text in ["-0.1", "1.01", "nan", "x", ""] {
-            assert!(effort(text).is_err() && recall(text).is_err(), "{text}");
-        }
-        assert!(recall("0").is_err());
     }
 }

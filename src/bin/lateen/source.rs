@@ -1,11 +1,11 @@
 //! Where documents come from: an embedding set, or lines of JSON with vectors in them or in arrays
 //! beside them, from files or from standard input.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lateen::readers::{DocumentChunk, EmbeddingSet, JsonLines, SetDocuments};
-use lateen::{Error, IndexWriter, SparseBatch, SparseField, Vocabulary};
+use lateen::{Error, IndexWriter, SparseBatch, Vocabulary};
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use crate::arrays::{SparseArrays, SparseFiles, SparsePart, TokenArrays, TokenFil
 use crate::declared::{Chunk, Fields, Refused};
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
+use crate::words::Words;
 
 /// Documents taken in at once: many where they are a vector of terms, fewer where each brings a
 /// matrix, so that a chunk is small beside the memory of the writer either way.
@@ -40,18 +41,20 @@ pub(crate) struct Args {
     /// form
     #[arg(long, value_name = "FILES", value_delimiter = ',')]
     tokens: Vec<PathBuf>,
-    /// The words of `vector`, one a line, whose term ids are the numbers of the lines from 0; words
-    /// get ids as they come without it. The index keeps the words either way
-    #[arg(long, value_name = "FILE", requires = "texts", conflicts_with_all = ["set", "sparse"])]
+    /// The words of `vector`, or of the term ids of --sparse: one a line, whose ids are the numbers
+    /// of the lines from 0, or, in a file named `.tsv`, an id, a word and perhaps its weight in a
+    /// query on each. Words get ids as they come without it. The index keeps the words, as it does
+    /// those of a set's vocabulary.tsv or vocabulary.txt
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["set", "term_ids"])]
     vocabulary: Option<PathBuf>,
     /// The entries of `vector` are term ids, not words
-    #[arg(long, requires = "texts", conflicts_with_all = ["set", "sparse", "vocabulary"])]
+    #[arg(long, requires = "texts", conflicts_with_all = ["set", "sparse"])]
     term_ids: bool,
 }
 
 /// Documents that can be read once, and what they have.
 pub(crate) enum Source {
-    Set(Box<(EmbeddingSet, SetDocuments)>),
+    Set(Box<(EmbeddingSet, SetDocuments, Option<Words>)>),
     Lines(Box<Lines>),
 }
 
@@ -63,41 +66,13 @@ pub(crate) struct Lines {
     tokens: Option<TokenFiles>,
     /// What the names in `vector` mean; `None` where arrays have the sparse half, or nothing has.
     terms: Option<Terms>,
+    /// The words of the arrays' term ids, where they are given.
+    named: Option<Words>,
 }
 
 enum Terms {
     Ids,
     Words(Words),
-}
-
-/// Words with the ids they have, or get.
-#[derive(Default)]
-struct Words {
-    ids: HashMap<String, u32>,
-    list: Vec<(String, u32, f32)>,
-    next: u32,
-    /// Whether no word may be added.
-    fixed: bool,
-}
-
-impl Words {
-    fn push(&mut self, word: &str, id: u32, weight: f32) {
-        self.ids.insert(word.to_owned(), id);
-        self.list.push((word.to_owned(), id, weight));
-        self.next = self.next.max(id.saturating_add(1));
-    }
-
-    fn id(&mut self, word: &str) -> Option<u32> {
-        if let Some(&id) = self.ids.get(word) {
-            return Some(id);
-        }
-        if self.fixed {
-            return None;
-        }
-        let id = self.next;
-        self.push(word, id, 1.0);
-        Some(id)
-    }
 }
 
 impl Args {
@@ -106,7 +81,8 @@ impl Args {
         if let Some(dir) = &self.set {
             let set = EmbeddingSet::open(dir).map_err(Failure::input)?;
             let documents = set.documents().map_err(Failure::input)?;
-            return Ok(Source::Set(Box::new((set, documents))));
+            let words = Words::of_set(dir)?.filter(|_| documents.has_sparse());
+            return Ok(Source::Set(Box::new((set, documents, words))));
         }
         let sparse = SparseFiles::open(&self.sparse)?;
         let tokens = TokenFiles::open(&self.tokens)?;
@@ -134,24 +110,19 @@ impl Args {
             }
             (_, true) => Some(Terms::Ids),
             (None, _) => Some(Terms::Words(Words::default())),
-            (Some(path), _) => Some(Terms::Words(words_of(path)?)),
+            (Some(path), _) => Some(Terms::Words(Words::read(path)?)),
         };
-        Ok(Source::Lines(Box::new(Lines { name, texts, sparse, tokens, terms })))
+        let named = match &self.vocabulary {
+            Some(path) if sparse.is_some() => Some(Words::read(path)?),
+            Some(_) if texts.is_none() => {
+                let what =
+                    "--vocabulary names the terms of --texts or --sparse, which is not given";
+                return Err(Failure::new(Code::Usage, what));
+            }
+            _ => None,
+        };
+        Ok(Source::Lines(Box::new(Lines { name, texts, sparse, tokens, terms, named })))
     }
-}
-
-/// A vocabulary: a word a line.
-fn words_of(path: &Path) -> Result<Words, Failure> {
-    let refuse = |what: String| Failure::new(Code::Input, format!("{}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let mut words = Words { fixed: true, ..Words::default() };
-    for (id, word) in (0u32..).zip(text.lines()) {
-        if words.ids.contains_key(word) {
-            return Err(refuse(format!("line {}: {word:?} is there already", id + 1)));
-        }
-        words.push(word, id, 1.0);
-    }
-    Ok(words)
 }
 
 impl Source {
@@ -182,11 +153,8 @@ impl Source {
     pub(crate) fn know(&mut self, vocabulary: &Vocabulary) {
         if let Self::Lines(lines) = self
             && let Some(Terms::Words(words)) = &mut lines.terms
-            && !words.fixed
         {
-            for (word, id, weight) in vocabulary.iter() {
-                words.push(word, id, weight);
-            }
+            words.know(vocabulary);
         }
     }
 
@@ -197,23 +165,27 @@ impl Source {
         fields: &Fields,
         replace: bool,
     ) -> Result<u64, Failure> {
-        match self {
-            Self::Set(set) => take_set(&set.0, &set.1, writer, fields, replace),
+        let (count, words, given) = match self {
+            Self::Set(set) => {
+                let count = take_set(&set.0, &set.1, writer, fields, replace)?;
+                (count, set.2, true)
+            }
             Self::Lines(mut lines) => {
                 let count = lines.take_in(writer, fields, replace)?;
-                if let (Some(Terms::Words(words)), Some(field)) = (&lines.terms, &fields.sparse) {
-                    keep(words, field, writer)?;
+                match lines.terms {
+                    Some(Terms::Words(words)) => (count, Some(words), false),
+                    _ => (count, lines.named, true),
                 }
-                Ok(count)
+            }
+        };
+        if let (Some(words), Some(field)) = (words, &fields.sparse) {
+            // What is given with term ids says what an index's own words say already.
+            if !given || writer.snapshot().vocabulary(field)?.is_none() {
+                words.keep(field, writer)?;
             }
         }
+        Ok(count)
     }
-}
-
-fn keep(words: &Words, field: &SparseField, writer: &mut IndexWriter) -> Result<(), Failure> {
-    let list = words.list.iter().map(|(word, id, weight)| (word, *id, *weight));
-    writer.set_vocabulary(field, &Vocabulary::weighted(list)?)?;
-    Ok(())
 }
 
 fn take_set(
@@ -243,11 +215,8 @@ fn take_set(
                     lines.next().transpose().map_err(Failure::input)?;
                     wanted(lines, &names)?
                 }
-                None => source
-                    .iter()
-                    .filter(|_| !names.is_empty())
-                    .map(|source| ("src".to_owned(), Value::from(source.as_str())))
-                    .collect(),
+                None if names.is_empty() => BTreeMap::new(),
+                None => sources(source.as_deref()),
             });
         }
         let part = Chunk {
@@ -421,7 +390,11 @@ impl Gathered {
                 }
                 all.vectors.push(pairs);
             }
-            all.entries.push(wanted(texts, names)?);
+            all.entries.push(match names {
+                [] => BTreeMap::new(),
+                ["src"] => sources(record.src.as_deref()),
+                _ => wanted(texts, names)?,
+            });
             all.lines.push(line);
             all.ids.push(record.id);
             all.texts.push(record.text.unwrap_or_default());
@@ -430,11 +403,13 @@ impl Gathered {
     }
 }
 
+/// The entry `src`, which readers of lines know: they need not be read again for it.
+fn sources(source: Option<&str>) -> BTreeMap<String, Value> {
+    source.map(|source| ("src".to_owned(), Value::from(source))).into_iter().collect()
+}
+
 /// The entries of these names in the line that was read last.
 fn wanted(lines: &JsonLines, names: &[&str]) -> Result<BTreeMap<String, Value>, Failure> {
-    if names.is_empty() {
-        return Ok(BTreeMap::new());
-    }
     let (number, line) = lines.line();
     let mut reader = serde_json::Deserializer::from_str(line);
     Wanted(names).deserialize(&mut reader).map_err(|error| {

@@ -42,6 +42,7 @@ struct Job {
     generation: u64,
     ordinal: u64,
     threads: usize,
+    memory: usize,
 }
 
 impl Job {
@@ -50,7 +51,8 @@ impl Job {
         let _span = span!(INFO, "segment", documents = docs);
         let name = segment_name(self.ordinal);
         let storage = self.storage.as_ref();
-        let pin = self.arena.write(storage, &name, self.generation, self.ordinal, self.threads)?;
+        let Self { generation, ordinal, threads, memory, .. } = *self;
+        let pin = self.arena.write(storage, &name, generation, ordinal, threads, memory)?;
         let entry = SegmentEntry { ordinal: self.ordinal, pin, docs, tombstones: None };
         let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
         Ok(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false })
@@ -146,6 +148,7 @@ impl IndexWriter {
             generation: self.committed.commit() + 1,
             ordinal: self.take_ordinal(),
             threads: self.options.threads,
+            memory: self.options.turned(),
         };
         Some((job, live))
     }

@@ -47,9 +47,10 @@ impl Default for WriterOptions {
 }
 
 impl WriterOptions {
-    /// Bytes that the writer keeps to, by account: documents, with what it takes to write them as a
-    /// segment, get two thirds, one for those that are gathered and one for those that are written
-    /// meanwhile; merges on its own up to a half, and they are not all in use at once. A batch that is handed in comes on top, and so does a merge that was
+    /// Bytes that the writer keeps to, by account: a third for the documents that are gathered, one
+    /// for those that are written as a segment meanwhile, and one to write them in; merges on its
+    /// own up to a half, and they are not all in use at once. A batch that is handed in comes on
+    /// top, and so does a merge that was
     /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
@@ -65,6 +66,11 @@ impl WriterOptions {
     /// Bytes to gather before a segment is written while more is gathered.
     pub(in crate::index) fn arena(&self) -> usize {
         self.gathered() / 2
+    }
+
+    /// Bytes to write a segment in, beside what was gathered.
+    pub(in crate::index) fn turned(&self) -> usize {
+        (self.memory / 3).max(1 << 19)
     }
 
     /// Bytes that a merge may take that nobody has asked for.

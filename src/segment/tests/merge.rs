@@ -115,7 +115,7 @@ fn write(storage: &MemStorage, schema: &Schema, name: &str, numbers: &[u64]) -> 
     for &number in numbers {
         arena.push(&document(schema, number)).unwrap();
     }
-    arena.write(storage, name, 7, 9, 1).unwrap();
+    arena.write(storage, name, 7, 9, 1, 1 << 20).unwrap();
     open(storage, schema, name)
 }
 
@@ -201,7 +201,7 @@ fn impacts_without_rows_are_merged_as_the_weights_they_stand_for() {
             let document = Document::new(format!("{first}-{i}")).sparse(&field, &entries).unwrap();
             arena.push(&document).unwrap();
         }
-        arena.write(&storage, name, 1, 1, 1).unwrap();
+        arena.write(&storage, name, 1, 1, 1, 1 << 20).unwrap();
         view(&open(&storage, &schema, name), |doc| doc == 5)
     };
     let inputs = [part("a", 0), part("b", 400)];
@@ -237,12 +237,12 @@ fn documents_of_an_older_schema_lack_the_new_fields() {
     let storage = MemStorage::new();
     let mut arena = Arena::new(&old);
     arena.push(&Document::new("a").sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap();
-    arena.write(&storage, "old", 1, 1, 1).unwrap();
+    arena.write(&storage, "old", 1, 1, 1, 1 << 20).unwrap();
     let mut arena = Arena::new(&new);
     let row = [0.353_553_4f32; 8];
     let document = Document::new("b").keyword(&kind, "x").unwrap();
     arena.push(&document.tokens(&more, TokenMatrix::new(&row, 8)).unwrap()).unwrap();
-    arena.write(&storage, "new", 1, 2, 1).unwrap();
+    arena.write(&storage, "new", 1, 2, 1, 1 << 20).unwrap();
     let inputs = [
         view(&open(&storage, &new, "old"), |_| false),
         view(&open(&storage, &new, "new"), |_| false),

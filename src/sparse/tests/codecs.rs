@@ -142,7 +142,7 @@ fn bytes_depend_on_nothing_but_the_documents() {
         let file = storage.create_new("segment").unwrap();
         let mut out =
             ContainerWriter::create(file, "segment".into(), ContainerKind::Segment).unwrap();
-        column.write(&order, 3, 2, &mut out).unwrap();
+        column.write(&order, 3, 2, 1 << 20, &mut out).unwrap();
         out.finish(1, 0).unwrap();
         assert!(bytes(&storage) == want, "{codec}: set aside");
     }

@@ -79,7 +79,7 @@ fn written_as(
     let storage = MemStorage::new();
     let file = storage.create_new("segment").unwrap();
     let mut out = ContainerWriter::create(file, "segment".into(), ContainerKind::Segment).unwrap();
-    column.write_within(order, 3, threads, memory, &mut out).unwrap();
+    column.write(order, 3, threads, memory, &mut out).unwrap();
     out.finish(1, 0).unwrap();
     storage
 }
