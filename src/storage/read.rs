@@ -55,7 +55,7 @@ impl Allowance {
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
             Ok(_) => Ok(()),
             Err(left) => {
-                let what = format!("{bytes} bytes, of what is allowed {left} are left");
+                let what = format!("{bytes} bytes, more than are left of what is allowed: {left}");
                 Err(io::Error::new(io::ErrorKind::FileTooLarge, what))
             }
         }
