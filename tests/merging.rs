@@ -114,8 +114,11 @@ fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centr
                 after.ratio(),
             );
         }
-        assert!(found[1] >= found[0] - 0.005, "{codec} {tier:?}: {found:?}");
-        if tier != TokenTier::None || matches!(codec, TokenCodec::Int8 | TokenCodec::F16) {
+        // Without rows to pack them from, those of the smaller parts are packed from what is packed.
+        let rows = tier != TokenTier::None || matches!(codec, TokenCodec::Int8 | TokenCodec::F16);
+        let allowed = if rows { 0.005 } else { 0.0075 };
+        assert!(found[1] > found[0] - allowed, "{codec} {tier:?}: {found:?}");
+        if rows {
             for query in queries.iter().take(30) {
                 let query = query.clone().top(10).exact();
                 let [a, b] = [&fresh, &merged].map(|index| {
@@ -127,7 +130,10 @@ fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centr
             }
         }
 
-        // Rows turned are rows of another model: new centroids are trained.
+        // Rows turned are rows of another model: new centroids are trained, which takes long.
+        if count > 1000 {
+            continue;
+        }
         let before = drift(&fresh);
         add(&mut whole, &field, documents, 0..count * 9 / 10, true);
         whole.commit().unwrap();

@@ -75,8 +75,9 @@ impl Container {
                 return Err(corrupt(file, "section table", table_place(*i), what));
             }
         }
+        let own = (0u32..).zip(&entries).take_while(|_| bytes.is_file());
         let parts: Option<Vec<Bytes>> =
-            (0u32..).zip(&entries).map(|(at, e)| part(&bytes, file, at, e, &footer)).collect();
+            own.map(|(at, entry)| part(&bytes, file, at, entry, &footer)).collect();
         let parts = parts.filter(|parts| !parts.is_empty()).map(Into::into);
         Ok(Self {
             parts,

@@ -121,6 +121,11 @@ impl Bytes {
         Ok(Self::from_aligned(Arc::new(buffer)))
     }
 
+    /// Whether this is a file that is read in parts.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.owner, Owner::File(_))
+    }
+
     /// Whether the bytes come when they are first touched.
     pub(crate) fn is_part(&self) -> bool {
         matches!(self.owner, Owner::Part(_))

@@ -43,7 +43,7 @@ impl ReadAt for File {
 /// Takes bytes of what all files of an index together may hold.
 pub(crate) fn take(allowance: &Allowance, bytes: u64) -> io::Result<()> {
     allowance.take(bytes).map_err(|left| {
-        let what = format!("{bytes} bytes, of what is allowed {left} are left");
+        let what = format!("{bytes} bytes, more than are left of what is allowed: {left}");
         io::Error::new(io::ErrorKind::FileTooLarge, what)
     })
 }

@@ -145,7 +145,12 @@ fn large_files_come_back_in_every_mode() {
     assert_eq!(inner.whole_file().unwrap().as_slice(), &content[1000..900_000]);
     assert!(inner.read(0..899_001).is_err() && inner.slice(0..899_001).is_none());
     let mut copy = Vec::new();
-    parts.each(|step| Ok(copy.extend_from_slice(step))).unwrap();
+    parts
+        .each(|step| {
+            copy.extend_from_slice(step);
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(copy, content);
 }
 

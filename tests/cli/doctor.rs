@@ -64,4 +64,10 @@ fn info_counts_what_each_posting_and_row_takes() {
     assert_eq!(told["format"], "1.0");
     let vectors = told["segments"][0]["vectors"].as_array().unwrap();
     assert_eq!((&vectors[0]["entries"], &vectors[1]["entries"]), (&52_179.into(), &20_695.into()));
+    // How far rows are from their centroids: those of one segment are as far as in training.
+    let line = said.lines().find(|line| line.contains("seg-")).expect("a line for the segment");
+    assert!(line.starts_with("tokens") && line.ends_with("1.000"), "{line}");
+    let drift = &vectors[1]["drift"];
+    assert!(vectors[0]["drift"].is_null() && drift["ratio"] == 1.0, "{drift}");
+    assert!(drift["trained"] == drift["now"] && drift["now"].as_f64().unwrap() > 0.2, "{drift}");
 }

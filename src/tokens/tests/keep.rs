@@ -163,6 +163,19 @@ fn lists_over_kept_centroids_find_what_new_ones_do() {
     }
 }
 
+/// Rows that come from no segment.
+struct Gathered<'a>(&'a Joined<'a>);
+
+impl TokenSource for Gathered<'_> {
+    fn docs(&self) -> usize {
+        self.0.docs()
+    }
+
+    fn rows(&self, doc: usize) -> Result<Option<TokenRows<'_>>> {
+        self.0.rows(doc)
+    }
+}
+
 #[test]
 fn rows_of_another_kind_are_trained_for() {
     for (codec, tier) in CODECS {
@@ -176,15 +189,6 @@ fn rows_of_another_kind_are_trained_for() {
         let (trained, now) = opened(&merged, 500, &options).drift().unwrap();
         assert_eq!(trained.to_bits(), now.to_bits());
         // It is what those rows give that come from nowhere.
-        struct Gathered<'a>(&'a Joined<'a>);
-        impl TokenSource for Gathered<'_> {
-            fn docs(&self) -> usize {
-                self.0.docs()
-            }
-            fn rows(&self, doc: usize) -> Result<Option<TokenRows<'_>>> {
-                self.0.rows(doc)
-            }
-        }
         let gathered = Gathered(&source);
         let fresh = container(|out| write_tokens(&gathered, &options, 0, 1, out));
         assert_eq!(sections(&merged), sections(&fresh));
