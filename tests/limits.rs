@@ -330,7 +330,7 @@ fn what_a_query_may_ask_for() {
     let ask = |limits: Limits, query: &Query| {
         let index = open(&bytes, limits).unwrap();
         let found = index.search(query).map(drop);
-        let batch = index.search_batch(&[query.clone()], 2).map(drop);
+        let batch = index.search_batch(std::slice::from_ref(query), 2).map(drop);
         assert_eq!(batch.is_ok(), found.is_ok());
         assert_eq!(index.expansion(query).is_ok(), found.is_ok());
         let usual = Query::sparse(&terms, &vector(1)).unwrap();
