@@ -4,6 +4,7 @@
 use crate::docset::DocSet;
 use crate::kernel::Kernels;
 use crate::kernel::postings::{DenseRow, GROUPS, MaximaQuad, Quad};
+use crate::topk::TopK;
 
 use super::directory::{DirectoryView, Form, Term};
 use super::effort::Shortcut;
@@ -13,6 +14,10 @@ use super::score::QueryTerm;
 /// How many of the most promising windows are visited before the rest follow in file order:
 /// enough to raise the threshold early, few enough to keep reads sequential.
 const SEEDS: usize = 4;
+
+/// From so many quads of dense terms on, the clock is looked at before each group is completed and
+/// before each window gets its bounds.
+pub(super) const QUADS: usize = 32;
 
 /// A list term of a query.
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +62,15 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Sorts the terms by form and computes the bounds of the windows that have documents alive
-    /// (all, where `None`). Terms of the weight 0 are left out.
+    /// (all, where `None`). Terms of the weight 0 are left out. No window is visited where `top` had
+    /// to end before that was done.
     pub(super) fn fill(
         &mut self,
         postings: &DirectoryView<'_>,
-        terms: &[QueryTerm],
-        weights: &[i32],
+        (terms, weights): (&[QueryTerm], &[i32]),
         kernels: &Kernels,
         alive: Option<&DocSet>,
+        top: &TopK<'_>,
     ) {
         self.lists.clear();
         self.tiny.clear();
@@ -91,7 +97,9 @@ impl Plan {
                 words.iter().take(GROUPS).any(|&word| word != 0)
             })
         }));
-        self.bound_groups(postings, kernels);
+        if !self.bound_groups(postings, kernels, top) {
+            self.order.clear();
+        }
         self.bound_rest(postings);
         self.reach.clear();
         self.reach.extend(self.groups.iter().zip(&self.rest).map(|(groups, &rest)| {
@@ -100,7 +108,13 @@ impl Plan {
         self.order();
     }
 
-    fn bound_groups(&mut self, postings: &DirectoryView<'_>, kernels: &Kernels) {
+    /// Whether there was the time for it.
+    fn bound_groups(
+        &mut self,
+        postings: &DirectoryView<'_>,
+        kernels: &Kernels,
+        top: &TopK<'_>,
+    ) -> bool {
         self.groups.clear();
         self.groups.resize(postings.windows(), [0; GROUPS]);
         let quads = self.dense.len().div_ceil(4);
@@ -109,6 +123,10 @@ impl Plan {
             let Some(bounds) = self.groups.get_mut(window) else { break };
             if self.dense.is_empty() {
                 break;
+            }
+            // Of a query of a thousand terms each window takes a while.
+            if quads >= QUADS && top.stopped() {
+                return false;
             }
             rows.clear();
             rows.extend(self.dense.chunks(4).map(|four| {
@@ -124,6 +142,7 @@ impl Plan {
             }));
             (kernels.postings.group_bounds)(&rows, bounds);
         }
+        true
     }
 
     fn bound_rest(&mut self, postings: &DirectoryView<'_>) {

@@ -20,7 +20,7 @@ use super::directory::{DirectoryView, Run};
 use super::effort::SparseEffort;
 use super::index::{Exactness, SparseIndex};
 use super::layout::{GROUP, Impacts, KTH, WINDOW, WINDOW_BITS};
-use super::plan::Plan;
+use super::plan::{Plan, QUADS};
 use super::query::{Membership, SparseQuery};
 use super::score::{QueryTerm, RowScorer, Scorer};
 
@@ -32,10 +32,9 @@ const CELLS_AHEAD: usize = 4;
 /// How many documents are scored one by one between two looks at the clock.
 const CHECK: u32 = 256;
 
-/// How many list terms are added, and with how many quads of dense terms one group is completed,
-/// between two looks at the clock: a window of a query of a thousand terms takes a millisecond.
+/// How many list terms are added between two looks at the clock: a window of a query of a thousand
+/// terms takes a millisecond.
 const LISTS: usize = 64;
-const QUADS: usize = 32;
 
 /// How many windows a thread of its own is worth: starting one takes as long as a few windows.
 const WINDOWS_A_THREAD: usize = 24;
@@ -130,7 +129,10 @@ impl SparseIndex {
         if let Some(shortcut) = shortcut {
             bound = shortcut.apply(terms, weights, bound);
         }
-        plan.fill(&postings, terms, weights, kernels, alive);
+        if top.stopped() {
+            return Ok(exactness);
+        }
+        plan.fill(&postings, (terms, weights), kernels, alive, top);
         if let Some(shortcut) = shortcut {
             plan.cut_bounds(shortcut);
         }
