@@ -35,7 +35,13 @@ pub(crate) fn watch() {
             std::thread::sleep(GRACE);
         }
         if let Some(path) = clearing().take() {
-            let _ = std::fs::remove_dir_all(path);
+            // A file that is made meanwhile keeps the directory: then once more.
+            for _ in 0..10 {
+                let removed = std::fs::remove_dir_all(&path);
+                if removed.is_ok_and(|()| !path.exists()) || !path.exists() {
+                    break;
+                }
+            }
         }
         let failure = interrupted();
         super::say(&failure);
