@@ -37,12 +37,13 @@ pub(crate) struct Segment {
 impl Segment {
     /// Opens the parts of a segment file and checks their structure against the schema.
     pub(crate) fn open(container: Container, schema: &Schema) -> Result<Self> {
-        let opened = Self::parts(&container, schema);
-        container.sound()?;
+        let read = container.clone();
+        let opened = Self::parts(container, schema);
+        read.sound()?;
         opened
     }
 
-    fn parts(container: &Container, schema: &Schema) -> Result<Self> {
+    fn parts(container: Container, schema: &Schema) -> Result<Self> {
         let section = container.section(SectionKind::SEGMENT_HEAD, NO_FIELD)?;
         let heads = section.array_of::<SegmentHead>(1)?;
         let head = heads.first().ok_or_else(|| section.corrupt(0, "no head"))?;
@@ -61,7 +62,7 @@ impl Segment {
         if head.key_kind != u32::from(schema.key_kind() == KeyKind::Str) {
             return Err(section.corrupt(12, "keys of another kind than the schema's"));
         }
-        let keys = KeyTable::open(container, schema.key_kind(), docs)?;
+        let keys = KeyTable::open(&container, schema.key_kind(), docs)?;
         let mut parts = Vec::with_capacity(schema.fields().len());
         for (field, def) in (0u32..).zip(schema.fields()) {
             let there = field < head.fields;
@@ -70,19 +71,19 @@ impl Segment {
                 FieldKind::Tokens(_) if !there => Part::Tokens(None),
                 _ if !there => Part::Attribute(None),
                 FieldKind::Sparse(options) => {
-                    Part::Sparse(SparseIndex::open(container, field, docs, options)?.map(Box::new))
+                    Part::Sparse(SparseIndex::open(&container, field, docs, options)?.map(Box::new))
                 }
                 FieldKind::Tokens(options) => {
-                    Part::Tokens(TokenStore::open(container, field, docs, options)?.map(Box::new))
+                    Part::Tokens(TokenStore::open(&container, field, docs, options)?.map(Box::new))
                 }
-                kind => match AttributeTable::open(container, kind, field, docs)? {
+                kind => match AttributeTable::open(&container, kind, field, docs)? {
                     Some(table) => Part::Attribute(Some(table)),
                     None => return Err(section.corrupt(0, "a field of no kind")),
                 },
             });
         }
-        let payloads = Payloads::open(container, docs)?;
-        Ok(Self { container: container.clone(), docs, keys, parts, payloads })
+        let payloads = Payloads::open(&container, docs)?;
+        Ok(Self { container, docs, keys, parts, payloads })
     }
 
     /// An error where bytes could not be read when they were needed: what was made of them is worth

@@ -92,10 +92,11 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        interrupt::clear_at_end(None);
         if !self.done {
             let _ = clear(&self.building);
         }
+        // After that: until it is gone, whoever interrupts us clears it.
+        interrupt::clear_at_end(None);
     }
 }
 
