@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use lateen::limits::Limits;
 use lateen::{
     DetachedSegment, Document, Error, Forward, Hits, Index, IndexWriter, Key, KeyKind, Merges,
     Normalization, Query, Schema, SparseField, TokenCodec,
@@ -287,7 +288,9 @@ fn what_is_not_trusted_is_read_once_and_whole() {
     let mut writer = IndexWriter::create(&path, fields.schema.clone()).unwrap();
     add(&mut writer, &fields, &documents(&fields, 50));
     writer.commit().unwrap();
-    let index = Index::open_untrusted(&path).unwrap();
+    // Its files are not trusted; the queries below are, and ask for as many hits as there can be.
+    let options = Index::options().untrusted(1 << 30).limits(Limits::untrusted().top(10_000));
+    let index = options.open(&path).unwrap();
     let size = bytes(&path);
     Index::options().untrusted(2 * size).open(&path).unwrap();
     let small = Index::options().untrusted(size / 4).open(&path).unwrap_err();
