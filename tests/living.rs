@@ -4,14 +4,14 @@ mod naive;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lateen::limits::Limits;
 use lateen::{
     DetachedSegment, Document, Error, Forward, Hits, Index, IndexWriter, Key, KeyKind, Merges,
-    Normalization, Query, Schema, SparseField, TokenCodec,
+    Normalization, Query, Schema, SparseField, TokenCodec, Watcher,
 };
 use naive::Fields;
 use naive::given::{Columns, Given};
@@ -64,13 +64,19 @@ fn bytes(path: &Path) -> u64 {
 
 #[test]
 fn after_deleting_nine_in_ten_nothing_is_left_of_them() {
+    nothing_is_left_after_deleting(100);
+    // One segment: it is being rewritten in the background when it is to be compacted.
+    nothing_is_left_after_deleting(1200);
+}
+
+fn nothing_is_left_after_deleting(a_commit: usize) {
     let fields = fields();
     let all = documents(&fields, 1200);
     let kept: Vec<_> = all.iter().step_by(10).cloned().collect();
     let place = tempfile::tempdir().unwrap();
     let (path, fresh) = (place.path().join("lived"), place.path().join("fresh"));
     let mut writer = IndexWriter::create(&path, fields.schema.clone()).unwrap();
-    for part in all.chunks(100) {
+    for part in all.chunks(a_commit) {
         add(&mut writer, &fields, part);
         writer.commit().unwrap();
     }
@@ -88,6 +94,27 @@ fn after_deleting_nine_in_ten_nothing_is_left_of_them() {
     let (lived_bytes, fresh_bytes) = (bytes(&path), bytes(&fresh));
     assert!(lived_bytes * 10 <= fresh_bytes * 11, "{lived_bytes} bytes, afresh {fresh_bytes}");
     same_answers(&lived, &writer.reader().unwrap(), &fields);
+}
+
+#[test]
+fn a_backup_is_of_what_is_read_where_another_index_stands_by_now() {
+    let fields = fields();
+    let all = documents(&fields, 120);
+    let place = tempfile::tempdir().unwrap();
+    let (path, copy) = (place.path().join("index"), place.path().join("copy"));
+    let build = |documents| {
+        let mut writer = IndexWriter::create(&path, fields.schema.clone()).unwrap();
+        add(&mut writer, &fields, documents);
+        writer.commit().unwrap();
+    };
+    build(&all[..50]);
+    let reader = Index::open(&path).unwrap();
+    fs::rename(&path, place.path().join("before")).unwrap();
+    build(&all[50..]);
+    reader.snapshot().backup(&copy).unwrap();
+    let copy = Index::open(&copy).unwrap();
+    copy.verify().unwrap();
+    same_answers(&reader, &copy, &fields);
 }
 
 #[test]
@@ -134,6 +161,32 @@ fn a_backup_is_the_commit_it_was_taken_of() {
         writer.force_merge(1, |_| {}).unwrap();
         assert_eq!(writer.len(), index.len() + 100);
     }
+}
+
+#[test]
+fn a_watcher_may_be_dropped_by_its_own_callback() {
+    let fields = fields();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("index");
+    let mut writer = IndexWriter::create(&path, fields.schema.clone()).unwrap();
+    let index = Arc::new(Index::open(&path).unwrap());
+    let held: Arc<Mutex<Option<Watcher>>> = Arc::default();
+    let (send, seen) = channel();
+    let own = Arc::clone(&held);
+    let watcher = index.watch(Duration::from_millis(1), move |_| {
+        // Not before the watcher is there.
+        while own.lock().unwrap().take().is_none() {
+            std::thread::yield_now();
+        }
+        send.send(()).unwrap();
+    });
+    *held.lock().unwrap() = Some(watcher.unwrap());
+    add(&mut writer, &fields, &documents(&fields, 3));
+    writer.commit().unwrap();
+    seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    // The thread has ended: the other end of the channel went with its callback.
+    assert!(seen.recv_timeout(Duration::from_secs(30)).is_err());
+    assert_eq!(index.len(), 3);
 }
 
 #[test]

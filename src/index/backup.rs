@@ -14,8 +14,10 @@ use crate::storage::{FsStorage, OpenMode, Storage};
 impl Snapshot {
     /// Writes this commit into a directory of its own, which is an index like any other. Segment
     /// files are hard links where the file system allows it (they are never changed), copies
-    /// elsewhere. A writer may go on meanwhile. The manifest comes last: what was cut off is no
-    /// index, never a part of one.
+    /// elsewhere, and copies too where the file of that name is no longer the one that is read
+    /// here. A writer may go on meanwhile. The manifest comes last: what was cut off is no index,
+    /// never a part of one. Bytes are taken as they are: [`Index::verify`](crate::Index::verify) of
+    /// the copy reads them all.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] where there is something; [`Error::Io`].
@@ -33,7 +35,13 @@ impl Snapshot {
             let linked = self.origin().is_some_and(|origin| {
                 std::fs::hard_link(origin.join(&name), path.join(&name)).is_ok()
             });
-            if !linked {
+            // Another index may stand in that place by now.
+            let other = linked && entry.open(&storage).is_err();
+            if other {
+                let removed = storage.remove(&name);
+                removed.map_err(|error| Error::io("remove", name.clone(), error))?;
+            }
+            if !linked || other {
                 let io = |op| {
                     let place = name.clone();
                     move |error| Error::io(op, place, error)

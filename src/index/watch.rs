@@ -19,7 +19,9 @@ pub struct Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        // Its own callback may drop it: it then ends by itself.
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|thread| !own(thread)) {
             // What a callback panicked with was shown when it did.
             let _ = thread.join();
         }

@@ -365,7 +365,10 @@ impl Node {
                 if let Some(AttributeTable::Keyword(table)) =
                     segment.attribute(schema.resolve(field)?)
                 {
-                    for value in values.iter() {
+                    for (at, value) in values.iter().enumerate() {
+                        if at.is_multiple_of(LOOK_UPS) && stop.reached() {
+                            break;
+                        }
                         table.select(value, &mut set, || stop.reached())?;
                     }
                 }
@@ -448,6 +451,9 @@ impl Node {
             Self::And(nodes) => {
                 let mut set = DocSet::full(docs);
                 for node in nodes {
+                    if stop.was_reached() {
+                        break;
+                    }
                     set.intersect(&node.select(schema, segment, kernels, stop)?);
                 }
                 set
@@ -455,6 +461,9 @@ impl Node {
             Self::Or(nodes) => {
                 let mut set = DocSet::empty(docs);
                 for node in nodes {
+                    if stop.was_reached() {
+                        break;
+                    }
                     set.unite(&node.select(schema, segment, kernels, stop)?);
                 }
                 set

@@ -143,7 +143,7 @@ impl Storage for FsStorage {
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::Unsupported => {
+                    _ if no_locks(&error) => {
                         return Err(io::Error::new(
                             io::ErrorKind::Unsupported,
                             "this file system has no locks, so two writers could not be kept apart",
@@ -219,6 +219,14 @@ pub(crate) fn open_path(path: &Path, mode: OpenMode) -> io::Result<Bytes> {
             Ok(Bytes::from_aligned(Arc::new(buffer)))
         }
     }
+}
+
+/// Whether a file system without locks, or without whoever keeps them (a network file system), has
+/// answered.
+fn no_locks(error: &io::Error) -> bool {
+    const ENOLCK: i32 = if cfg!(target_os = "linux") { 37 } else { 77 };
+    let unkept = cfg!(unix) && error.raw_os_error() == Some(ENOLCK);
+    unkept || error.kind() == io::ErrorKind::Unsupported
 }
 
 /// The bytes of a file that may be anything: a plain file, not a link, not a pipe that never ends,

@@ -3,6 +3,25 @@
 use super::*;
 
 #[test]
+fn the_hits_of_one_query_are_shown() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let shown = place.ok("search wiki --set SET --mode rerank --top 3 --query wikiq-1045");
+    let run = place.run("wiki", "--mode rerank --top 3");
+    let run = String::from_utf8(run).unwrap();
+    let hits = run.lines().filter(|line| line.starts_with("wikiq-1045 "));
+    let keys: Vec<&str> = hits.map(|line| line.split(' ').nth(2).unwrap()).collect();
+    let lines: Vec<&str> = shown.lines().skip(1).collect();
+    assert_eq!((keys.len(), lines.len()), (3, 3), "{shown}");
+    for (line, key) in lines.iter().zip(keys) {
+        assert!(line.split_whitespace().nth(2) == Some(key), "{line}");
+    }
+    place.fails(2, "search wiki --set SET --mode rerank --top 3");
+    place.fails(3, "search wiki --set SET --mode rerank --top 3 --query nobody");
+    assert_eq!(place.names(), ["wiki"]);
+}
+
+#[test]
 fn every_command_works_on_a_directory_and_on_a_packed_file() {
     let place = Place::new();
     assert!(place.ok("build wiki --set SET").starts_with("wiki: 400 documents in 1 segment"));

@@ -37,6 +37,23 @@ fn a_set_comes_back_as_it_went_in() {
 }
 
 #[test]
+fn damage_is_not_exported() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let files = names(&place.path("wiki"));
+    let segment = files.iter().find(|name| name.ends_with(".seg")).unwrap();
+    let path = place.path("wiki").join(segment);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let said = place.fails(5, "export wiki out");
+    assert!(said.contains(segment.as_str()), "{said}");
+    assert_eq!(place.names(), ["wiki"]);
+}
+
+#[test]
 fn codes_come_back_as_the_same_answers() {
     let place = Place::new();
     for codec in ["int8", "int8 --tier f16", "residual4 --tier int8"] {

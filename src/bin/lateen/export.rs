@@ -23,7 +23,7 @@ use crate::text;
 /// Ids, texts and attributes become lines of JSON, vectors arrays, in the order of the index, and
 /// the fields a `schema.toml` for `build --schema`. Vectors are what the index keeps: exactly what
 /// came in where nothing was rounded (forward rows, f16 tokens), decoded codes elsewhere. The
-/// folder appears complete or not at all.
+/// index is verified first. The folder appears complete or not at all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
@@ -61,6 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let hidden = format!(".{}.{}.exporting", name.to_string_lossy(), std::process::id());
     let mut folder = Folder { temporary: args.out.with_file_name(hidden), done: false };
     let refused = |error| Failure::io("write", args.out.display(), &error);
+    // Every byte, before any is written: arrays have no checksums that would tell of damage.
+    index.verify().map_err(failed)?;
     fs::create_dir(&folder.temporary).map_err(refused)?;
 
     let schema = index.schema();

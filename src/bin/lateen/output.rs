@@ -13,9 +13,14 @@ use crate::failure::{Code, Failure};
 /// pipe) is written at once.
 pub(crate) struct Output {
     path: PathBuf,
-    /// The other name; `None` where there is none, or no longer.
-    temporary: Option<PathBuf>,
-    file: BufWriter<File>,
+    /// What is written: the file itself, or its other name.
+    to: To,
+}
+
+enum To {
+    File(File),
+    /// A name for a file that is not there yet, so that whoever interrupts the work leaves none.
+    Temporary(PathBuf),
 }
 
 impl Output {
@@ -33,46 +38,47 @@ impl Output {
             let what = format!("{}: exists already and is an index: not replaced", path.display());
             return Err(Failure::new(Code::Exists, what));
         }
-        let temporary = if path.exists() && !path.is_file() {
-            None
+        let to = if path.exists() && !path.is_file() {
+            To::File(File::create(path).map_err(refused)?)
         } else {
             let mut temporary = std::ffi::OsString::from(".");
             temporary.push(name);
             temporary.push(format!(".{}.tmp", std::process::id()));
-            Some(path.with_file_name(temporary))
+            let temporary = path.with_file_name(temporary);
+            File::create(&temporary).map_err(refused)?;
+            fs::remove_file(&temporary).map_err(refused)?;
+            To::Temporary(temporary)
         };
-        let file = File::create(temporary.as_deref().unwrap_or(path)).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), temporary, file: BufWriter::new(file) })
+        Ok(Self { path: path.to_owned(), to })
     }
 
     /// Writes the content, then gives the file its name.
     pub(crate) fn finish(
-        mut self,
+        self,
         content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let write = || {
-            content(&mut self.file)?;
-            self.file.flush()?;
-            match &self.temporary {
-                Some(temporary) => fs::rename(temporary, &self.path),
-                None => Ok(()),
+        let write = |file| {
+            let mut file = BufWriter::new(file);
+            content(&mut file)?;
+            file.flush()
+        };
+        let written = match self.to {
+            To::File(file) => write(file),
+            To::Temporary(temporary) => {
+                let written = File::create(&temporary)
+                    .and_then(write)
+                    .and_then(|()| fs::rename(&temporary, &self.path));
+                if written.is_err() {
+                    let _ = fs::remove_file(&temporary);
+                }
+                written
             }
         };
-        write().map_err(|error| Failure::io("write", self.path.display(), &error))?;
-        self.temporary = None;
-        Ok(())
+        written.map_err(|error| Failure::io("write", self.path.display(), &error))
     }
 }
 
 /// Whether a file starts as an index does, sound or not.
 fn is_index(path: &Path) -> bool {
     !matches!(Index::open(path), Err(Error::NotAnIndex { .. } | Error::Io { .. }))
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            let _ = fs::remove_file(temporary);
-        }
-    }
 }

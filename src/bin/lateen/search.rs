@@ -19,15 +19,18 @@ use crate::text;
 const CHUNK: usize = 1024;
 
 const USAGE: &str = "\
-lateen search <INDEX> --set <DIR> --mode <MODE> --top <K> --run <FILE>
+lateen search <INDEX> --set <DIR> --mode <MODE> --top <K>
+           (--run <FILE> | --query <ID>)
            [--exact | --effort <E> | --recall <R>]
            [--candidates <N>] [--weights <S,T>] [--filter <EXPR>]
            [--feedback] [--explain <FILE>] [--threads <N>]";
 
 /// Search an index with the queries of an embedding set
 ///
-/// Writes a TREC run, a line per hit: `query Q0 document rank score lateen`. Scores have nine
-/// significant digits, so equal answers are equal files.
+/// With `--run` all queries are asked, and it writes a TREC run, a line per hit: `query Q0 document
+/// rank score lateen`. Scores have nine significant digits, so equal answers are equal files.
+/// Without it one query is asked and its hits are shown; `explain` shows where their scores come
+/// from.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE)]
 pub(crate) struct Args {
@@ -42,16 +45,16 @@ pub(crate) struct Args {
     /// heat map, or data where the name ends in `.json`
     #[arg(long, value_name = "FILE")]
     explain: Option<PathBuf>,
-    /// The query to explain [default: the first]
-    #[arg(long, value_name = "ID", requires = "explain")]
+    /// The query to show or to explain [default for --explain: the first]
+    #[arg(long, value_name = "ID")]
     query: Option<String>,
     /// Hits for each query
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     top: usize,
     /// The file to write the run to; one that is there is replaced
-    #[arg(long, value_name = "FILE")]
-    run: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "query")]
+    run: Option<PathBuf>,
     /// Threads; with one, the time of each query is measured
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
@@ -70,7 +73,13 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         let query = planner.query(&asked).map_err(|failure| failure.at(set.dir().display()))?;
         explain::write(&index, &explain::Asked::new(&index, &asked, query)?, file)?;
     }
-    let output = Output::create(&args.run)?;
+    let Some(run) = &args.run else {
+        let asked = explain::chosen(&queries, args.query.as_deref())?;
+        let query = planner.query(&asked).map_err(|failure| failure.at(set.dir().display()))?;
+        let hits = index.search(&query).map_err(|error| Failure::index(&args.index, error))?;
+        return shown(&hits).map_err(|error| Failure::index(&args.index, error));
+    };
+    let output = Output::create(run)?;
 
     let bar = Progress::new("queries", queries.len());
     let mut answers = Answers::default();
@@ -91,6 +100,26 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     drop(bar);
     output.finish(|file| answers.run.write(file, "lateen"))?;
     Ok(answers.summary())
+}
+
+/// Letters of a text that are shown beside its hit.
+const LETTERS: usize = 60;
+
+/// The hits of one query as a table.
+fn shown(hits: &Hits) -> lateen::Result<String> {
+    let mut rows = Vec::with_capacity(hits.len());
+    for (rank, hit) in (1u64..).zip(hits) {
+        let payload = hit.payload()?.unwrap_or_default();
+        let words = String::from_utf8_lossy(&payload);
+        let start = words.chars().take(LETTERS).map(|c| if c.is_control() { ' ' } else { c });
+        let score = format!("{:.6}", hit.score());
+        rows.push(vec![rank.to_string(), score, hit.key().to_string(), start.collect()]);
+    }
+    Ok(if rows.is_empty() {
+        "no hits\n".to_owned()
+    } else {
+        text::table(&[">rank", ">score", "key", "text"], &rows)
+    })
 }
 
 /// What was found, and how long it took.

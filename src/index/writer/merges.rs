@@ -22,6 +22,7 @@ use crate::docset::DocSet;
 use crate::error::{Error, Result};
 use crate::format::segment_name;
 use crate::index::IndexInfo;
+use crate::index::commit::kept;
 use crate::index::manifest::SegmentEntry;
 use crate::index::policy::{self, Size};
 use crate::schema::Schema;
@@ -417,8 +418,10 @@ impl IndexWriter {
             self.finish(true)?;
         }
         let mut commit = self.commit()?;
-        if segments > 0 {
-            // The generation before still names what was merged: with one more, that can go.
+        let kept = kept(self.storage.as_ref(), self.committed.manifest());
+        if kept.iter().flat_map(|kept| &kept.segments).any(|entry| !self.holds(&entry.pin)) {
+            // The generation before still names what was merged, by this merge or by one in the
+            // background: with one more, that can go.
             self.changed = true;
             commit = self.commit()?;
         }

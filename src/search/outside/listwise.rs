@@ -28,6 +28,9 @@ pub fn listwise<E>(
     let mut done = 0;
     'passes: for _ in 0..passes {
         // What a pass brought to the front stays there.
+        if done + 1 >= count {
+            break;
+        }
         let mut end = count;
         while end > done + 1 {
             let start = end.saturating_sub(window).max(done);

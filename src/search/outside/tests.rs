@@ -40,6 +40,14 @@ fn log(base: usize, count: usize) -> usize {
 }
 
 #[test]
+fn passes_that_can_find_nothing_more_are_not_made() {
+    let scores = scores(50, 1);
+    let order = |asked: &[usize]| sorted(&scores, asked);
+    let found = listwise(50, 20, 10, usize::MAX, Budget::calls(1000), order).unwrap();
+    assert!(found.stopped.is_none() && found.order == best(&scores), "{found:?}");
+}
+
+#[test]
 fn every_strategy_finds_the_true_best_within_its_calls() {
     for count in [0, 1, 2, 3, 10, 57, 100] {
         for seed in 0..3 {
