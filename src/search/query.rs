@@ -316,7 +316,8 @@ impl Query {
     /// Ends the search at this time, with what was found until then, at most 1,000 hits. The answer
     /// says so ([`Certainty::Incomplete`](crate::Certainty::Incomplete)). The clock is looked at
     /// several times a millisecond by everything that a search does, but for putting a list in
-    /// order: with more than some 10,000 candidates that takes longer.
+    /// order: with more than some 10,000 candidates that takes longer. It is for searches: explaining
+    /// a hit and counting facets do not look at it.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
