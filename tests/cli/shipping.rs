@@ -41,7 +41,7 @@ fn damage_is_not_exported() {
     let place = Place::new();
     place.ok("build wiki --set SET");
     let files = names(&place.path("wiki"));
-    let segment = files.iter().find(|name| name.ends_with(".seg")).unwrap();
+    let segment = files.iter().find(|name| name.starts_with("seg-")).unwrap();
     let path = place.path("wiki").join(segment);
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.len() / 2;
