@@ -54,15 +54,22 @@ fn schema() -> lateen::Result<(Schema, lateen::SparseField, lateen::KeywordField
     Ok((schema.build()?, sparse, src))
 }
 
+fn writer(
+    folder: &Path,
+    schema: Schema,
+    threads: usize,
+    memory: usize,
+) -> lateen::Result<IndexWriter> {
+    let options = IndexWriter::options().threads(threads).memory(memory << 20);
+    options.create(folder.join("index"), schema)
+}
+
 /// The rate of a program that reads the set by the library's reader.
 fn library(set: &Path, threads: usize, memory: usize) -> lateen::Result<f64> {
     let start = Instant::now();
     let folder = tempfile::tempdir().expect("a folder for the index");
     let (schema, sparse, src) = schema()?;
-    let mut writer = IndexWriter::options()
-        .threads(threads)
-        .memory(memory << 20)
-        .create(folder.path().join("index"), schema)?;
+    let mut writer = writer(folder.path(), schema, threads, memory)?;
     let documents = EmbeddingSet::open(set)?.documents()?;
     for chunk in documents.chunks(CHUNK)? {
         let chunk = chunk?;
@@ -85,10 +92,7 @@ fn arrays(set: &Path, threads: usize, memory: usize) -> lateen::Result<f64> {
     let start = Instant::now();
     let folder = tempfile::tempdir().expect("a folder for the index");
     let (schema, sparse, _) = schema()?;
-    let mut writer = IndexWriter::options()
-        .threads(threads)
-        .memory(memory << 20)
-        .create(folder.path().join("index"), schema)?;
+    let mut writer = writer(folder.path(), schema, threads, memory)?;
     let open = |what: &str| NpyArray::open(set.join(format!("sparse_docs_{what}.npy")));
     let (starts, terms, weights) = (open("indptr")?, open("indices")?, open("values")?);
     let (starts, terms, weights) = (starts.usizes()?, terms.ints()?, weights.floats()?);

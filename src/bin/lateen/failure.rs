@@ -111,8 +111,7 @@ impl From<lateen::SchemaError> for Failure {
 /// spaces.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spaced: String =
-            self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let spaced = crate::text::plain(&self.message);
         let words: Vec<&str> = spaced.split_whitespace().collect();
         f.write_str(&words.join(" "))
     }

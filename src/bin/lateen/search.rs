@@ -111,9 +111,14 @@ fn shown(hits: &Hits) -> lateen::Result<String> {
     for (rank, hit) in (1u64..).zip(hits) {
         let payload = hit.payload()?.unwrap_or_default();
         let words = String::from_utf8_lossy(&payload);
-        let start = words.chars().take(LETTERS).map(|c| if c.is_control() { ' ' } else { c });
+        let end = words.char_indices().nth(LETTERS).map_or(words.len(), |(at, _)| at);
         let score = format!("{:.6}", hit.score());
-        rows.push(vec![rank.to_string(), score, hit.key().to_string(), start.collect()]);
+        rows.push(vec![
+            rank.to_string(),
+            score,
+            text::plain(&hit.key().to_string()),
+            text::plain(&words[..end]),
+        ]);
     }
     Ok(if rows.is_empty() {
         "no hits\n".to_owned()

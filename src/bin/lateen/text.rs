@@ -30,6 +30,11 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Nothing of a text moves the cursor, changes colours or begins a line.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// One fact a line: its name, then its value in a column of its own.
 pub(crate) fn facts(facts: &[(&str, String)]) -> String {
     let mut text = String::new();

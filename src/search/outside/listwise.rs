@@ -27,7 +27,7 @@ pub fn listwise<E>(
     let mut places: Vec<usize> = (0..count).collect();
     let mut done = 0;
     'passes: for _ in 0..passes {
-        // What a pass brought to the front stays there.
+        // What a pass brought to the front stays there; with one left there is nothing to order.
         if done + 1 >= count {
             break;
         }

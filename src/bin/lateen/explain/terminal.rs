@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use lateen::Explanation;
 
 use super::{Asked, Told};
-use crate::text::table;
+use crate::text::{plain, table};
 
 /// Backgrounds from what met a little to what met most, as numbers of the 256 colours; dark
 /// enough for light letters.
@@ -48,11 +48,6 @@ pub(super) fn text(asked: &Asked<'_>, told: &[Told], colours: bool) -> String {
         }
     }
     out
-}
-
-/// Nothing of a text moves the cursor or changes colours.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The start of the text, with what met the query on a background.
