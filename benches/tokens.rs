@@ -288,7 +288,7 @@ fn rerank(wiki: &Wiki, place: &Path) {
     for (name, times) in [
         ("kernels alone, warm", &mut kernel),
         ("of the rest: the query packed", &mut packing),
-        ("of the rest: scores of ten documents", &mut floats_of_ten),
+        ("all float products of ten documents", &mut floats_of_ten),
         ("end to end, the same again", &mut same),
         ("end to end, others each time", &mut turns),
         ("end to end, page cache dropped, index opened anew", &mut dropped),

@@ -43,7 +43,7 @@ impl TokenStore {
         let mut matches: Vec<_> = (0..query.rows()).map(none).collect();
         for doc_row in 0..rows.coded.len() {
             let Some(row) = rows.coded.row(doc_row) else { break };
-            row.largest_dots(query, kernels, scratch);
+            row.largest_dots(query, kernels, f64::INFINITY, scratch);
             for (met, &score) in matches.iter_mut().zip(&scratch.largest) {
                 if score > met.score {
                     (met.doc_row, met.score) = (doc_row, score);

@@ -12,6 +12,7 @@ mod column;
 mod encode;
 mod keep;
 mod layout;
+mod narrow;
 mod query;
 mod rows;
 mod search;

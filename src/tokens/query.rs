@@ -3,6 +3,8 @@
 use crate::codec::int8;
 use crate::kernel::tokens::{FloatQuery, LaneQuery};
 
+use super::narrow::SHARE;
+
 /// Half the distance from 1 to the next f32: the largest relative error of one rounding.
 const ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
 /// More than what underflow can add to an error, whatever the sizes: each operation that
@@ -14,6 +16,8 @@ const UNDERFLOW: f64 = 1e-30;
 pub(crate) struct TokenQuery {
     /// The rows as they are: what scores are made of.
     floats: FloatQuery,
+    /// The same, four rows each.
+    quads: Vec<FloatQuery>,
     /// The rows as int8: what selects.
     lanes: LaneQuery,
     /// Components of the stored rows: as many as the query's, or more, of which the first count.
@@ -23,6 +27,9 @@ pub(crate) struct TokenQuery {
     /// How far an integer score can be from the float score for each unit of length of the
     /// document's longest row.
     slack: f64,
+    /// For each lane twice that of its row alone, over its step: how far behind the largest an
+    /// integer product may be whose float product is the largest. −∞ where there is no row.
+    reaches: Vec<f64>,
     /// The length of the longest row.
     longest: f32,
     /// The lengths of all rows together, never too small.
@@ -39,13 +46,18 @@ impl TokenQuery {
             .zip(codes.chunks_exact_mut(dim))
             .map(|(row, codes)| int8::quantise_query(row, codes))
             .collect();
-        let slack = slack(&rows, &codes, &steps, dim);
+        let sizes = sizes(&rows, &codes, &steps, dim);
+        let slack = sizes.iter().map(|row| row.slack).sum::<f64>() * (1.0 + 1e-9);
+        let mut reaches: Vec<f64> = sizes.iter().zip(&steps).map(reach).collect();
         let lanes = LaneQuery::new(&codes, dim);
         steps.resize(lanes.out_len(), 0.0);
-        let longest = longest(&rows, dim);
-        let lengths = row_lengths(&rows, dim).sum::<f64>() * (1.0 + 1e-9);
+        reaches.resize(lanes.out_len(), f64::NEG_INFINITY);
+        #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+        let longest = sizes.iter().map(|row| row.length).fold(0.0, f64::max) as f32;
+        let lengths = sizes.iter().map(|row| row.length).sum::<f64>() * (1.0 + 1e-9);
         let floats = FloatQuery::new(&rows, dim);
-        Self { floats, lanes, stored_dim: dim, steps, slack, longest, lengths }
+        let quads = rows.chunks(SHARE * dim).map(|rows| FloatQuery::new(rows, dim)).collect();
+        Self { floats, quads, lanes, stored_dim: dim, steps, slack, reaches, longest, lengths }
     }
 
     /// Asks it of rows of `dim` components, of which the first count, as many as the query has.
@@ -79,6 +91,23 @@ impl TokenQuery {
     /// The rows for the float kernels.
     pub(super) fn floats(&self) -> &FloatQuery {
         &self.floats
+    }
+
+    /// The same, four rows each.
+    pub(super) fn quads(&self) -> &[FloatQuery] {
+        &self.quads
+    }
+
+    /// For each lane how far behind the largest an integer product may be whose float product is
+    /// the largest, for each unit of length of the document's longest row.
+    pub(super) fn reaches(&self) -> &[f64] {
+        &self.reaches
+    }
+
+    /// Whether integer products say which float products are small, of documents whose rows are no
+    /// longer than `norm`: nothing may overflow, and there must be rows enough to gain by it.
+    pub(super) fn is_narrow(&self, norm: f64) -> bool {
+        self.rows() >= SHARE && norm >= 2f64.powi(-24) && f64::from(self.longest) * norm < 1e30
     }
 
     /// The rows for the integer kernel.
@@ -118,15 +147,13 @@ impl TokenQuery {
     }
 }
 
-/// The length of the longest row.
-#[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
-fn longest(rows: &[f32], dim: usize) -> f32 {
-    row_lengths(rows, dim).fold(0.0, f64::max) as f32
-}
-
-fn row_lengths(rows: &[f32], dim: usize) -> impl Iterator<Item = f64> + '_ {
-    let length = |row: &[f32]| row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    rows.chunks_exact(dim).map(length)
+/// A query row in numbers.
+#[derive(Clone, Copy, Debug)]
+struct RowSize {
+    /// How far an integer product of it can be from the float product.
+    slack: f64,
+    /// Its length.
+    length: f64,
 }
 
 /// How far an integer score can be from a float score, for each unit of `N`, the length of the
@@ -143,26 +170,38 @@ fn row_lengths(rows: &[f32], dim: usize) -> impl Iterator<Item = f64> + '_ {
 ///
 /// Where scores are made of other rows `e` that are at most `g` from `d`, `|q·e − q·d| ≤ ‖q‖ g`
 /// comes on top, and `N` is to cover those rows too.
-fn slack(rows: &[f32], codes: &[i8], steps: &[f32], dim: usize) -> f64 {
-    let mut distance = 0.0;
-    let mut length = 0.0;
-    let mut quantised_length = 0.0;
-    for ((row, codes), &step) in rows.chunks_exact(dim).zip(codes.chunks_exact(dim)).zip(steps) {
-        let (mut to, mut own, mut quantised) = (0.0, 0.0, 0.0);
-        for (&x, &code) in row.iter().zip(codes) {
-            let (x, stored) = (f64::from(x), f64::from(step) * f64::from(code));
-            to += (x - stored).powi(2);
-            own += x * x;
-            quantised += stored * stored;
-        }
-        distance += to.sqrt();
-        length += own.sqrt();
-        quantised_length += quantised.sqrt();
-    }
+///
+/// This is one number for each query row: how far its own product can be off, what it is added to
+/// included.
+fn sizes(rows: &[f32], codes: &[i8], steps: &[f32], dim: usize) -> Vec<RowSize> {
     let count = steps.len() as f64;
     let float_steps = dim.div_ceil(16) as f64 + 6.0 + count;
     let integer_steps = 3.0 + 8.0 + count;
-    let rounding = ROUNDING * (float_steps * length + integer_steps * quantised_length);
-    // For γ instead of n u, and for the rounding of this very computation.
-    distance * (1.0 + 1e-9) + rounding * 1.01
+    let rows = rows.chunks_exact(dim).zip(codes.chunks_exact(dim)).zip(steps);
+    rows.map(|((row, codes), &step)| {
+        // Eight partial sums, so that the additions need not wait for each other.
+        let (mut to, mut own, mut quantised) = ([0.0f64; 8], [0.0f64; 8], [0.0f64; 8]);
+        for (row, codes) in row.chunks(8).zip(codes.chunks(8)) {
+            for (at, (&x, &code)) in row.iter().zip(codes).enumerate() {
+                let (x, stored) = (f64::from(x), f64::from(step) * f64::from(code));
+                to[at] += (x - stored) * (x - stored);
+                own[at] += x * x;
+                quantised[at] += stored * stored;
+            }
+        }
+        let [to, length, quantised] =
+            [to, own, quantised].map(|squares| squares.iter().sum::<f64>().sqrt());
+        let rounding = ROUNDING * (float_steps * length + integer_steps * quantised);
+        // For γ instead of n u, and for the rounding of this very computation.
+        RowSize { slack: to * (1.0 + 1e-9) + rounding * 1.01, length }
+    })
+    .collect()
+}
+
+/// How far behind the largest integer product one may be whose float product is the largest: twice
+/// what either can be off. What underflow adds is in it, whatever the document's length, where that
+/// is 2⁻⁶⁴ or more; a row of zeros has but one product.
+fn reach((row, &step): (&RowSize, &f32)) -> f64 {
+    let reach = 2.0 * (row.slack + UNDERFLOW * 2f64.powi(64)) / f64::from(step);
+    if reach.is_nan() { f64::INFINITY } else { reach * (1.0 + 1e-9) }
 }

@@ -9,6 +9,7 @@ use crate::codec::{f16, int8};
 use crate::kernel::tokens::{F16Rows, Int8Rows, KernelScratch, PackedRows, expand, select_one};
 use crate::kernel::{Kernels, prefetch};
 
+use super::narrow;
 use super::query::TokenQuery;
 use super::search::TokenScratch;
 
@@ -122,21 +123,29 @@ impl Coded<'_> {
     }
 
     /// For each query row the largest dot product, into `scratch.largest`, which must fit the
-    /// query.
+    /// query. No row is longer than `norm`; infinite where that is not known.
     pub(super) fn largest_dots(
         &self,
         query: &TokenQuery,
         kernels: &Kernels,
+        norm: f64,
         scratch: &mut TokenScratch,
     ) {
+        let mut held = std::mem::take(&mut scratch.narrow);
         let (kernel, largest) = (&mut scratch.kernel, &mut scratch.largest);
+        let rows_of = query.floats().out_len();
         match self {
             Self::F16(rows) => (kernels.tokens.max_f16)(query.floats(), rows, kernel, largest),
-            Self::Int8(rows) => (kernels.tokens.max_int8)(query.floats(), rows, kernel, largest),
+            Self::Int8(rows) => {
+                let largest = &mut largest[..rows_of];
+                narrow::largest(query, kernels, rows, norm, kernel, &mut held, largest);
+            }
             Self::Packed(rows) => by_parts(rows, kernels, scratch, |rows, kernel, largest| {
-                (kernels.tokens.max_int8)(query.floats(), rows, kernel, largest);
+                let largest = &mut largest[..rows_of];
+                narrow::largest(query, kernels, rows, norm, kernel, &mut held, largest);
             }),
         }
+        scratch.narrow = held;
     }
 }
 

@@ -22,6 +22,7 @@ use crate::topk::TopK;
 use super::candidates::{CandidateScratch, MOST_ROWS, Plan};
 use super::centroids::CurvePoint;
 use super::layout::TokenRows;
+use super::narrow::Narrow;
 use super::query::TokenQuery;
 use super::rows::{Coded, expanded_bytes};
 use super::store::{TokenStore, View};
@@ -44,6 +45,7 @@ pub(crate) struct TokenScratch {
     pub(super) expanded: Vec<u8>,
     /// One upper bound per document that is looked at.
     pub(super) bounds: Vec<f32>,
+    pub(super) narrow: Narrow,
     shortlist: Vec<Candidate>,
     candidates: CandidateScratch,
 }
@@ -158,7 +160,7 @@ impl TokenStore {
         self.check_dim(query)?;
         scratch.fit(query);
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
-        Ok(Some(score(query, kernels, &rows.coded, scratch)))
+        Ok(Some(score(query, kernels, &rows.coded, norm(&rows), scratch)))
     }
 
     /// For each query row the largest dot product with the document's rows; `None` where it lacks
@@ -173,7 +175,7 @@ impl TokenStore {
         self.check_dim(query)?;
         scratch.fit(query);
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
-        rows.coded.largest_dots(query, kernels, scratch);
+        rows.coded.largest_dots(query, kernels, norm(&rows), scratch);
         Ok(scratch.largest.get(..query.rows()))
     }
 }
@@ -254,8 +256,13 @@ pub(super) fn estimate(
     if coded.select(query, kernels, scratch) {
         query.upper_bound(&scratch.largest, 0.0, 0.0)
     } else {
-        score(query, kernels, coded, scratch)
+        score(query, kernels, coded, f64::INFINITY, scratch)
     }
+}
+
+/// No row of a document is longer.
+fn norm(rows: &TokenRows<'_>) -> f64 {
+    f16::from_bits(rows.bounds.norm).to_f64()
 }
 
 /// The score: the sum over the query's rows, in their order, of the largest dot product with the
@@ -265,9 +272,10 @@ fn score(
     query: &TokenQuery,
     kernels: &Kernels,
     coded: &Coded<'_>,
+    norm: f64,
     scratch: &mut TokenScratch,
 ) -> f32 {
-    coded.largest_dots(query, kernels, scratch);
+    coded.largest_dots(query, kernels, norm, scratch);
     sum(query, scratch)
 }
 
@@ -384,10 +392,14 @@ impl<'a> Run<'a> {
             |rows| rows.coded,
             |doc, rows| {
                 if let Some(rows) = rows {
-                    top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
+                    top.push(doc, self.score(&rows, scratch));
                 }
             },
         )
+    }
+
+    fn score(&self, rows: &TokenRows<'_>, scratch: &mut TokenScratch) -> f32 {
+        score(self.query, self.kernels, &rows.coded, norm(rows), scratch)
     }
 
     /// What a document's score does not exceed, by integers.
@@ -482,7 +494,7 @@ impl<'a> Run<'a> {
                 rows.coded.prefetch();
             }
             if let Some(rows) = self.view.rows(doc)? {
-                top.push(doc, score(self.query, self.kernels, &rows.coded, scratch));
+                top.push(doc, self.score(&rows, scratch));
             }
             scratch.bounds[place] = f32::NEG_INFINITY;
         }
