@@ -17,35 +17,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use half::f16;
-use lateen::{Document, IndexWriter, KeyKind, Schema, SparseCodec, SparseOptions, SparseVector};
-
-/// The values of an .npy file of one type.
-fn npy<const N: usize, T>(path: &Path, kind: &str, value: impl Fn([u8; N]) -> T) -> Vec<T> {
-    let bytes = std::fs::read(path).expect("a file of the set");
-    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
-    assert!(header.contains(kind), "{}: {header}", path.display());
-    bytes[data..].as_chunks::<N>().0.iter().map(|&bytes| value(bytes)).collect()
-}
+use lateen::readers::NpyArray;
+use lateen::{
+    Document, Floats, IndexWriter, Ints, KeyKind, Schema, SparseCodec, SparseOptions, SparseVector,
+};
 
 /// Documents of a set: where each ends, its terms and weights.
 struct Set {
-    ends: Vec<u64>,
-    terms: Vec<u16>,
-    weights: Vec<f16>,
+    ends: Vec<usize>,
+    terms: NpyArray,
+    weights: NpyArray,
     largest: f32,
 }
 
 impl Set {
     fn open(set: &Path) -> Self {
-        let file = |part: &str| set.join(format!("sparse_docs_{part}.npy"));
-        let weights: Vec<f16> = npy(&file("values"), "<f2", f16::from_le_bytes);
-        Self {
-            ends: npy(&file("indptr"), "<i8", u64::from_le_bytes),
-            terms: npy(&file("indices"), "<u2", u16::from_le_bytes),
-            largest: weights.iter().map(|weight| weight.to_f32()).fold(0.0, f32::max),
-            weights,
-        }
+        let file = |part: &str| {
+            let path = set.join(format!("sparse_docs_{part}.npy"));
+            NpyArray::open(path).expect("a file of the set")
+        };
+        let ends = file("indptr").usizes().expect("offsets");
+        let mut set = Self { ends, terms: file("indices"), weights: file("values"), largest: 0.0 };
+        let weights = (0..set.len()).flat_map(|at| set.row(at)).map(|(_, weight)| weight);
+        set.largest = weights.fold(0.0, f32::max);
+        set
     }
 
     fn len(&self) -> usize {
@@ -53,10 +48,13 @@ impl Set {
     }
 
     fn row(&self, at: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
-        let place = |end: u64| usize::try_from(end).expect("it is in memory");
-        let range = place(self.ends[at])..place(self.ends[at + 1]);
-        let terms = self.terms[range.clone()].iter().map(|&term| u32::from(term));
-        terms.zip(self.weights[range].iter().map(|weight| weight.to_f32()))
+        let range = self.ends[at]..self.ends[at + 1];
+        let (terms, weights) = (self.terms.ints().expect("terms"), self.weights.floats());
+        let (Ints::U16(terms), Floats::F16(weights)) = (terms, weights.expect("weights")) else {
+            panic!("this takes sets of u16 terms and f16 weights");
+        };
+        let terms = terms[range.clone()].iter().map(|&term| u32::from(term));
+        terms.zip(weights[range].iter().map(|weight| weight.to_f32()))
     }
 
     /// Document `at`: of the set, or made.

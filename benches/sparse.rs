@@ -18,43 +18,30 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lateen::readers::NpyArray;
 use lateen::{
-    Document, Effort, Filter, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind, Query,
-    Schema, SparseField, SparseOptions,
+    Document, Effort, Filter, Floats, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind,
+    Query, Schema, SparseField, SparseOptions,
 };
 
 /// A vector: terms and weights.
 type Vector = Vec<(u32, f32)>;
 
-/// The numbers of an .npy file of a type that such sets have.
-fn npy(path: &Path) -> Vec<f64> {
-    let bytes = std::fs::read(path).expect("a file of the set");
-    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
-    let kind = header.split("'descr': '").nth(1).and_then(|rest| rest.get(..3)).unwrap_or_default();
-    let values = &bytes[data..];
-    match kind {
-        "<u2" => values.as_chunks().0.iter().map(|&b| f64::from(u16::from_le_bytes(b))).collect(),
-        "<i4" => values.as_chunks().0.iter().map(|&b| f64::from(i32::from_le_bytes(b))).collect(),
-        "<u4" => values.as_chunks().0.iter().map(|&b| f64::from(u32::from_le_bytes(b))).collect(),
-        "<i8" => values.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f64).collect(),
-        "<f2" => {
-            values.as_chunks().0.iter().map(|&b| half::f16::from_le_bytes(b).to_f64()).collect()
-        }
-        "<f4" => values.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
-        other => panic!("{}: numbers of the type {other}", path.display()),
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the numbers were integers and f32")]
 fn vectors(set: &Path, what: &str) -> Vec<Vector> {
-    let file = |part: &str| npy(&set.join(format!("sparse_{what}_{part}.npy")));
-    let (ends, terms, weights) = (file("indptr"), file("indices"), file("values"));
-    let range = |pair: &[f64]| pair[0] as usize..pair[1] as usize;
+    let file = |part: &str| {
+        NpyArray::open(set.join(format!("sparse_{what}_{part}.npy"))).expect("a file of the set")
+    };
+    let (terms, weights) = (file("indices").usizes().expect("terms"), file("values"));
+    let values: Vec<f32> = match weights.floats().expect("weights") {
+        Floats::F16(values) => values.iter().map(|value| value.to_f32()).collect(),
+        Floats::F32(values) => values.to_vec(),
+        other => panic!("weights of another type: {other:?}"),
+    };
+    let ends = file("indptr").usizes().expect("offsets");
     ends.windows(2)
         .map(|pair| {
-            let entries = terms[range(pair)].iter().zip(&weights[range(pair)]);
-            entries.map(|(&term, &weight)| (term as u32, weight as f32)).collect()
+            let entries = terms[pair[0]..pair[1]].iter().zip(&values[pair[0]..pair[1]]);
+            entries.map(|(&term, &weight)| (u32::try_from(term).expect("u32"), weight)).collect()
         })
         .collect()
 }
@@ -198,7 +185,7 @@ fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<A
         .map(|top| plain(format!("{exact} top {top}"), top, Effort::Exact))
         .collect();
     if rows {
-        for share in [0.99, 0.98, 0.95] {
+        for share in [0.99, 0.98, 0.95, 0.9] {
             for top in [10, 100] {
                 let said = format!("recall {share} top {top}");
                 all.push(plain(said, top, Effort::Recall(share)));
@@ -211,6 +198,9 @@ fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<A
             let said = format!("exact top 10, {said}");
             let filter = Some(filter.clone());
             all.push(Asked { filter: filter.clone(), ..plain(said.clone(), 10, Effort::Exact) });
+            let share = Effort::Recall(0.95);
+            let approximate = said.replacen("exact", "recall 0.95", 1);
+            all.push(Asked { filter: filter.clone(), ..plain(approximate, 10, share) });
             all.push(Asked { filter, nothing: true, ..plain(said + " alone", 10, Effort::Exact) });
         }
         if windows > 64 {
