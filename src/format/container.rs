@@ -91,6 +91,29 @@ impl Container {
         })
     }
 
+    /// A container that is still being written: its closed sections, of this process's own making.
+    /// It has no pin and no sums yet.
+    pub(super) fn unfinished(
+        bytes: Bytes,
+        file: &str,
+        kind: ContainerKind,
+        entries: &[SectionEntry],
+    ) -> Self {
+        let mut order: Vec<_> = (0..).zip(entries).map(|(i, e)| (e.kind, e.field, i)).collect();
+        order.sort_unstable();
+        let len = wide(bytes.len());
+        Self {
+            bytes,
+            file: file.into(),
+            kind,
+            pin: Pin { len, footer: 0, file_id: [0; 16] },
+            sums_offset: len,
+            entries: entries.into(),
+            order: order.into(),
+            parts: None,
+        }
+    }
+
     /// What another file has to remember of this one.
     pub(crate) fn pin(&self) -> Pin {
         self.pin

@@ -60,6 +60,7 @@ section_kinds! {
     SPARSE_ROW_BASES = 80, required, "Where the forward rows of each window start.";
     SPARSE_ROW_ENDS = 81, required, "Where each forward row ends in its window.";
     SPARSE_ROWS = 82, required, "Forward rows: gaps between ordinals, and weights.";
+    SPARSE_CURVE = 83, optional, "Recall by effort, one `SparsePoint` each.";
     // 128–191: token fields
     TOKENS_HEAD = 128, required, "One `TokenHead`.";
     TOKENS_ENDS = 129, required, "Where each document's rows end.";

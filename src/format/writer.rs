@@ -3,6 +3,7 @@
 use bytemuck::NoUninit;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::container::Container;
 use super::kinds::SectionKind;
 use super::layout::{
     BLOCK_BYTES, BLOCK_LOG2, ContainerKind, FLAG_REQUIRED, Footer, Header, KNOWN_INCOMPAT, MAGIC,
@@ -159,6 +160,17 @@ impl ContainerWriter {
         self.begin(kind, field, elem_size)?;
         self.write_pod(items)?;
         self.end()
+    }
+
+    /// Lends what has been written so far, as readers will find it: the sections that are closed.
+    /// None of it must be kept beyond the call, since the header is still to be filled in.
+    pub(crate) fn look_back<T>(&mut self, look: impl FnOnce(&Container) -> Result<T>) -> Result<T> {
+        if self.open {
+            return Err(self.misuse("look back", "a section is still open"));
+        }
+        let io = |error| Error::io("read", self.place.as_str(), error);
+        let bytes = self.file.read_back().map_err(io)?;
+        look(&Container::unfinished(bytes, &self.place, self.kind, &self.sections))
     }
 
     /// Writes sums, table, footer and header, and syncs the file. Generation and ordinal go into

@@ -77,9 +77,11 @@ pub struct VectorInfo {
     /// Terms of all documents together, of a sparse field; rows, of a token field. Deleted
     /// documents are counted in.
     pub entries: u64,
-    /// Of a token field that is searched over centroids: the mean shares (0 to 1) of the true ten
-    /// and of the true hundred best that each step of the search found, the fastest first, as
-    /// measured when the segment was written. An effort by recall chooses among these.
+    /// The mean shares (0 to 1) of the true ten and of the true hundred best that each step of the
+    /// search found, the fastest first, as measured when the segment was written: of a token field
+    /// that is searched over centroids, and of a sparse field of a large segment, which gives all
+    /// hits where more than ten are asked for. An effort by recall chooses among these; empty where
+    /// it has no choice.
     pub recall: Vec<(f32, f32)>,
     /// Of a token field with centroids: how far its rows are from them; `None` where there are
     /// none, or where it was written before that was measured.
@@ -146,7 +148,8 @@ impl Snapshot {
                     .filter_map(|(at, field)| {
                         let (entries, recall, drift) = match &field.kind {
                             FieldKind::Sparse(_) => {
-                                (view.segment.sparse(at)?.entries(), Vec::new(), None)
+                                let index = view.segment.sparse(at)?;
+                                (index.entries(), index.recall_curve(), None)
                             }
                             FieldKind::Tokens(_) => {
                                 let store = view.segment.tokens(at)?;

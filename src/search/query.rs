@@ -24,8 +24,9 @@ pub enum Effort {
     Exact,
     /// At least this share of the true top on average, by what was measured on the index itself
     /// when its segments were written; above 0, at most 1. Segments of token rows that have
-    /// centroids ([`Centroids`](crate::Centroids)) are answered so; all others, and those where
-    /// nothing less was measured to reach the share, are answered exactly: sparse fields always.
+    /// centroids ([`Centroids`](crate::Centroids)) are answered so, and those of 32,768 documents or
+    /// more with a sparse field that has forward rows, where at most ten hits are asked for; all
+    /// others, and those where nothing less was measured to reach the share, are answered exactly.
     Recall(f32),
     /// From 0, the fastest, to 1, exact; what has no faster way is answered exactly. On a sparse
     /// field, what is below 1 leaves the weakest terms of the query to those documents that the
@@ -249,7 +250,8 @@ impl Query {
     }
 
     /// How many threads may share this one search; 1 unless said otherwise, and 0 counts as 1. The
-    /// hits are the same with any number. Only an exact search of a sparse field has use for them,
+    /// hits are the same with any number. Only an exact search of a sparse field has use for them
+    /// ([`exact`](Self::exact); one that may miss something would miss other things),
     /// and only in segments of 200,000 documents or more; many queries are better shared out
     /// whole ([`Index::search_batch`](crate::Index::search_batch)).
     #[must_use]

@@ -185,11 +185,11 @@ fn engine(stage: &Stage) -> &'static str {
     }
 }
 
-/// The effort as the inverted index understands it: a share of the true hits is promised by finding
-/// all of them.
+/// The effort as the inverted index understands it.
 fn sparse_effort(effort: Effort) -> SparseEffort {
     match effort {
-        Effort::Exact | Effort::Recall(_) => SparseEffort::Exact,
+        Effort::Exact => SparseEffort::Exact,
+        Effort::Recall(share) => SparseEffort::Recall(share),
         Effort::Level(level) => SparseEffort::Level(level),
     }
 }

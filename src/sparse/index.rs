@@ -7,6 +7,7 @@ use crate::kernel::prefetch;
 use crate::schema::{Forward, SparseOptions};
 
 use super::build::Weights;
+use super::curve::{MOST_POINTS, SparsePoint};
 use super::directory::{Dense, Directory, DirectoryView, ListStarts, check_sizes};
 use super::forward::RowView;
 use super::layout::{FORWARD_F16, FORWARD_F32, FORWARD_NONE, Head, Impacts, WINDOW_BITS, windows};
@@ -66,6 +67,8 @@ pub(crate) struct SparseIndex {
     head_section: Section,
     directory: Directory,
     forward: Option<ForwardRows>,
+    /// None in a small segment, and in one that was written before there were any.
+    curve: Option<Array<SparsePoint>>,
 }
 
 impl SparseIndex {
@@ -152,12 +155,38 @@ impl SparseIndex {
                 rows: section(SectionKind::SPARSE_ROWS)?,
             })
         };
-        Ok(Some(Self { head, head_section, directory, forward }))
+        let curve = container.find(SectionKind::SPARSE_CURVE, field);
+        let curve = curve.map(|section| section.array::<SparsePoint>()).transpose()?;
+        if let Some(curve) = &curve
+            && curve.section().len() > MOST_POINTS * size_of::<SparsePoint>()
+        {
+            return Err(curve.section().corrupt(0, "more than 64 points"));
+        }
+        Ok(Some(Self { head, head_section, directory, forward, curve }))
     }
 
     /// Entries of all documents together.
     pub(crate) fn entries(&self) -> u64 {
         self.head.entries
+    }
+
+    /// What the steps of the effort were measured to find, the fastest first; none where nothing was
+    /// measured.
+    ///
+    /// # Errors
+    /// `Corrupt` where a number is out of its range.
+    pub(super) fn curve(&self) -> Result<&[SparsePoint]> {
+        let Some(curve) = &self.curve else { return Ok(&[]) };
+        match curve.iter().position(|point| !point.is_sound()) {
+            Some(at) => Err(curve.section().corrupt_element(at, "not a point")),
+            None => Ok(curve),
+        }
+    }
+
+    /// The shares of the ten best that were found at each step, as they stand in the file, and of
+    /// the hundred best: all, as no step is taken where more than ten are asked for.
+    pub(crate) fn recall_curve(&self) -> Vec<(f32, f32)> {
+        self.curve.as_deref().unwrap_or_default().iter().map(|point| (point.recall, 1.0)).collect()
     }
 
     /// Bytes that a merge takes for it, at most: what holds a posting while it is turned over, up to

@@ -8,7 +8,7 @@
 //! still be in the answer; forward rows give those their score. The answer is therefore the true
 //! top k of the stored weights, and the integers never show.
 //!
-//! `effort` says what a search that need not be exact leaves out. `layout` names what is on disk,
+//! `effort` says what a search that need not be exact leaves out, `curve` measures what that finds. `layout` names what is on disk,
 //! `column` and `rows` gather, `build` and `write` produce it, `index` and
 //! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
 //! everything (`agreement`: that rows and postings say the same), `merge` puts segments together.
@@ -18,6 +18,7 @@ mod bound;
 mod build;
 mod candidates;
 mod column;
+mod curve;
 mod directory;
 mod effort;
 mod forward;

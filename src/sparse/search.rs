@@ -16,6 +16,7 @@ use crate::topk::TopK;
 
 use super::bound::Bound;
 use super::candidates::Candidates;
+use super::curve::LEAST_DOCS;
 use super::directory::{DirectoryView, Run};
 use super::effort::SparseEffort;
 use super::index::{Exactness, SparseIndex};
@@ -125,15 +126,21 @@ impl SparseIndex {
         };
         bound = bound.and_left_out(left).and_below(below);
         let seed = if alive.is_none() { seed(terms, weights, top.k()) } else { None };
-        let shortcut = way.effort.shortcut();
-        if let Some(shortcut) = shortcut {
+        let shortcut = match way.effort {
+            // Of queries with weights below zero nothing was measured; of few windows nothing is
+            // gained.
+            SparseEffort::Recall(_) if below > 0.0 || few_windows(alive) => None,
+            SparseEffort::Recall(_) => way.effort.shortcut(self.curve()?, top.k()),
+            effort => effort.shortcut(&[], top.k()),
+        };
+        if let Some(shortcut) = &shortcut {
             bound = shortcut.apply(terms, weights, bound);
         }
         if top.stopped() {
             return Ok(exactness);
         }
         plan.fill(&postings, (terms, weights), kernels, alive, top);
-        if let Some(shortcut) = shortcut {
+        if let Some(shortcut) = &shortcut {
             plan.cut_bounds(shortcut);
         }
 
@@ -280,6 +287,15 @@ impl SparseIndex {
         top.shrink();
         Ok(())
     }
+}
+
+/// Whether documents are alive in fewer windows than a segment has that is worth a curve.
+fn few_windows(alive: Option<&DocSet>) -> bool {
+    alive.is_some_and(|alive| {
+        let windows = alive.words().chunks(GROUPS);
+        let living = windows.filter(|words| words.iter().any(|&word| word != 0));
+        living.take(LEAST_DOCS as usize / WINDOW).count() < LEAST_DOCS as usize / WINDOW
+    })
 }
 
 /// An integer score that at least `k` documents reach: from one term alone, the impact that `k` of

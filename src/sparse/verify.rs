@@ -15,7 +15,7 @@ use super::write::MASK;
 impl SparseIndex {
     /// Walks everything: terms ascend, postings of a term lie end to end with those before, ascend
     /// and stay inside the segment, maxima and k-th impacts are those of the postings, rows lie end
-    /// to end, weights are finite and above zero, and each row has exactly the postings that the
+    /// to end, weights are finite and above zero, points of the curve are in range, and each row has exactly the postings that the
     /// inverted index has of its document.
     ///
     /// # Errors
@@ -26,6 +26,7 @@ impl SparseIndex {
             return Err(self.corrupt("term ids do not ascend"));
         }
         self.verify_directory(&postings)?;
+        self.curve()?;
         let (found, entries, left) = match self.rows_view() {
             Some(rows) => {
                 self.verify_places(&rows)?;

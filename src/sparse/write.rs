@@ -10,7 +10,9 @@ use crate::kernel::postings::SPAN;
 use crate::schema::SparseOptions;
 
 use super::build::{Postings, RowSource, Shape, Weights, survey};
+use super::curve;
 use super::forward;
+use super::index::SparseIndex;
 use super::layout::{
     FORWARD_F16, FORWARD_F32, FORWARD_NONE, GROUP, GROUPS, Head, Impacts, KIND_DENSE, KIND_LIST,
     KIND_TINY, KTH, TermEntry, WINDOW, WINDOW_BITS, kind_of, windows,
@@ -49,7 +51,18 @@ pub(super) fn field(
     if shape.weights != Weights::None {
         write_rows(source, &shape, field, threads, out)?;
     }
-    Ok(())
+    // Asked of what lies in the file now: the answers are those that readers will get.
+    if source.docs() < curve::LEAST_DOCS {
+        return Ok(());
+    }
+    let points = out.look_back(|written| {
+        let index = SparseIndex::open(written, field, source.docs(), options)?;
+        index.map_or(Ok(Vec::new()), |index| curve::measure(&index, threads))
+    })?;
+    if points.is_empty() {
+        return Ok(());
+    }
+    out.section(SectionKind::SPARSE_CURVE, field, &points)
 }
 
 /// A count that the limits keep within 32 bits: documents of a segment, terms of a vocabulary.

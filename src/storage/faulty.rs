@@ -202,6 +202,11 @@ impl StorageFile for FaultFile {
         self.write(bytes, |file, bytes| file.write_at(offset, bytes))
     }
 
+    fn read_back(&mut self) -> io::Result<Bytes> {
+        self.storage.gate()?;
+        self.inner.read_back()
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.storage.gate()?;
         self.inner.sync()

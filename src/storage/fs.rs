@@ -240,7 +240,7 @@ pub(crate) fn open_untrusted(path: &Path, allowance: &Allowance) -> io::Result<B
 
 /// A new file; `AlreadyExists` if there is one.
 fn create_path(path: &Path) -> io::Result<Box<dyn StorageFile>> {
-    let file = retry(|| OpenOptions::new().write(true).create_new(true).open(path))?;
+    let file = retry(|| OpenOptions::new().read(true).write(true).create_new(true).open(path))?;
     Ok(Box::new(FsFile { file: BufWriter::with_capacity(WRITE_BUFFER, file) }))
 }
 
@@ -303,6 +303,11 @@ impl StorageFile for FsFile {
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.write_all(bytes)?;
         self.file.seek(SeekFrom::End(0)).map(|_| ())
+    }
+
+    fn read_back(&mut self) -> io::Result<Bytes> {
+        self.file.flush()?;
+        Ok(Bytes::from_map(Map::new(self.file.get_ref())?))
     }
 
     fn sync(&mut self) -> io::Result<()> {

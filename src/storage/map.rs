@@ -18,7 +18,10 @@ impl Map {
         // with `create_new`, are written only through the handle that made them, are reached by a
         // reader only once that handle has synced them and a manifest names them, and are never
         // opened for writing, truncated or replaced again (`rename` refuses an existing target;
-        // removal unlinks, and a map keeps an unlinked file's pages). What other programs do to
+        // removal unlinks, and a map keeps an unlinked file's pages). The writer itself maps what
+        // it has written so far (`StorageFile::read_back`) for the length of one call that borrows
+        // the writer: nothing is written meanwhile, and of what is mapped nothing is written again
+        // afterwards but the header, by which time the map is gone. What other programs do to
         // the directory cannot be excluded here; the contract that they leave the files alone is
         // stated to callers at `OpenMode::Map`, with `OpenMode::Heap` for those who cannot keep
         // it. The map is private to this type and handed out as plain bytes only, so a change

@@ -154,6 +154,13 @@ impl StorageFile for MemFile {
         self.write(|buffer| buffer.write_at(offset, bytes))
     }
 
+    fn read_back(&mut self) -> io::Result<Bytes> {
+        match &*hold(&self.0) {
+            Content::Growing(buffer) => Ok(Bytes::from_vec(buffer.as_slice())),
+            Content::Fixed(buffer) => Ok(Bytes::from_aligned(Arc::clone(buffer))),
+        }
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -106,6 +106,9 @@ pub(crate) trait StorageFile: Send {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Overwrites bytes that were written before; the end of the file stays where it is.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// The bytes written so far, for the writer alone to look at: it lets go of them before it
+    /// writes over any of them, and before the file is shown to anyone.
+    fn read_back(&mut self) -> io::Result<Bytes>;
     /// Makes the bytes written so far durable.
     fn sync(&mut self) -> io::Result<()>;
 }

@@ -177,6 +177,10 @@ impl StorageFile for SimFile {
         Ok(())
     }
 
+    fn read_back(&mut self) -> io::Result<Bytes> {
+        Ok(Bytes::from_vec(&self.storage.state().data[&self.inode]))
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.storage.state();
         if state.lie != Some(Lie::FileSync) {

@@ -12,7 +12,7 @@ use crate::text;
 /// Show what is in an index
 ///
 /// Documents, segments, fields, the bytes of each posting and each token row with all that belongs
-/// to it, the recall that was measured when token rows were written, and how many bytes each
+/// to it, the recall that was measured when vectors were written, and how many bytes each
 /// section takes over all segments. Drift is how far the token rows of a segment are from their
 /// centroids (the mean distance of rows of length 1), beside how far those were that the centroids
 /// were trained for: a merge trains new ones beyond 1.1 times that. With --json every segment

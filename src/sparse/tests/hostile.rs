@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::SectionKind;
 
 /// The sections of a field as they were written.
-fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
+pub(super) fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
     let container = container(storage);
     let sizes = |kind: SectionKind| match kind {
         SectionKind::SPARSE_HEAD => 64,
@@ -28,7 +28,7 @@ fn sections(storage: &MemStorage) -> Vec<(SectionKind, u32, Vec<u8>)> {
 }
 
 /// A container with these sections and right checksums.
-fn rebuilt(sections: &[(SectionKind, u32, Vec<u8>)]) -> Container {
+pub(super) fn rebuilt(sections: &[(SectionKind, u32, Vec<u8>)]) -> Container {
     let storage = MemStorage::new();
     let file = storage.create_new("segment").unwrap();
     let mut out = ContainerWriter::create(file, "segment".into(), ContainerKind::Segment).unwrap();

@@ -4,6 +4,7 @@
 
 mod adversarial;
 mod codecs;
+mod curve;
 mod exact;
 mod example;
 mod hostile;
