@@ -145,7 +145,7 @@ fn with_points(elem_size: u32, points: &[u8]) -> Result<SparseIndex> {
 fn no_point_is_believed_that_is_none() {
     let good = SparsePoint { mass: 0.5, alpha: 200, band: 0.5, recall: 0.5 };
     let ask = |points: &[SparsePoint]| {
-        let index = with_points(16, bytemuck::cast_slice(points))?;
+        let index = with_points(16, bytemuck::must_cast_slice(points))?;
         let asked = asked(&index, &[(1, 1.0)], SparseEffort::Recall(0.5), 10);
         assert_eq!(index.verify().is_ok(), asked.is_ok());
         // An exact search has no use for it.
