@@ -33,8 +33,8 @@ impl Beside {
         // The library writes under a name of its own beside that.
         hidden.push(".tmp");
         let deeper = out.with_file_name(hidden);
-        let _clearing = [&path, &deeper].map(|path| Clearing::of(Left::Own(path.clone())));
-        Ok(Self { out: out.to_owned(), path, done: false, _clearing })
+        let clearing = [&path, &deeper].map(|path| Clearing::of(Left::Own(path.clone())));
+        Ok(Self { out: out.to_owned(), path, done: false, _clearing: clearing })
     }
 
     /// The name to work under.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lateen::{IndexWriter, Key, KeyKind};
 
 use crate::failure::{Code, Failure};
+use crate::interrupt::{Clearing, Left};
 use crate::text;
 
 /// Delete documents from an index by their ids
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         let next = "name ids, or a file of them with --ids-from";
         return Err(Failure::new(Code::Usage, "no id given").next(next));
     }
+    let _clearing = Clearing::of(Left::Index(args.index.clone()));
     let mut writer =
         IndexWriter::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let numbers = writer.schema().key_kind() == KeyKind::U64;

@@ -129,7 +129,10 @@ impl Failure {
 
     /// The same with a word on where it happened.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
-        self.message = format!("{place}: {}", self.message);
+        // That somebody has ended it has no place.
+        if self.code != Code::Interrupted {
+            self.message = format!("{place}: {}", self.message);
+        }
         self
     }
 }

@@ -124,9 +124,12 @@ fn plot(
 /// Points so near to one another, across and down, share a label.
 const NEAR: (i32, i32) = (40, 26);
 
+/// Efforts, and where their points are.
+type Group = (Vec<f32>, Vec<(i32, i32)>);
+
 /// The label of each group of points that lie together, and the lowest place in it.
 fn labels(points: impl Iterator<Item = (f32, (i32, i32))>) -> Vec<(String, (i32, i32))> {
-    let mut groups: Vec<(Vec<f32>, Vec<(i32, i32)>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for (effort, place) in points {
         let near = |other: &(i32, i32)| {
             (place.0 - other.0).abs() <= NEAR.0 && (place.1 - other.1).abs() <= NEAR.1
@@ -139,7 +142,7 @@ fn labels(points: impl Iterator<Item = (f32, (i32, i32))>) -> Vec<(String, (i32,
             None => groups.push((vec![effort], vec![place])),
         }
     }
-    let label = |(mut efforts, places): (Vec<f32>, Vec<(i32, i32)>)| {
+    let label = |(mut efforts, places): Group| {
         efforts.sort_by(f32::total_cmp);
         let text = match efforts.as_slice() {
             [first, .., last] => format!("{first}–{last}"),

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write as _};
 
 use lateen::readers::Record;
 use lateen::{Index, SparseField};
+use serde_json::Value;
 
 use super::{Args, Fields};
 use crate::beside::Beside;
@@ -56,7 +57,9 @@ pub(super) fn write(index: &Index, args: &Args) -> Result<String, Failure> {
         // Attributes stand behind what every reader knows.
         for (name, value) in entry {
             line.pop();
-            line += &format!(",{}:{value}}}", serde_json::Value::from(name));
+            for part in [",", &Value::from(name).to_string(), ":", &value.to_string(), "}"] {
+                line.push_str(part);
+            }
         }
         writeln!(out, "{line}").map_err(refused)?;
         documents += 1;
