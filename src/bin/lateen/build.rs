@@ -208,7 +208,9 @@ fn writers(memory: usize, words: usize) -> Result<usize, Failure> {
         );
         return Err(Failure::new(Code::Input, what).next("raise --memory"));
     }
-    Ok(left)
+    // The writer counts what it holds; what the allocator keeps of it for later comes on top, a third
+    // where memory is short.
+    Ok(left / 4 * 3)
 }
 
 /// What the pruning of documents loses, where it was asked for: on a sample spread evenly.
