@@ -3,9 +3,11 @@
 //!
 //! The conventions are those of `trec_eval`, so figures can be set beside published ones: a run's
 //! rank column is ignored and documents are ordered by score, equal scores by document id
-//! *descending*; gains are the grades, discounted by the binary logarithm of rank + 1; documents
-//! that nobody judged are not relevant. Means are over all judged queries: one that the run does
-//! not answer counts 0 (`trec_eval -c`).
+//! *descending* (z before a), for every measure, and cut (`@K`) in that order; gains are the grades,
+//! discounted by the binary logarithm of rank + 1; documents that nobody judged are not relevant.
+//! Means are over all judged queries: one that the run does not answer counts 0 (`trec_eval -c`).
+//! MS MARCO's own script orders equal scores by id *ascending*, so its MRR@10 is another where scores
+//! tie.
 //!
 //! ```
 //! use lateen::eval::{Measure, Qrels, Run, evaluate};

@@ -13,10 +13,43 @@ fn the_hits_of_one_query_are_shown() {
     let keys: Vec<&str> = hits.map(|line| line.split(' ').nth(2).unwrap()).collect();
     let lines: Vec<&str> = shown.lines().skip(1).collect();
     assert_eq!((keys.len(), lines.len()), (3, 3), "{shown}");
-    for (line, key) in lines.iter().zip(keys) {
-        assert!(line.split_whitespace().nth(2) == Some(key), "{line}");
+    for (line, key) in lines.iter().zip(&keys) {
+        assert!(line.split_whitespace().nth(2) == Some(*key), "{line}");
     }
     place.fails(2, "search wiki --set SET --mode rerank --top 3");
+    // The same for a program.
+    let line = "search wiki --set SET --mode rerank --top 3 --query wikiq-1045 --json";
+    let told: serde_json::Value = serde_json::from_str(&place.ok(line)).unwrap();
+    assert!(told["query"] == "wikiq-1045" && told["us"].as_f64().unwrap() > 0.0, "{told}");
+    let hits = told["hits"].as_array().unwrap();
+    assert_eq!(hits.len(), 3);
+    for (rank, (hit, key)) in (1..).zip(hits.iter().zip(&keys)) {
+        assert!(hit["key"] == **key && hit["rank"] == rank && hit["parts"].is_null(), "{hit}");
+        assert!(!hit["text"].as_str().unwrap().is_empty());
+    }
+    let told: serde_json::Value =
+        serde_json::from_str(&place.ok(&format!("{line} --parts"))).unwrap();
+    for hit in told["hits"].as_array().unwrap() {
+        let tokens = hit["parts"]["tokens"].as_array().unwrap();
+        let sum: f64 = tokens.iter().map(|part| part["adds"].as_f64().unwrap()).sum();
+        assert!((sum - hit["score"].as_f64().unwrap()).abs() < 1e-4, "{hit}");
+    }
+    // All queries, a line each, with the scores of the run; and what the run's summary says.
+    let all = place.ok("search wiki --set SET --mode rerank --top 3 --json");
+    assert_eq!(all.lines().count(), 60);
+    let ranked = read(run.as_bytes());
+    for line in all.lines() {
+        let told: serde_json::Value = serde_json::from_str(line).unwrap();
+        let ranking = ranked.ranking(told["query"].as_str().unwrap()).unwrap();
+        for (hit, ranked) in told["hits"].as_array().unwrap().iter().zip(ranking) {
+            assert!(hit["score"].as_f64().unwrap() as f32 == ranked.score, "{hit}");
+        }
+    }
+    let said = place.ok("search wiki --set SET --mode rerank --top 3 --run x.run --json");
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&told["queries"], &told["hits"]), (&60.into(), &180.into()));
+    assert!(told["median_us"].as_f64().unwrap() <= told["p99_us"].as_f64().unwrap());
+    fs::remove_file(place.path("x.run")).unwrap();
     place.fails(3, "search wiki --set SET --mode rerank --top 3 --query nobody");
     assert_eq!(place.names(), ["wiki"]);
 }

@@ -43,7 +43,7 @@ fn the_first_cause_is_named_with_what_to_do() {
     ill(4, "nowhere", "do          check the path");
     place.ok("pack wiki wiki.lateen");
     let good = fs::read(place.path("wiki.lateen")).unwrap();
-    for (at, code, words) in [(8, 4, "a later one"), (20, 5, "restore it from a copy")] {
+    for (at, code, words) in [(8, 4, "a later one"), (20, 5, "build the index again")] {
         let mut bad = good.clone();
         bad[at] ^= 2;
         put(&place.path("wiki.lateen"), &bad);
@@ -51,7 +51,7 @@ fn the_first_cause_is_named_with_what_to_do() {
     }
     let segment = names(&place.path("wiki")).into_iter().find(|name| name.starts_with("seg-"));
     fs::remove_file(place.path("wiki").join(segment.unwrap())).unwrap();
-    ill(5, "wiki", "restore it from a copy");
+    ill(5, "wiki", "build the index again");
 }
 
 #[test]

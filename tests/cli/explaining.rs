@@ -84,6 +84,7 @@ fn a_terminal_reads_words_and_numbers() {
     place.ok("build wiki --set SET");
     let line = "explain wiki --set SET --query wikiq-1045";
     let text = place.ok(&format!("{line} --mode union --top 1"));
+    assert_eq!(text.matches("of the query").count(), 1, "the same table twice: {text}");
     assert!(text.starts_with("wikiq-1045  "), "{text}");
     for words in ["1. wiki-", "the parts add up to ", "search 1: rank ", "of the query", "Sufi"] {
         assert!(text.contains(words), "{words}: {text}");
@@ -95,6 +96,7 @@ fn a_terminal_reads_words_and_numbers() {
     let said = place.ok(&format!("{line} --mode tokens --html told.html"));
     assert_eq!(said, "told.html: 3 documents; open it in a browser\n");
     let page = fs::read_to_string(place.path("told.html")).unwrap();
+    assert!(page.contains("document →") && page.contains("query ↓"), "the axes");
     assert!(page.matches("<h2>").count() == 3 && page.contains("<mark style"));
     let told = json(&place, &format!("{line} --mode sparse --top 1 --json --html more.html"));
     let terms = told["hits"][0]["terms"].as_array().unwrap();

@@ -48,7 +48,7 @@ fn a_stream_builds_what_arrays_build() {
     let output = fed(&place, "build piped --texts - --term-ids", lines.as_bytes());
     assert!(output.status.success(), "{output:?}");
     fs::write(place.path("lines.jsonl"), &lines).unwrap();
-    place.ok("build read --texts lines.jsonl --term-ids --memory 16 --threads 1");
+    place.ok("build read --texts lines.jsonl --term-ids --memory 64 --threads 1");
     copy_set(&place.path("set"));
     let beside = |name: &&String| name.starts_with("tok_") || name.starts_with("vocabulary");
     for name in names(&place.path("set")).iter().filter(beside) {
@@ -98,7 +98,11 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
             "",
             "line 3 (id \"b\"): sparse, position 0: weight -1",
         ),
-        ("{\"id\": \"a\", \"vector\": {\"7\": 1}}\n", "", "line 2 (id \"a\"): key: given twice"),
+        (
+            "{\"id\": \"a\", \"vector\": {\"7\": 1}}\n",
+            "",
+            "line 2 (id \"a\"): the id appears twice",
+        ),
         (
             "{\"id\": \"b\", \"vector\": {\"oil\": 1}}\n",
             "--term-ids",

@@ -41,5 +41,5 @@ fn an_index_is_kept_up() {
     );
     place.fails(4, "compact nowhere");
     place.ok("pack w packed");
-    place.fails(1, "compact packed");
+    place.fails(2, "compact packed");
 }

@@ -1,6 +1,7 @@
 //! The `lateen` command from outside: what it prints, writes and exits with.
 #![cfg(feature = "cli")]
 
+mod advising;
 mod arrays;
 mod asking;
 mod bench;

@@ -36,6 +36,68 @@ fn a_set_comes_back_as_it_went_in() {
     assert_eq!(place.names(), ["file", "flags", "out", "wiki"]);
 }
 
+/// Lines as Anserini has them, and back.
+#[test]
+fn lines_come_back_as_they_went_out() {
+    let place = Place::new();
+    copy_set(&place.path("half"));
+    let beside = |name: &&String| name.starts_with("tok_");
+    for name in names(&place.path("half")).iter().filter(beside) {
+        fs::remove_file(place.path("half").join(name)).unwrap();
+    }
+    place.ok("build half.index --set half");
+    let said = place.ok("export half.index ids.jsonl --as jsonl --term-ids");
+    assert_eq!(said, "ids.jsonl: 400 documents, 52,179 weights of term ids\n");
+    let first = fs::read_to_string(place.path("ids.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    let entries: Vec<&String> = first.as_object().unwrap().keys().collect();
+    assert_eq!(entries.len(), 4, "{entries:?}");
+    assert!(first["contents"].is_string() && first["src"].is_string() && first["id"].is_string());
+    assert!(first["vector"].as_object().unwrap().values().all(serde_json::Value::is_number));
+    // The same bytes, but for the words, which ids do not have.
+    fs::remove_file(place.path("half/vocabulary.tsv")).ok();
+    fs::remove_file(place.path("half/vocabulary.txt")).ok();
+    place.ok("build plain --set half");
+    place.ok("build back --texts ids.jsonl --term-ids");
+    assert!(content(&place.path("plain")) == content(&place.path("back")));
+
+    // With words: the same weights under the same words, whatever ids these get.
+    let said = place.fails(3, "export half.index some.jsonl --as jsonl");
+    assert!(said.contains("no word for its term") && said.contains("--term-ids"), "{said}");
+    let ids = fs::read_to_string(place.path("ids.jsonl")).unwrap();
+    let named = ids.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let vector = line["vector"].as_object().unwrap().clone().into_iter();
+        line["vector"] = vector.map(|(id, weight)| (format!("word {id}"), weight)).collect();
+        format!("{line}\n")
+    });
+    fs::write(place.path("in.jsonl"), named.collect::<String>()).unwrap();
+    place.ok("build first --texts in.jsonl");
+    let said = place.ok("export first words.jsonl --as jsonl");
+    assert!(said.contains("52,179 weights of words"), "{said}");
+    place.ok("build named --texts words.jsonl");
+    place.ok("export named again.jsonl --as jsonl");
+    let lines = |name: &str| -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(place.path(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(lines("words.jsonl"), lines("again.jsonl"));
+    // Token rows have no place, and what has nothing else is refused.
+    place.ok("build wiki --set SET");
+    let said = place.ok("export wiki some.jsonl --as jsonl --term-ids");
+    assert!(said.ends_with("; token rows have no place in it\n"), "{said}");
+    assert_eq!(lines("some.jsonl"), lines("ids.jsonl"));
+    let sets = set().display().to_string();
+    place.ok(&format!("build rows --tokens {sets}/tok_docs.npy,{sets}/tok_doclens.npy"));
+    let said = place.fails(3, "export rows no.jsonl --as jsonl");
+    assert!(said.contains("no sparse field"), "{said}");
+    place.ok("build bare --set half --forward none");
+    let said = place.fails(3, "export bare no.jsonl --as jsonl");
+    assert!(said.contains("keeps no rows"), "{said}");
+    place.fails(7, "export wiki some.jsonl --as jsonl");
+    assert!(!place.names().iter().any(|name| name.contains("no.jsonl")));
+}
+
 #[test]
 fn damage_is_not_exported() {
     let place = Place::new();

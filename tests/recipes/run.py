@@ -5,9 +5,14 @@
 
 Needs NumPy, and nothing of what the recipes import: the packages are imitated here by modules that
 return values of the types that they return. What a page of the guide says is run as it stands.
+
+Where PyTorch can be imported, the recipes are run once more on tensors of its own (sparse, float16,
+bfloat16), where FastEmbed can, on embeddings of its class, and where sentence-transformers can, its
+recipe is run on a SparseEncoder of the package itself, with a small model of random weights.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -27,6 +32,8 @@ TEXTS = ["lipids are fats oils and waxes", "soap is made of fats and lye", "butt
 QUERY_IDS = [1, 2, 3]
 QUERIES = ["waxes oils", "lye", "churned cream"]
 DIM, VOCABULARY = 128, 30522
+
+REAL = types.SimpleNamespace(torch=None, embedding=None)
 
 # --- what models give -------------------------------------------------------------------------
 
@@ -123,6 +130,14 @@ class SparseTensor:
         raise TypeError("can't convert Sparse layout tensor to numpy")
 
 
+def tensor(array, dtype=None):
+    """Of PyTorch itself where it is there."""
+    if REAL.torch is None:
+        return Tensor(array, dtype)
+    made = REAL.torch.from_numpy(np.ascontiguousarray(array))
+    return made.to(getattr(REAL.torch, dtype)) if dtype else made
+
+
 def sparse_tensor(texts):
     rows = [weights(text) for text in texts]
     indices = np.concatenate(
@@ -130,11 +145,17 @@ def sparse_tensor(texts):
     ).astype(np.int64)
     values = np.concatenate([values for _, values in rows])
     order = np.random.default_rng(1).permutation(len(values))
-    return SparseTensor(indices[:, order], values[order], (len(texts), VOCABULARY))
+    indices, values, shape = indices[:, order], values[order], (len(texts), VOCABULARY)
+    if REAL.torch is not None:
+        made = (tensor(indices), tensor(values), shape)
+        return REAL.torch.sparse_coo_tensor(*made, check_invariants=True)
+    return SparseTensor(indices, values, shape)
 
 
 def bfloat16(array):
     """Rounded to the numbers that bfloat16 has."""
+    if REAL.torch is not None:
+        return tensor(array, "bfloat16")
     bits = array.astype(np.float32).view(np.uint32)
     bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
     return Tensor(bits.view(np.float32), "bfloat16")
@@ -169,7 +190,9 @@ class PyLate:
         pass
 
     def encode(self, texts, is_query):
-        return [matrix(text) for text in texts]
+        matrices = [matrix(text) for text in texts]
+        # Arrays, or with convert_to_tensor tensors; queries are tensors here.
+        return [tensor(one) for one in matrices] if is_query and REAL.torch else matrices
 
 
 class Checkpoint:
@@ -179,11 +202,11 @@ class Checkpoint:
     def docFromText(self, texts, bsize, keep_dims):
         assert keep_dims == "flatten"
         matrices = [matrix(text) for text in texts]
-        rows = Tensor(np.concatenate(matrices).astype(np.float16))
+        rows = tensor(np.concatenate(matrices).astype(np.float16))
         return rows.cpu(), [len(one) for one in matrices]
 
     def queryFromText(self, queries, bsize):
-        return Tensor(padded(queries)[0])
+        return tensor(padded(queries)[0])
 
 
 class Features(dict):
@@ -211,7 +234,7 @@ class ColPaliProcessor:
 
     def process_queries(self, queries):
         rows, mask = padded(queries)
-        return Features(input_ids=rows, attention_mask=Tensor(mask))
+        return Features(input_ids=rows, attention_mask=tensor(mask))
 
     process_images = process_queries  # an image is its caption here
 
@@ -226,6 +249,9 @@ class FastSparse:
         pass
 
     def embed(self, texts):
+        if REAL.embedding is not None:
+            made = (weights(text) for text in texts)
+            return (REAL.embedding(values=values, indices=terms) for terms, values in made)
         return (SparseEmbedding(text) for text in texts)
 
     query_embed = embed
@@ -258,7 +284,10 @@ def urlopen(request):
 
 
 def imitate():
-    module("torch", no_grad=contextlib.nullcontext, bfloat16="bfloat16")
+    if REAL.torch is None:
+        module("torch", no_grad=contextlib.nullcontext, bfloat16="bfloat16")
+    else:
+        sys.modules["torch"] = REAL.torch
     module("sentence_transformers", SparseEncoder=SparseEncoder)
     module("pylate", models=types.SimpleNamespace(ColBERT=PyLate))
     module("colbert.infra", ColBERTConfig=dict)
@@ -274,7 +303,32 @@ def splade(texts):
     for at, text in enumerate(texts):
         terms, values = weights(text)
         dense[at, terms] = values
-    return Tensor(dense)
+    return tensor(dense)
+
+
+def imported(name):
+    """A package where it is there, before its name is given to an imitation."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError, ValueError) as error:
+        print(f"{name}: passed over, {str(error).splitlines()[0]}")
+        return None
+
+
+def small_encoder(package):
+    """A SparseEncoder of the package itself: a BERT of random weights over the words of the texts."""
+    transformers = importlib.import_module("transformers")
+    parts = importlib.import_module("sentence_transformers.sparse_encoder.modules")
+    words = sorted({word for text in TEXTS + QUERIES for word in text.split()})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    config = transformers.BertConfig(vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1,
+                                     num_attention_heads=2, intermediate_size=16)
+    with tempfile.TemporaryDirectory() as place:
+        with open(f"{place}/vocab.txt", "w", encoding="utf-8") as file:
+            file.write("\n".join(vocabulary))
+        transformers.BertForMaskedLM(config).save_pretrained(place)
+        transformers.BertTokenizerFast(f"{place}/vocab.txt").save_pretrained(place)
+        return package.SparseEncoder(modules=[parts.MLMTransformer(place), parts.SpladePooling()])
 
 
 # --- the page -----------------------------------------------------------------------------------
@@ -323,33 +377,55 @@ def main():
     helpers = recipes.pop("The folder")
     if set(recipes) != set(MODES):
         sys.exit(f"the page has {sorted(recipes)}, this script knows {sorted(MODES)}")
+    torch, fastembed = imported("torch"), imported("fastembed.sparse.sparse_embedding_base")
+    encoder = imported("sentence_transformers") if torch else None
+    made = small_encoder(encoder) if encoder else None
     imitate()
     for name, code in recipes.items():
-        with tempfile.TemporaryDirectory() as place:
-            os.chdir(place)
-            scope = {"ids": IDS, "texts": TEXTS, "images": TEXTS}
-            scope |= {"query_ids": QUERY_IDS, "queries": QUERIES, "splade": splade}
-            exec(compile(helpers, "The folder", "exec"), scope)
-            if name == "Inference-free SPLADE":
-                # Its documents are those of the recipe above it.
-                exec(compile(recipes["SPLADE"], "SPLADE", "exec"), scope)
-                with open("idf.json", "w", encoding="utf-8") as file:
-                    json.dump({word: 2.5 for text in TEXTS for word in text.split()}, file)
-            exec(compile(code, name, "exec"), scope)
-            lateen(program, "build", "my.index", "--set", "folder")
-            lateen(program, "verify", "my.index")
-            for mode in MODES[name]:
-                lateen(
-                    program,
-                    *("search", "my.index", "--set", "folder", "--mode", mode),
-                    *("--top", "10", "--run", "my.run"),
-                )
-                found = first_hits("my.run")
-                expected = dict(zip(map(str, QUERY_IDS), IDS))
-                if found != expected:
-                    sys.exit(f"{name}, {mode}: found {found}, expected {expected}")
-            print(f"{name}: built, searched by {', '.join(MODES[name])}")
-            os.chdir(HERE)
+        run(program, recipes, helpers, name, code)
+    if torch is not None:
+        REAL.torch = torch
+        REAL.embedding = fastembed.SparseEmbedding if fastembed else None
+        imitate()
+        print(f"With tensors of PyTorch {torch.__version__}"
+              f"{' and embeddings of FastEmbed' if fastembed else ''}:")
+        for name, code in recipes.items():
+            run(program, recipes, helpers, name, code)
+    if made is not None:
+        module("sentence_transformers", SparseEncoder=lambda name: made)
+        print(f"With a SparseEncoder of sentence-transformers {encoder.__version__}:")
+        name = "sentence-transformers"
+        # A model that was never trained finds anything.
+        run(program, recipes, helpers, name, recipes[name], judged=False)
+
+
+def run(program, recipes, helpers, name, code, judged=True):
+    """Runs a recipe, builds what it has written and searches it."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
+        scope = {"ids": IDS, "texts": TEXTS, "images": TEXTS}
+        scope |= {"query_ids": QUERY_IDS, "queries": QUERIES, "splade": splade}
+        exec(compile(helpers, "The folder", "exec"), scope)
+        if name == "Inference-free SPLADE":
+            # Its documents are those of the recipe above it.
+            exec(compile(recipes["SPLADE"], "SPLADE", "exec"), scope)
+            with open("idf.json", "w", encoding="utf-8") as file:
+                json.dump({word: 2.5 for text in TEXTS for word in text.split()}, file)
+        exec(compile(code, name, "exec"), scope)
+        lateen(program, "build", "my.index", "--set", "folder")
+        lateen(program, "verify", "my.index")
+        for mode in MODES[name]:
+            lateen(
+                program,
+                *("search", "my.index", "--set", "folder", "--mode", mode),
+                *("--top", "10", "--run", "my.run"),
+            )
+            found = first_hits("my.run")
+            expected = dict(zip(map(str, QUERY_IDS), IDS))
+            if found.keys() != expected.keys() or judged and found != expected:
+                sys.exit(f"{name}, {mode}: found {found}, expected {expected}")
+        print(f"{name}: built, searched by {', '.join(MODES[name])}")
+        os.chdir(HERE)
 
 
 if __name__ == "__main__":

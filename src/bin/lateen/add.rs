@@ -7,8 +7,10 @@ use clap::builder::RangedU64ValueParser;
 use lateen::IndexWriter;
 
 use crate::declared::{Fields, vector_field};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
+use crate::interrupt::{Clearing, Left};
 use crate::pooling::Pooling;
+use crate::source::Room;
 use crate::{source, text};
 
 const USAGE: &str = "\
@@ -31,9 +33,9 @@ pub(crate) struct Args {
     source: source::Args,
     /// Keep one token row for every N of a document, as `build --pool` does; an index does not say
     /// what it was built with
-    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
-    pool: usize,
+    pool: Option<usize>,
     /// Replace documents whose id is there already, instead of refusing all of them
     #[arg(long)]
     replace: bool,
@@ -42,7 +44,12 @@ pub(crate) struct Args {
 /// Adds; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
-    let mut source = args.source.open()?;
+    let mut source = args.source.open(Room::default())?;
+    if args.pool.is_some() && source.dim().is_none() {
+        let what = "--pool is for token rows, which the documents do not have";
+        return Err(Failure::new(Code::Usage, what).next("leave it out"));
+    }
+    let _clearing = Clearing::of(Left::Index(args.index.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut writer = IndexWriter::options()
         .threads(threads)
@@ -51,23 +58,31 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let schema = writer.schema().clone();
     let mut fields = Fields::in_schema(&schema, source.has_sparse(), source.dim().is_some())
         .map_err(|failure| failure.at(args.index.display()))?;
-    fields.pooling = Pooling::by(args.pool);
+    fields.pooling = Pooling::by(args.pool.unwrap_or(1));
     if let Ok(field) = schema.sparse(&vector_field(&schema, "sparse"))
         && let Some(words) = writer.snapshot().vocabulary(&field)?
     {
         source.know(&words);
     }
     let before = writer.len();
-    let count = source.take_in(&mut writer, &fields, args.replace)?;
+    let taken = source.take_in(&mut writer, &fields, Room::default(), args.replace);
+    let count = match taken {
+        Ok(count) => count,
+        Err(failure) => {
+            // What was written on the way goes; where it cannot, the next writer clears it.
+            let _ = writer.rollback();
+            return Err(failure);
+        }
+    };
     let commit = writer.commit().map_err(|error| Failure::index(&args.index, error))?;
     let now = writer.len();
     let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
     Ok(format!(
-        "{}: {} added, {} replaced, {} documents, commit {commit}, {:.2} s\n{pooled}",
+        "{}: {} added, {} replaced, {}, commit {commit}, {:.2} s\n{pooled}",
         args.index.display(),
         text::count(now - before),
         text::count(count - (now - before)),
-        text::count(now),
+        text::many(now, "document"),
         start.elapsed().as_secs_f64(),
     ))
 }

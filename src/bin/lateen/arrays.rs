@@ -277,6 +277,14 @@ impl TokenArrays<'_> {
         self.starts.len().saturating_sub(1)
     }
 
+    /// How many documents from `first` on take so many bytes as f32, of `most`; one at least.
+    pub(crate) fn fit(&self, first: usize, most: usize, bytes: usize) -> usize {
+        let rows = bytes / (4 * self.dim.max(1));
+        let rest = self.starts.get(first..).unwrap_or_default();
+        let Some((&start, ends)) = rest.split_first() else { return 1 };
+        ends.iter().take(most).take_while(|&&end| end - start <= rows).count().max(1)
+    }
+
     pub(crate) fn rows(&self, documents: Range<usize>) -> Result<TokenPart<'_>, Failure> {
         let starts = &self.starts[documents.start..=documents.end];
         let (first, last) = (starts[0], starts[starts.len() - 1]);

@@ -10,8 +10,10 @@ use lateen::{Effort, Index, Key, Query};
 use serde_json::{Value, json};
 
 use crate::declared::vector_field;
-use crate::failure::{Code, Failure};
+use crate::explain;
+use crate::failure::Failure;
 use crate::frontier;
+use crate::interrupt;
 use crate::output::Output;
 use crate::planner::effort;
 use crate::planner::{Mode, Planner, Settings};
@@ -78,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
     if queries.is_empty() {
-        return Err(Failure::new(Code::Input, format!("{}: no queries", args.set.display())));
+        return Err(explain::no_queries().at(args.set.display()));
     }
     let schema = index.schema();
     let mode = args.mode.unwrap_or_else(|| match schema.sparse(&vector_field(&schema, "sparse")) {
@@ -100,13 +102,14 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let mut points = Vec::with_capacity(args.efforts.len());
     for &effort in &args.efforts {
         let asked = planned(args, &index, &queries, mode, Effort::Level(effort))?;
-        points.push(measure(args, &index, &asked, &truth, effort).map_err(failed)?);
+        points.push(measure(args, &index, &asked, &truth, effort)?);
         bar.add(1)?;
     }
     drop(bar);
-    let title = format!("{}, {} queries", args.index.display(), queries.len());
+    let asked = text::many(queries.len() as u64, "query");
+    let title = format!("{}, {asked}", args.index.display());
     if let Some(picture) = picture {
-        let drawn = frontier::draw(&points, &title, name(mode), args.top)?;
+        let drawn = frontier::draw(&points, &title, mode.name(), args.top)?;
         picture.finish(|file| std::io::Write::write_all(file, drawn.as_bytes()))?;
     }
     Ok(if args.json {
@@ -145,19 +148,21 @@ fn measure(
     queries: &[Query],
     truth: &[Truth],
     effort: f32,
-) -> lateen::Result<Point> {
+) -> Result<Point, Failure> {
+    let failed = |error| Failure::index(&args.index, error);
     let (mut found, mut there) = (0usize, 0usize);
     for (query, (keys, last)) in queries.iter().zip(truth) {
-        let hits = index.search(query)?;
+        let hits = index.search(query).map_err(failed)?;
         let is_true = |hit: &&lateen::Hit| keys.contains(hit.key()) || Some(hit.score()) == *last;
         found += hits.iter().filter(is_true).count().min(keys.len());
         there += keys.len();
     }
     let mut times = Vec::with_capacity(queries.len() * args.repeat);
     for _ in 0..args.repeat {
+        interrupt::check()?;
         for query in queries {
             let start = Instant::now();
-            std::hint::black_box(index.search(query)?);
+            std::hint::black_box(index.search(query).map_err(failed)?);
             times.push(start.elapsed());
         }
     }
@@ -166,7 +171,7 @@ fn measure(
     for (threads, qps) in (1..).zip(&mut qps) {
         let start = Instant::now();
         for _ in 0..args.repeat {
-            std::hint::black_box(index.search_batch(queries, threads)?);
+            std::hint::black_box(index.search_batch(queries, threads).map_err(failed)?);
         }
         *qps = (args.repeat * queries.len()) as f64 / start.elapsed().as_secs_f64().max(1e-9);
     }
@@ -177,17 +182,6 @@ fn measure(
         p99: quantile(&times, 99).unwrap_or_default(),
         qps,
     })
-}
-
-fn name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Sparse => "sparse",
-        Mode::Tokens => "tokens",
-        Mode::Rerank => "rerank",
-        Mode::Union => "union",
-        Mode::Rrf => "rrf",
-        Mode::Weighted => "weighted",
-    }
 }
 
 fn table(args: &Args, points: &[Point]) -> String {
@@ -224,5 +218,5 @@ fn as_json(args: &Args, mode: Mode, queries: usize, points: &[Point]) -> Value {
             })
         })
         .collect();
-    json!({ "mode": name(mode), "top": args.top, "queries": queries, "points": points })
+    json!({ "mode": mode.name(), "top": args.top, "queries": queries, "points": points })
 }

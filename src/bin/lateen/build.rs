@@ -12,12 +12,18 @@ use crate::declared::{self, Declared, Fields, Kind};
 use crate::failure::{Code, Failure};
 use crate::pooling::Pooling;
 use crate::progress::Progress;
-use crate::source;
+use crate::source::{self, Room, Source};
 use crate::staging::Staging;
-use crate::text;
+use crate::{interrupt, text};
 
 /// Documents on which the loss of pruning is measured, at most.
 const SAMPLE: usize = 20_000;
+
+/// Least memory, in MiB: with less, segments of ordinary documents are too small to be written in.
+const LEAST: u64 = 64;
+
+/// What the process takes beside its writer and what it reads.
+const OWN: usize = 12 << 20;
 
 const USAGE: &str = "\
 lateen build <OUT> --set <DIR> [OPTIONS]
@@ -50,25 +56,29 @@ pub(crate) struct Args {
     attributes: Vec<(String, Kind)>,
     /// How token rows are kept: f16; int8; residual4, residual2 or residual1, bits for each
     /// component's distance from a centroid; pq32x8 or pq64x4 and the like, so many codes of 8 or 4
-    /// bits for that distance
-    #[arg(long, default_value = "int8", value_parser = codecs::tokens)]
-    codec: TokenCodec,
+    /// bits for that distance [default: int8]
+    #[arg(long, value_parser = codecs::tokens)]
+    codec: Option<TokenCodec>,
     /// A second copy of the token rows, which gives the scores of what the first has found
-    #[arg(long, value_enum, default_value = "none")]
-    tier: Tier,
+    /// [default: none]
+    #[arg(long, value_enum)]
+    tier: Option<Tier>,
     /// Keep one token row for every N of a document: the mean of rows that point the same way
-    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    /// [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
-    pool: usize,
+    pool: Option<usize>,
     /// How sparse weights are kept in the inverted index: `u8`, `u4` (smaller; exact answers take
     /// longer), or `pruned:MASS`, which leaves out the weakest terms of each document, so that
     /// MASS (0.01 to 0.99) of its weight remains; what that loses is measured on a set and said
-    #[arg(long, value_name = "CODEC", default_value = "u8", value_parser = codecs::sparse)]
-    sparse_codec: SparseCodec,
+    /// [default: u8]
+    #[arg(long, value_name = "CODEC", value_parser = codecs::sparse)]
+    sparse_codec: Option<SparseCodec>,
     /// How each document's own sparse vector is kept, which makes scores exact: `f16` takes f32
     /// where a weight is not exact in f16, `none` keeps impacts of 8 bits only
-    #[arg(long, value_enum, default_value = "f16")]
-    forward: Rows,
+    /// [default: f16]
+    #[arg(long, value_enum)]
+    forward: Option<Rows>,
     /// Replace an index that is at OUT, once the new one is complete
     #[arg(long)]
     force: bool,
@@ -76,18 +86,54 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
-    /// Memory to keep to, in MiB; arrays are mapped and come on top
+    /// Memory to keep to, in MiB, 64 at least; words without ids may take a quarter of it. Files
+    /// are mapped and come on top
     #[arg(long, value_name = "MIB", default_value = "512", allow_negative_numbers = true)]
-    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_048_576))]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(LEAST..=1_048_576))]
     memory: usize,
 }
 
 impl Args {
+    fn sparse_codec(&self) -> SparseCodec {
+        self.sparse_codec.unwrap_or(SparseCodec::U8)
+    }
+
+    fn forward(&self) -> Rows {
+        self.forward.unwrap_or(Rows::F16)
+    }
+
+    fn tier(&self) -> Tier {
+        self.tier.unwrap_or(Tier::None)
+    }
+
+    /// Flags for vectors that the documents do not have are an error.
+    fn check(&self, source: &Source) -> Result<(), Failure> {
+        let rows = [
+            (self.codec.is_some(), "--codec"),
+            (self.tier.is_some(), "--tier"),
+            (self.pool.is_some(), "--pool"),
+        ];
+        let terms = [
+            (self.sparse_codec.is_some(), "--sparse-codec"),
+            (self.forward.is_some(), "--forward"),
+        ];
+        let stray = |flags: &[(bool, &'static str)]| flags.iter().find(|flag| flag.0).map(|f| f.1);
+        let stray = match (source.dim(), source.has_sparse()) {
+            (None, _) if stray(&rows).is_some() => stray(&rows).map(|flag| (flag, "token rows")),
+            (_, false) => stray(&terms).map(|flag| (flag, "sparse vectors")),
+            _ => None,
+        };
+        stray.map_or(Ok(()), |(flag, of)| {
+            let what = format!("{flag} is for {of}, which the documents do not have");
+            Err(Failure::new(Code::Usage, what).next("leave it out"))
+        })
+    }
+
     fn declared(&self, sparse: bool, dim: Option<usize>) -> Result<Declared, Failure> {
         let Some(path) = &self.schema else {
             return Ok(Declared::from_flags(
-                sparse.then_some((self.sparse_codec, self.forward.into())),
-                dim.map(|dim| (dim, self.codec, self.tier.into())),
+                sparse.then_some((self.sparse_codec(), self.forward().into())),
+                dim.map(|dim| (dim, self.codec.unwrap_or(TokenCodec::Int8), self.tier().into())),
                 self.attributes.clone(),
             ));
         };
@@ -108,21 +154,26 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
     let staging = Staging::begin(&args.out, args.force)?;
-    let source = args.source.open()?;
+    let memory = args.memory.saturating_mul(1 << 20);
+    let room = Room::of(memory);
+    let source = args.source.open(room)?;
+    args.check(&source)?;
     let (schema, mut fields): (_, Fields) =
         args.declared(source.has_sparse(), source.dim())?.build()?;
-    fields.pooling = Pooling::by(args.pool);
+    fields.pooling = Pooling::by(args.pool.unwrap_or(1));
     let threads =
         args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut writer = IndexWriter::options()
         .threads(threads)
-        .memory(args.memory.saturating_mul(1 << 20))
-        .create(staging.path(), schema)?;
+        .memory(writers(memory, source.words(room))?)
+        .create(staging.path(), schema)
+        .map_err(|error| Failure::index(&args.out, error))?;
     let pruned = source.set().map_or(Ok(String::new()), |set| pruned(set, args))?;
-    source.take_in(&mut writer, &fields, false)?;
+    source.take_in(&mut writer, &fields, room, false)?;
     let bar = Progress::new("writing", 1);
-    writer.commit()?;
+    writer.commit().map_err(|error| Failure::index(&args.out, error))?;
     drop(bar);
+    interrupt::check()?;
     let zeros = writer.zeros_dropped();
     drop(writer);
     staging.publish()?;
@@ -136,22 +187,39 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     };
     let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
     Ok(format!(
-        "{}: {} documents in {} segment{}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}{pooled}{pruned}",
+        "{}: {} in {}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}{pooled}{pruned}",
         args.out.display(),
-        text::count(info.documents),
-        info.segments.len(),
-        if info.segments.len() == 1 { "" } else { "s" },
+        text::many(info.documents, "document"),
+        text::many(info.segments.len() as u64, "segment"),
         text::bytes(info.bytes()),
     ))
 }
 
+/// What is left for the writer of all memory, beside what has so many bytes of words.
+fn writers(memory: usize, words: usize) -> Result<usize, Failure> {
+    // A chunk of documents, and what the writer makes of it on the way in.
+    let beside = OWN + memory / 8;
+    let left = memory.saturating_sub(beside).saturating_sub(words);
+    if left < memory / 4 {
+        let what = format!(
+            "the vocabulary takes {}, more than --memory {} has room for",
+            text::bytes(words as u64),
+            memory >> 20
+        );
+        return Err(Failure::new(Code::Input, what).next("raise --memory"));
+    }
+    // The writer counts what it holds; what the allocator keeps of it for later comes on top, a third
+    // where memory is short.
+    Ok(left / 4 * 3)
+}
+
 /// What the pruning of documents loses, where it was asked for: on a sample spread evenly.
 fn pruned(documents: &SetDocuments, args: &Args) -> Result<String, Failure> {
-    let SparseCodec::Pruned(percent) = args.sparse_codec else { return Ok(String::new()) };
+    let SparseCodec::Pruned(percent) = args.sparse_codec() else { return Ok(String::new()) };
     let rows = (0..documents.len()).step_by(documents.len().div_ceil(SAMPLE).max(1));
     let loss = PruningLoss::measure(percent, rows.filter_map(|row| documents.vector(row)))?;
     let share = |share: f64| 100.0 * share;
-    let without = match args.forward {
+    let without = match args.forward() {
         Rows::None => "answers",
         _ => "exact answers lose nothing; without forward rows they would",
     };

@@ -7,6 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use lateen::IndexWriter;
 
 use crate::failure::Failure;
+use crate::interrupt::{Clearing, Left};
 use crate::text;
 
 /// Merge the segments of an index
@@ -27,6 +28,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
     let failed = |error| Failure::index(&args.index, error);
+    let _clearing = Clearing::of(Left::Index(args.index.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut writer = IndexWriter::options().threads(threads).open(&args.index).map_err(failed)?;
     let before = writer.snapshot().info();
@@ -37,11 +39,11 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     .map_err(failed)?;
     let after = writer.snapshot().info();
     Ok(format!(
-        "{}: {} documents; {} in {} segments with {} deleted, now {} in {}, {:.2} s\n",
+        "{}: {}; {} in {} with {} deleted, now {} in {}, {:.2} s\n",
         args.index.display(),
-        text::count(after.documents),
+        text::many(after.documents, "document"),
         text::bytes(before.bytes()),
-        before.segments.len(),
+        text::many(before.segments.len() as u64, "segment"),
         text::count(before.deleted),
         text::bytes(after.bytes()),
         after.segments.len(),

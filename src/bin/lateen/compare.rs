@@ -42,6 +42,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
+    if queries.is_empty() {
+        return Err(crate::explain::no_queries().at(args.set.display()));
+    }
     let Some(qrels) = set.qrels() else {
         return Err(Failure::new(Code::Input, format!("{}: no qrels.tsv", args.set.display())));
     };

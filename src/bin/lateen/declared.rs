@@ -272,10 +272,12 @@ impl Fields {
     pub(crate) fn in_schema(schema: &Schema, sparse: bool, tokens: bool) -> Result<Self, Failure> {
         let mut fields = Self::of(schema)?;
         if sparse {
-            fields.sparse = Some(schema.sparse(&vector_field(schema, "sparse"))?);
+            let field = schema.sparse(&vector_field(schema, "sparse"));
+            fields.sparse = Some(field.map_err(|error| Failure::field(schema, error))?);
         }
         if tokens {
-            fields.tokens = Some(schema.tokens(&vector_field(schema, "tokens"))?);
+            let field = schema.tokens(&vector_field(schema, "tokens"));
+            fields.tokens = Some(field.map_err(|error| Failure::field(schema, error))?);
         }
         Ok(fields)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lateen::{IndexWriter, Key, KeyKind};
 
 use crate::failure::{Code, Failure};
+use crate::interrupt::{Clearing, Left};
 use crate::text;
 
 /// Delete documents from an index by their ids
@@ -27,12 +28,15 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let mut ids = args.ids.clone();
     if let Some(path) = &args.ids_from {
         let lines = std::fs::read_to_string(path)
-            .map_err(|error| Failure::new(Code::Input, format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::new(Code::Input, format!("{}: {error}", path.display())))
+            .map_err(|failure| failure.next("a text file with an id on each line is needed"))?;
         ids.extend(lines.lines().filter(|line| !line.is_empty()).map(str::to_owned));
     }
     if ids.is_empty() {
-        return Err(Failure::new(Code::Usage, "no id given"));
+        let next = "name ids, or a file of them with --ids-from";
+        return Err(Failure::new(Code::Usage, "no id given").next(next));
     }
+    let _clearing = Clearing::of(Left::Index(args.index.clone()));
     let mut writer =
         IndexWriter::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let numbers = writer.schema().key_kind() == KeyKind::U64;
@@ -49,9 +53,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let deleted = writer.delete_batch(keys).map_err(failed)?;
     let commit = writer.commit().map_err(failed)?;
     Ok(format!(
-        "{}: {} deleted, {} documents left, commit {commit}\n",
+        "{}: {} deleted, {} left, commit {commit}\n",
         args.index.display(),
         text::count(deleted),
-        text::count(writer.len()),
+        text::many(writer.len(), "document"),
     ))
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use lateen::{Error, Index, KernelLevel};
+use lateen::{Index, KernelLevel};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -27,7 +27,6 @@ pub(crate) struct Args {
 struct Patient {
     place: String,
     opened: Result<(u64, u64), Failure>,
-    advice: Option<&'static str>,
     lock: &'static str,
     leftovers: Vec<String>,
 }
@@ -90,9 +89,7 @@ fn machine() -> Machine {
 }
 
 fn examine(path: &Path) -> Patient {
-    let opened = Index::open(path);
-    let advice = opened.as_ref().err().map(advice);
-    let opened = opened
+    let opened = Index::open(path)
         .map(|index| (index.len(), index.info().bytes()))
         .map_err(|error| Failure::index(path, error));
     let mut leftovers = Vec::new();
@@ -104,7 +101,7 @@ fn examine(path: &Path) -> Patient {
             }
         }
     }
-    Patient { place: path.display().to_string(), opened, advice, lock: lock(path), leftovers }
+    Patient { place: path.display().to_string(), opened, lock: lock(path), leftovers }
 }
 
 /// Whether a writer has an index.
@@ -118,32 +115,6 @@ fn lock(path: &Path) -> &'static str {
         Ok(Ok(())) => "free",
         Ok(Err(TryLockError::WouldBlock)) => "held by a writer, which readers do not mind",
         Ok(Err(TryLockError::Error(_))) => "not supported by this file system",
-    }
-}
-
-/// What to do about an error.
-fn advice(error: &Error) -> &'static str {
-    match error {
-        Error::NotAnIndex { .. } => {
-            "check the path; an index is a directory with a manifest, or one packed file"
-        }
-        Error::TooNew { .. } => "use the release of lateen that wrote it, or a later one",
-        Error::TooOld { .. } => "build it again, or read it with the release that wrote it",
-        Error::Corrupt(_) => {
-            "restore it from a copy or build it again; `lateen verify` lists the first damage only"
-        }
-        Error::Io { source, .. } => match source.kind() {
-            std::io::ErrorKind::PermissionDenied => "allow this user to read the files",
-            std::io::ErrorKind::NotFound => {
-                "a file that the manifest names is gone: restore the directory as a whole"
-            }
-            std::io::ErrorKind::OutOfMemory => {
-                "too many mappings or too little address space: see vm.max_map_count and ulimit -v"
-            }
-            _ => "the system refused to read: look at the disk and its messages",
-        },
-        Error::Input(_) => "unset LATEEN_KERNEL, or name a level that this CPU has",
-        _ => "this is not expected: please report it",
     }
 }
 
@@ -165,18 +136,15 @@ fn as_text(machine: &Machine, patient: Option<&Patient>) -> String {
     if let Some(patient) = patient {
         let opens = match &patient.opened {
             Ok((documents, bytes)) => {
-                let sizes =
-                    format!("{} documents, {}", text::count(*documents), text::bytes(*bytes));
-                format!("yes: {sizes}")
+                format!("yes: {}, {}", text::many(*documents, "document"), text::bytes(*bytes))
             }
-            Err(failure) => format!("no: {failure}"),
+            Err(failure) => format!("no: {}", failure.cause()),
         };
         let mut facts =
             vec![("index", patient.place.clone()), ("opens", opens), ("lock", patient.lock.into())];
-        if let Some(advice) = patient.advice {
-            facts.push(("do", advice.to_owned()));
-        } else {
-            facts.push(("next", "`lateen verify` reads every byte".to_owned()));
+        match &patient.opened {
+            Ok(_) => facts.push(("next", "`lateen verify` reads every byte".to_owned())),
+            Err(failure) => facts.extend(failure.advice().map(|what| ("do", what.to_owned()))),
         }
         if let (Ok((_, bytes)), Some(memory)) = (&patient.opened, machine.memory)
             && *bytes > memory
@@ -206,8 +174,8 @@ fn as_json(machine: &Machine, patient: Option<&Patient>) -> Value {
             "opens": patient.opened.is_ok(),
             "documents": patient.opened.as_ref().ok().map(|(documents, _)| documents),
             "bytes": patient.opened.as_ref().ok().map(|(_, bytes)| bytes),
-            "cause": patient.opened.as_ref().err().map(ToString::to_string),
-            "advice": patient.advice,
+            "cause": patient.opened.as_ref().err().map(Failure::cause),
+            "advice": patient.opened.as_ref().err().and_then(Failure::advice),
             "lock": patient.lock,
             "left_over": patient.leftovers,
         })),

@@ -1,17 +1,19 @@
 //! `lateen eval`: judges a run, alone or against another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lateen::eval::{Comparison, Evaluation, Measure, Qrels, Run, compare, evaluate};
 use serde_json::{Map, Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::text;
 
 /// Judge a run by what is known to be relevant
 ///
 /// Means are over all judged queries: one that the run does not answer counts 0. The conventions
-/// are trec_eval's.
+/// are trec_eval's, for every measure: documents are ranked by score, equal scores by document id
+/// descending (z before a), whatever rank the file gives them, and cuts (@K) come after that. MS
+/// MARCO's own script ranks equal scores by id ascending, so its MRR@10 is another where scores tie.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The judgements: `query document grade` under a heading, or TREC's four columns
@@ -37,7 +39,17 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let qrels = Qrels::read(&args.qrels).map_err(Failure::input)?;
     let run = Run::read(&args.run).map_err(Failure::input)?;
+    if qrels.is_empty() {
+        let what = format!("{}: no judgements", args.qrels.display());
+        return Err(
+            Failure::new(Code::Input, what).next("a line of `query document grade` is needed")
+        );
+    }
     let against = args.against.as_ref().map(Run::read).transpose().map_err(Failure::input)?;
+    let answered = answers(&qrels, &run, &args.run)?;
+    if let (Some(other), Some(path)) = (&against, &args.against) {
+        answers(&qrels, other, path)?;
+    }
     let mut rows = Vec::with_capacity(args.measures.len());
     for &measure in &args.measures {
         let evaluation = evaluate(&qrels, &run, measure);
@@ -56,7 +68,21 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             .collect();
         return Ok(format!("{:#}\n", Value::Object(entries)));
     }
-    Ok(table(&rows, qrels.len()))
+    Ok(table(&rows, qrels.len(), answered))
+}
+
+/// How many judged queries a run answers; none is an error.
+fn answers(qrels: &Qrels, run: &Run, path: &Path) -> Result<usize, Failure> {
+    let refuse = |what: &str, next: &str| {
+        Err(Failure::new(Code::Input, format!("{}: {what}", path.display())).next(next))
+    };
+    if run.is_empty() {
+        return refuse("no hits", "`lateen search --run` writes a run");
+    }
+    match qrels.queries().filter(|query| run.ranking(query).is_some()).count() {
+        0 => refuse("answers no judged query", "are the ids of its queries those of --qrels?"),
+        count => Ok(count),
+    }
 }
 
 fn entry(evaluation: &Evaluation, comparison: Option<&Comparison>) -> Value {
@@ -71,7 +97,7 @@ fn entry(evaluation: &Evaluation, comparison: Option<&Comparison>) -> Value {
     }
 }
 
-fn table(rows: &[(Evaluation, Option<Comparison>)], queries: usize) -> String {
+fn table(rows: &[(Evaluation, Option<Comparison>)], queries: usize, answered: usize) -> String {
     let compared = rows.iter().any(|(_, comparison)| comparison.is_some());
     let heading: &[&str] = if compared {
         &["measure", ">mean", ">difference", ">p (t)", ">p (random)"]
@@ -92,5 +118,14 @@ fn table(rows: &[(Evaluation, Option<Comparison>)], queries: usize) -> String {
             cells
         })
         .collect();
-    format!("{}{} judged queries\n", text::table(heading, &rows), text::count(queries as u64))
+    let judged = match queries {
+        1 => "1 judged query".to_owned(),
+        _ => format!("{} judged queries", text::count(queries as u64)),
+    };
+    let of = if answered < queries {
+        format!(", {} of them answered", text::count(answered as u64))
+    } else {
+        String::new()
+    };
+    format!("{}{judged}{of}\n", text::table(heading, &rows))
 }

@@ -109,22 +109,49 @@ fn plot(
             chart.draw_series(std::iter::once(EmptyElement::at((recall, time)) + label))?;
         }
     }
-    // The efforts below the medians, where they do not cover one another.
-    let mut last: Option<(i32, i32)> = None;
-    for point in points {
-        let place = (point.recall, micros(point.median));
-        let pixel = chart.backend_coord(&place);
-        let apart = last.is_none_or(|(x, y)| (pixel.0 - x).abs() > 34 || (pixel.1 - y).abs() > 16);
-        if apart {
-            last = Some(pixel);
-            let style = text(12, FAINT.0).pos(Pos::new(HPos::Center, VPos::Top));
-            let label =
-                EmptyElement::at(place) + Text::new(format!("{}", point.effort), (0, 8), style);
-            chart.draw_series(std::iter::once(label))?;
-        }
+    // The efforts below the medians; those of points that lie together in one label.
+    let places = points
+        .iter()
+        .map(|point| (point.effort, chart.backend_coord(&(point.recall, micros(point.median)))));
+    for (efforts, place) in labels(places) {
+        let style = text(12, FAINT.0).pos(Pos::new(HPos::Center, VPos::Top));
+        root.draw(&Text::new(efforts, (place.0, place.1 + 8), style))?;
     }
     root.present()?;
     Ok(())
+}
+
+/// Points so near to one another, across and down, share a label.
+const NEAR: (i32, i32) = (40, 26);
+
+/// Efforts, and where their points are.
+type Group = (Vec<f32>, Vec<(i32, i32)>);
+
+/// The label of each group of points that lie together, and the lowest place in it.
+fn labels(points: impl Iterator<Item = (f32, (i32, i32))>) -> Vec<(String, (i32, i32))> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (effort, place) in points {
+        let near = |other: &(i32, i32)| {
+            (place.0 - other.0).abs() <= NEAR.0 && (place.1 - other.1).abs() <= NEAR.1
+        };
+        match groups.iter_mut().find(|(_, places)| places.iter().any(near)) {
+            Some((efforts, places)) => {
+                efforts.push(effort);
+                places.push(place);
+            }
+            None => groups.push((vec![effort], vec![place])),
+        }
+    }
+    let label = |(mut efforts, places): Group| {
+        efforts.sort_by(f32::total_cmp);
+        let text = match efforts.as_slice() {
+            [first, .., last] => format!("{first}–{last}"),
+            one => one.iter().map(ToString::to_string).collect(),
+        };
+        let lowest = places.into_iter().max_by_key(|place| place.1).unwrap_or_default();
+        (text, lowest)
+    };
+    groups.into_iter().map(label).collect()
 }
 
 /// A number of microseconds as short as it can be told.
@@ -151,6 +178,15 @@ fn both_schemes(drawn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_that_lie_together_have_one_label() {
+        let points = [(0.0, (10, 50)), (0.2, (200, 50)), (0.6, (400, 50)), (1.0, (410, 70))];
+        let points = points.into_iter().chain([(0.8, (405, 60))]);
+        let told = labels(points);
+        let told: Vec<(&str, (i32, i32))> = told.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+        assert_eq!(told, [("0", (10, 50)), ("0.2", (200, 50)), ("0.6–1", (410, 70))]);
+    }
 
     #[test]
     fn every_colour_of_the_picture_has_one_for_the_dark() {

@@ -21,6 +21,7 @@
 mod add;
 mod arrays;
 mod bench;
+mod beside;
 mod build;
 mod codecs;
 mod compact;
@@ -114,6 +115,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = interrupt::cleared(std::env::args_os().skip(1)) {
+        return ExitCode::from(code);
+    }
     interrupt::watch();
     match caught(|| run(std::env::args_os()).and_then(|report| write_report(&report))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lateen::{Error, Index};
 
+use crate::beside::Beside;
 use crate::failure::{Code, Failure};
 
 /// A file that is written under another name beside its own, and gets its own when it is complete;
@@ -20,34 +21,27 @@ pub(crate) struct Output {
 enum To {
     File(File),
     /// A name for a file that is not there yet, so that whoever interrupts the work leaves none.
-    Temporary(PathBuf),
+    Temporary(Beside),
 }
 
 impl Output {
     /// Makes the file, so that what would hinder it is known before the work is done.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let refused = |error: io::Error| Failure::io("write", path.display(), &error);
-        let Some(name) = path.file_name() else {
-            let what = format!("{}: not the name of a file", path.display());
-            return Err(Failure::new(Code::Usage, what));
-        };
         if path.is_dir() {
             return Err(refused(io::ErrorKind::IsADirectory.into()));
         }
         if path.is_file() && is_index(path) {
             let what = format!("{}: exists already and is an index: not replaced", path.display());
-            return Err(Failure::new(Code::Exists, what));
+            return Err(Failure::new(Code::Exists, what).next("choose another name"));
         }
         let to = if path.exists() && !path.is_file() {
             To::File(File::create(path).map_err(refused)?)
         } else {
-            let mut temporary = std::ffi::OsString::from(".");
-            temporary.push(name);
-            temporary.push(format!(".{}.tmp", std::process::id()));
-            let temporary = path.with_file_name(temporary);
-            File::create(&temporary).map_err(refused)?;
-            fs::remove_file(&temporary).map_err(refused)?;
-            To::Temporary(temporary)
+            let beside = Beside::new(path, "tmp")?;
+            File::create(beside.path()).map_err(refused)?;
+            fs::remove_file(beside.path()).map_err(refused)?;
+            To::Temporary(beside)
         };
         Ok(Self { path: path.to_owned(), to })
     }
@@ -64,14 +58,8 @@ impl Output {
         };
         let written = match self.to {
             To::File(file) => write(file),
-            To::Temporary(temporary) => {
-                let written = File::create(&temporary)
-                    .and_then(write)
-                    .and_then(|()| fs::rename(&temporary, &self.path));
-                if written.is_err() {
-                    let _ = fs::remove_file(&temporary);
-                }
-                written
+            To::Temporary(beside) => {
+                File::create(beside.path()).and_then(write).and_then(|()| beside.publish(false))
             }
         };
         written.map_err(|error| Failure::io("write", self.path.display(), &error))

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use lateen::Index;
+use lateen::{Error, Index};
 
-use crate::failure::Failure;
-use crate::text;
+use crate::beside::{Beside, is_there};
+use crate::failure::{Code, Failure};
+use crate::{interrupt, text};
 
 /// Write an index as one file
 ///
-/// The file opens like the directory, in this command and in the library, and never changes. It
-/// appears complete or not at all.
+/// The file opens like the directory, in this command and in the library, and never changes; to
+/// change it, `unpack` it. It appears complete or not at all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
@@ -22,13 +23,26 @@ pub(crate) struct Args {
 /// Packs; gives the size.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
-    index.pack(&args.file)?;
-    let metadata = std::fs::metadata(&args.file)
-        .map_err(|error| Failure::io("read", args.file.display(), &error))?;
+    if is_there(&args.file) {
+        return Err(Failure::exists(&args.file));
+    }
+    let packing = Beside::new(&args.file, "packing")?;
+    index.pack(packing.path()).map_err(|error| match error {
+        Error::Io { op, source, .. } => Failure::io(op, args.file.display(), &source),
+        other => Failure::index(&args.index, other),
+    })?;
+    interrupt::check()?;
+    if is_there(&args.file) {
+        let what = format!("{}: appeared meanwhile; not replaced", args.file.display());
+        return Err(Failure::new(Code::Exists, what));
+    }
+    let refused = |error| Failure::io("write", args.file.display(), &error);
+    packing.publish(true).map_err(refused)?;
+    let metadata = std::fs::metadata(&args.file).map_err(refused)?;
     Ok(format!(
-        "{}: {} documents, {}\n",
+        "{}: {}, {}\n",
         args.file.display(),
-        text::count(index.len()),
+        text::many(index.len(), "document"),
         text::bytes(metadata.len()),
     ))
 }

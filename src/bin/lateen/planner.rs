@@ -27,6 +27,20 @@ pub(crate) enum Mode {
     Weighted,
 }
 
+impl Mode {
+    /// As it is written after `--mode`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sparse => "sparse",
+            Self::Tokens => "tokens",
+            Self::Rerank => "rerank",
+            Self::Union => "union",
+            Self::Rrf => "rrf",
+            Self::Weighted => "weighted",
+        }
+    }
+}
+
 /// The flags that say how to ask.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Asking {
@@ -64,6 +78,22 @@ impl Asking {
     /// Candidates of each search, for as few hits as are ever asked for.
     pub(crate) fn candidates(&self) -> usize {
         self.candidates.unwrap_or(100)
+    }
+
+    /// Flags that the mode has no use for are an error: whoever gives them expects another search.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let refuse = |flag: &str, modes: &str| {
+            let what = format!("{flag} has no meaning in --mode {}", self.mode.name());
+            Err(Failure::new(Code::Usage, what).next(format!("leave it out, or take {modes}")))
+        };
+        let alone = matches!(self.mode, Mode::Sparse | Mode::Tokens);
+        if self.weights.is_some() && self.mode != Mode::Weighted {
+            return refuse("--weights", "--mode weighted");
+        }
+        if self.candidates.is_some() && alone {
+            return refuse("--candidates", "rerank, union, rrf or weighted");
+        }
+        Ok(())
     }
 
     /// What the flags say, for so many hits.
@@ -135,7 +165,8 @@ impl Planner {
         settings: Settings,
     ) -> Result<Self, Failure> {
         let schema = index.schema();
-        let lacking = |error: lateen::SchemaError| Failure::from(error).at(place.display());
+        let lacking =
+            |error: lateen::SchemaError| Failure::field(&schema, error).at(place.display());
         let sparse = match mode {
             Mode::Tokens => None,
             _ => Some(schema.sparse(&vector_field(&schema, "sparse")).map_err(lacking)?),
@@ -153,7 +184,9 @@ impl Planner {
         let of_query =
             |error: lateen::Error| Failure::from(error).at(format!("query {}", asked.id));
         let lacking = |files: &str| {
-            Failure::new(Code::Input, format!("the queries have no {files}, which --mode needs"))
+            let what =
+                format!("the queries have no {files}, which --mode {} needs", self.mode.name());
+            Failure::new(Code::Input, what).next("take another --mode, or another --set")
         };
         let sparse =
             || asked.sparse.ok_or_else(|| lacking("sparse vectors (sparse_queries_*.npy)"));

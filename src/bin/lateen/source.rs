@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lateen::readers::{DocumentChunk, EmbeddingSet, JsonLines, SetDocuments};
-use lateen::{Error, IndexWriter, SparseBatch, Vocabulary};
+use lateen::{Error, Fault, IndexWriter, SparseBatch, Vocabulary};
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -15,10 +15,36 @@ use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::words::Words;
 
-/// Documents taken in at once: many where they are a vector of terms, fewer where each brings a
-/// matrix, so that a chunk is small beside the memory of the writer either way.
+/// Documents taken in at once, at most.
 const CHUNK: usize = 2048;
-const CHUNK_WITH_TOKENS: usize = 256;
+
+/// What may be taken of memory on the way to the writer, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// For the documents that are handed over at once.
+    chunk: usize,
+    /// For words that have no ids.
+    words: usize,
+}
+
+impl Room {
+    /// The shares of a command that keeps to so much in all.
+    pub(crate) fn of(memory: usize) -> Self {
+        Self { chunk: memory / 16, words: memory / 4 }
+    }
+
+    /// How many documents of so many bytes make a chunk.
+    fn documents(self, bytes: u64) -> usize {
+        usize::try_from(self.chunk as u64 / bytes.max(1)).unwrap_or(CHUNK).clamp(1, CHUNK)
+    }
+}
+
+impl Default for Room {
+    /// Beside a writer with the library's own default.
+    fn default() -> Self {
+        Self::of(512 << 20)
+    }
+}
 
 /// What to read.
 #[derive(Debug, clap::Args)]
@@ -77,7 +103,7 @@ enum Terms {
 
 impl Args {
     /// Opens what the flags name.
-    pub(crate) fn open(&self) -> Result<Source, Failure> {
+    pub(crate) fn open(&self, room: Room) -> Result<Source, Failure> {
         if let Some(dir) = &self.set {
             let set = EmbeddingSet::open(dir).map_err(Failure::input)?;
             let documents = set.documents().map_err(Failure::input)?;
@@ -91,7 +117,7 @@ impl Args {
             && sparse != tokens
         {
             let what = format!("--sparse has {sparse} documents, --tokens has {tokens}");
-            return Err(Failure::new(Code::Input, what));
+            return Err(Failure::new(Code::Input, what).next("take those of the same documents"));
         }
         let (texts, name) = match &self.texts {
             None => (None, "arrays".to_owned()),
@@ -109,7 +135,7 @@ impl Args {
                 None
             }
             (_, true) => Some(Terms::Ids),
-            (None, _) => Some(Terms::Words(Words::default())),
+            (None, _) => Some(Terms::Words(Words::within(room.words))),
             (Some(path), _) => Some(Terms::Words(Words::read(path)?)),
         };
         let named = match &self.vocabulary {
@@ -117,7 +143,7 @@ impl Args {
             Some(_) if texts.is_none() => {
                 let what =
                     "--vocabulary names the terms of --texts or --sparse, which is not given";
-                return Err(Failure::new(Code::Usage, what));
+                return Err(Failure::new(Code::Usage, what).next("leave it out"));
             }
             _ => None,
         };
@@ -149,6 +175,18 @@ impl Source {
         }
     }
 
+    /// Bytes of memory that the words take, or may come to.
+    pub(crate) fn words(&self, room: Room) -> usize {
+        match self {
+            Self::Set(set) => set.2.as_ref().map_or(0, Words::bytes),
+            Self::Lines(lines) => match (&lines.terms, &lines.named) {
+                (Some(Terms::Words(words)), _) if words.is_fixed() => words.bytes(),
+                (Some(Terms::Words(_)), _) => room.words,
+                (_, named) => named.as_ref().map_or(0, Words::bytes),
+            },
+        }
+    }
+
     /// Takes over the words of an index that is added to.
     pub(crate) fn know(&mut self, vocabulary: &Vocabulary) {
         if let Self::Lines(lines) = self
@@ -158,26 +196,35 @@ impl Source {
         }
     }
 
-    /// Hands all documents to a writer; gives how many they were.
+    /// Hands all documents to a writer; gives how many they were. None at all is an error.
     pub(crate) fn take_in(
         self,
         writer: &mut IndexWriter,
         fields: &Fields,
+        room: Room,
         replace: bool,
     ) -> Result<u64, Failure> {
+        let name = match &self {
+            Self::Set(set) => set.0.dir().display().to_string(),
+            Self::Lines(lines) => lines.name.clone(),
+        };
         let (count, words, given) = match self {
             Self::Set(set) => {
-                let count = take_set(&set.0, &set.1, writer, fields, replace)?;
+                let count = take_set(&set.0, &set.1, writer, fields, room, replace)?;
                 (count, set.2, true)
             }
             Self::Lines(mut lines) => {
-                let count = lines.take_in(writer, fields, replace)?;
+                let count = lines.take_in(writer, fields, room, replace)?;
                 match lines.terms {
                     Some(Terms::Words(words)) => (count, Some(words), false),
                     _ => (count, lines.named, true),
                 }
             }
         };
+        if count == 0 {
+            let what = format!("{name}: no documents");
+            return Err(Failure::new(Code::Input, what).next("a line or a row at least is needed"));
+        }
         if let (Some(words), Some(field)) = (words, &fields.sparse) {
             // What is given with term ids says what an index's own words say already.
             if !given || writer.snapshot().vocabulary(field)?.is_none() {
@@ -193,10 +240,11 @@ fn take_set(
     documents: &SetDocuments,
     writer: &mut IndexWriter,
     fields: &Fields,
+    room: Room,
     replace: bool,
 ) -> Result<u64, Failure> {
     let bar = Progress::new("documents", documents.len());
-    let size = if fields.tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+    let size = room.documents(document_bytes(set, documents.len()));
     let names = fields.names();
     // The set's reader knows `src`; for others its lines are read beside it.
     let mut beside = if names.iter().any(|name| *name != "src") {
@@ -232,6 +280,14 @@ fn take_set(
     Ok(documents.len() as u64)
 }
 
+/// What a document of a set takes in memory, on average: its text, which is kept twice while it is
+/// read, and its rows as f32. Vectors of terms are read where they lie.
+fn document_bytes(set: &EmbeddingSet, documents: usize) -> u64 {
+    let bytes = |name: &str| set.dir().join(name).metadata().map_or(0, |file| file.len());
+    let texts = bytes("texts.jsonl") + 4 * bytes("texts.jsonl.gz");
+    (2 * (texts + bytes("tok_docs.npy")) / documents.max(1) as u64).saturating_add(256)
+}
+
 /// An error of a chunk in the words of the set: rows are those of the whole set, with their id.
 fn of_set(refused: Refused, set: &EmbeddingSet, chunk: &DocumentChunk<'_>) -> Failure {
     let place = set.dir().display().to_string();
@@ -257,6 +313,10 @@ fn explain(
         Refused::Error(Error::Input(mut input)) => {
             let row = input.row.and_then(|row| usize::try_from(row).ok());
             let place = row.map_or_else(|| name.to_owned(), place);
+            if input.what == Fault::Twice && input.field == "key" {
+                let next = "give each document an id of its own";
+                return Failure::new(Code::Input, "the id appears twice").next(next).at(place);
+            }
             input.row = match lines {
                 Some(_) => None, // the line says it
                 None => input.row.map(|row| row + first as u64),
@@ -267,6 +327,7 @@ fn explain(
             let id = key.to_string();
             let what = format!("{name}: the id {id:?} appears twice, or is in the index already");
             Failure::new(Code::Input, what)
+                .next("give each document an id of its own; `lateen add --replace` replaces")
         }
         Refused::Error(other) => other.into(),
     }
@@ -277,6 +338,7 @@ impl Lines {
         &mut self,
         writer: &mut IndexWriter,
         fields: &Fields,
+        room: Room,
         replace: bool,
     ) -> Result<u64, Failure> {
         let sparse = self.sparse.as_ref().map(SparseFiles::arrays).transpose()?;
@@ -284,29 +346,34 @@ impl Lines {
         let whole =
             sparse.as_ref().map(SparseArrays::len).or(tokens.as_ref().map(TokenArrays::len));
         let bar = Progress::of("documents", whole);
-        let size = if tokens.is_some() { CHUNK_WITH_TOKENS } else { CHUNK };
+        // A line takes about four times its bytes as vector, text and JSON.
+        let line_bytes = room.chunk / 4;
         let names = fields.names();
         let mut first = 0;
         loop {
+            let size = tokens.as_ref().map_or(CHUNK, |rows| rows.fit(first, CHUNK, room.chunk));
             let left = whole.map_or(size, |whole| size.min(whole - first));
             let gathered = Gathered::read(
                 &self.name,
                 self.texts.as_mut(),
                 first,
                 left,
+                line_bytes,
                 &names,
                 &mut self.terms,
             )?;
             let count = gathered.ids.len();
             if let Some(whole) = whole
-                && count < left
+                && gathered.ended
+                && first + count < whole
             {
                 let what = format!(
                     "{}: {} texts, the arrays have {whole} documents",
                     self.name,
                     first + count
                 );
-                return Err(Failure::new(Code::Input, what));
+                let next = "write files that belong together in one go";
+                return Err(Failure::new(Code::Input, what).next(next));
             }
             if count == 0 {
                 break;
@@ -335,7 +402,8 @@ impl Lines {
             let (line, _) = texts.line();
             let what =
                 format!("{}: line {line}: a text more than the arrays have documents", self.name);
-            return Err(Failure::new(Code::Input, what));
+            let next = "write files that belong together in one go";
+            return Err(Failure::new(Code::Input, what).next(next));
         }
         Ok(first as u64)
     }
@@ -349,14 +417,18 @@ struct Gathered {
     lines: Vec<u64>,
     entries: Vec<BTreeMap<String, Value>>,
     vectors: Vec<Vec<(u32, f32)>>,
+    /// Whether there are no more lines.
+    ended: bool,
 }
 
 impl Gathered {
+    /// Reads so many documents, or lines of about so many bytes, whichever is less.
     fn read(
         name: &str,
         texts: Option<&mut JsonLines>,
         first: usize,
         size: usize,
+        bytes: usize,
         names: &[&str],
         terms: &mut Option<Terms>,
     ) -> Result<Self, Failure> {
@@ -366,27 +438,32 @@ impl Gathered {
             all.entries = vec![BTreeMap::new(); size];
             return Ok(all);
         };
-        while all.ids.len() < size {
-            let Some(record) = texts.next().transpose().map_err(Failure::input)? else { break };
-            let (line, _) = texts.line();
-            let refuse = |what: String| {
-                let place = format!("{name}: line {line} (id {:?})", record.id);
-                Failure::new(Code::Input, what).at(place)
+        let mut read = 0;
+        while all.ids.len() < size && read <= bytes {
+            let Some(record) = texts.next().transpose().map_err(Failure::input)? else {
+                all.ended = true;
+                break;
             };
+            let (line, own) = texts.line();
+            read += own.len();
+            let place = || format!("{name}: line {line} (id {:?})", record.id);
+            let refuse = |what: String| Failure::new(Code::Input, what).at(place());
             if let Some(terms) = terms {
                 let vector = record.vector.as_ref();
-                let vector = vector.ok_or_else(|| refuse("an object without a `vector`".into()))?;
+                let vector = vector.ok_or_else(|| {
+                    refuse("an object without a `vector`".into())
+                        .next("give weights of words, or vectors by --sparse or --tokens")
+                })?;
                 let mut pairs = Vec::with_capacity(vector.len());
                 for (word, weight) in vector {
                     let id = match terms {
-                        Terms::Ids => word.parse().ok(),
-                        Terms::Words(words) => words.id(word),
+                        Terms::Ids => word.parse().map_err(|_| {
+                            let next = "without --term-ids words are taken as they are";
+                            refuse(format!("{word:?} is no term id")).next(next)
+                        }),
+                        Terms::Words(words) => words.id(word).map_err(|no| no.at(place())),
                     };
-                    let id = id.ok_or_else(|| match terms {
-                        Terms::Ids => refuse(format!("{word:?} is no term id")),
-                        Terms::Words(_) => refuse(format!("{word:?} is not in the vocabulary")),
-                    })?;
-                    pairs.push((id, *weight));
+                    pairs.push((id?, *weight));
                 }
                 all.vectors.push(pairs);
             }

@@ -4,7 +4,8 @@
 //! that a build that fails or is killed leaves nothing under the name asked for. What a killed
 //! build left is cleared by the next one; a build that still runs is told by its lock. Where an
 //! index is replaced, it stays as it is until the new one is complete, and is then set aside as
-//! `.wiki.replaced` for the moment between two renames.
+//! `.wiki.replaced` for the moment between two renames. Folders above it that are not there are
+//! made, and go again with a build that fails.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use lateen::{Error, Index};
 
+use crate::beside::{is_there, sync_names};
 use crate::failure::{Code, Failure};
-use crate::interrupt;
+use crate::interrupt::{Clearing, Left};
 
 /// The lock file of an index directory.
 const LOCK: &str = "LOCK";
@@ -30,6 +32,9 @@ pub(crate) struct Staging {
     /// Its lock, where it has one.
     lock: Option<File>,
     done: bool,
+    /// The folders above it that are not there yet, the deepest first.
+    above: Vec<PathBuf>,
+    clearing: Vec<Clearing>,
 }
 
 impl Staging {
@@ -55,8 +60,18 @@ impl Staging {
         let lock = if replaces { replaceable(out, force)? } else { None };
         clear(&building)?;
         clear(&aside)?;
-        interrupt::clear_at_end(Some(building.clone()));
-        Ok(Self { out: out.to_owned(), building, aside, replaces, lock, done: false })
+        let above: Vec<PathBuf> = out
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| !folder.as_os_str().is_empty() && !is_there(folder))
+            .map(Path::to_owned)
+            .collect();
+        // The last is cleared first.
+        let folders = above.iter().rev().cloned().map(Left::Folder);
+        let clearing =
+            folders.chain([Left::Building(building.clone())]).map(Clearing::of).collect();
+        let (out, done) = (out.to_owned(), false);
+        Ok(Self { out, building, aside, replaces, lock, done, above, clearing })
     }
 
     /// The directory to build in; it is not there yet.
@@ -67,7 +82,7 @@ impl Staging {
     /// Gives what was built its name, in place of what has it now. The writer must be closed.
     pub(crate) fn publish(mut self) -> Result<(), Failure> {
         let refused = |error: io::Error| Failure::io("write", self.out.display(), &error);
-        interrupt::clear_at_end(None);
+        self.clearing.clear();
         // Windows renames no directory that has an open file in it, so the lock goes first.
         drop(self.lock.take());
         if self.replaces {
@@ -94,14 +109,13 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if !self.done {
             let _ = clear(&self.building);
+            for folder in &self.above {
+                let _ = fs::remove_dir(folder); // which it does where it is empty
+            }
         }
-        // After that: until it is gone, whoever interrupts us clears it.
-        interrupt::clear_at_end(None);
+        // Until here whoever interrupts us clears it.
+        self.clearing.clear();
     }
-}
-
-fn is_there(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
 }
 
 /// Whether what is at the place may be replaced; takes its lock, where it has one.
@@ -168,7 +182,7 @@ fn take_lock(path: &Path, busy: &str) -> Result<Option<File>, Failure> {
 }
 
 /// Removes what an earlier build left, unless it still runs or is none of ours.
-fn clear(path: &Path) -> Result<(), Failure> {
+pub(crate) fn clear(path: &Path) -> Result<(), Failure> {
     if !is_there(path) {
         return Ok(());
     }
@@ -182,10 +196,4 @@ fn clear(path: &Path) -> Result<(), Failure> {
         return Err(Failure::new(Code::Exists, what));
     }
     fs::remove_dir_all(path).map_err(refused)
-}
-
-/// Makes renamings in the directory of a path durable. Windows has no such call.
-fn sync_names(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if cfg!(unix) { File::open(parent.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
 }

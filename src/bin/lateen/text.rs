@@ -15,6 +15,16 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// So many of something: `1 document`, `2 documents`, `3 queries`.
+pub(crate) fn many(number: u64, of: &str) -> String {
+    let number_of = count(number);
+    match (number, of.strip_suffix('y')) {
+        (1, _) => format!("{number_of} {of}"),
+        (_, Some(stem)) => format!("{number_of} {stem}ies"),
+        (_, None) => format!("{number_of} {of}s"),
+    }
+}
+
 /// A number of bytes in the unit that leaves three or four digits: `12.3 MiB`.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -84,6 +94,13 @@ mod tests {
         for (number, text) in cases {
             assert_eq!(count(number), text);
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(many(1, "request"), "1 request");
+        assert_eq!((many(0, "hit"), many(1001, "hit")), ("0 hits".into(), "1,001 hits".into()));
+        assert_eq!((many(1, "query"), many(2, "query")), ("1 query".into(), "2 queries".into()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use lateen::Index;
 
 use crate::failure::{Code, Failure};
 use crate::staging::Staging;
-use crate::text;
+use crate::{interrupt, text};
 
 /// Write a packed index as a directory, which takes changes again
 ///
@@ -23,20 +23,24 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     if args.file.is_dir() {
         let what = format!("{}: a directory, and not packed", args.file.display());
-        return Err(Failure::new(Code::Usage, what));
+        let next = "it takes changes as it is";
+        return Err(Failure::new(Code::Usage, what).next(next));
     }
     let failed = |error| Failure::index(&args.file, error);
     let index = Index::open(&args.file).map_err(failed)?;
     let staging = Staging::begin(&args.out, false)?;
     index.verify().map_err(failed)?;
+    interrupt::check()?;
     index.snapshot().backup(staging.path())?;
+    interrupt::check()?;
     // What was written is looked at as well, before it gets its name.
     Index::open(staging.path()).and_then(|copy| copy.verify())?;
+    interrupt::check()?;
     staging.publish()?;
     Ok(format!(
-        "{}: {} documents, {}\n",
+        "{}: {}, {}\n",
         args.out.display(),
-        text::count(index.len()),
+        text::many(index.len(), "document"),
         text::bytes(index.info().bytes()),
     ))
 }

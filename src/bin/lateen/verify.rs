@@ -22,12 +22,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
-    index.verify().map_err(|error| Failure::index(&args.index, error))?;
+    index.verify().map_err(|error| {
+        let next = "build the index again, or `lateen unpack` a good copy";
+        Failure::index(&args.index, error).next(next)
+    })?;
     let info = index.info();
     Ok(format!(
-        "{}: sound: {} documents, {}, {:.2} s\n",
+        "{}: sound: {}, {}, {:.2} s\n",
         args.index.display(),
-        text::count(info.documents),
+        text::many(info.documents, "document"),
         text::bytes(info.bytes()),
         start.elapsed().as_secs_f64(),
     ))

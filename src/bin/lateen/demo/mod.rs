@@ -12,7 +12,8 @@ use lateen::Index;
 use lateen::readers::{EmbeddingSet, SetQueries};
 use serde_json::{Value, json};
 
-use crate::failure::{Code, Failure};
+use crate::explain;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::text;
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let queries = set.queries().map_err(Failure::input)?;
     let asker = Asker::new(&index, &args.index)?;
     let Some(first) = queries.get(0) else {
-        return Err(Failure::new(Code::Input, format!("{}: no queries", args.set.display())));
+        return Err(explain::no_queries().at(args.set.display()));
     };
     // What would hinder every question is known before the first.
     asker.queries(&Question::OfSet(first)).map_err(|failure| failure.at(args.set.display()))?;
@@ -64,7 +65,10 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         #[cfg(feature = "demo")]
         None => serve::serve(&asker, &queries, args.port),
         #[cfg(not(feature = "demo"))]
-        None => Err(Failure::new(Code::Usage, "--write is needed: this build serves no page")),
+        None => Err(Failure::new(
+            crate::failure::Code::Usage,
+            "--write is needed: this build serves no page",
+        )),
     }
 }
 
@@ -106,9 +110,9 @@ fn write(
     let page = page(&data, "");
     output.finish(|file| file.write_all(page.as_bytes()))?;
     Ok(format!(
-        "{}: {} queries, {}; open it in a browser\n",
+        "{}: {}, {}; open it in a browser\n",
         file.display(),
-        text::count(asked.len() as u64),
+        text::many(asked.len() as u64, "query"),
         text::bytes(page.len() as u64)
     ))
 }

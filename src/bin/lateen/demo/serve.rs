@@ -46,7 +46,7 @@ pub(super) fn serve(asker: &Asker<'_>, queries: &SetQueries, port: u16) -> Resul
             answered += 1;
         }
     }
-    Ok(format!("{} requests answered\n", text::count(answered)))
+    Ok(format!("{} answered\n", text::many(answered, "request"))) // the end that was asked for
 }
 
 fn reply(

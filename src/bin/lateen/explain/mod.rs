@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use lateen::readers::{EmbeddingSet, SetQueries, SetQuery};
-use lateen::{Explanation, Filter, Index, Key, KeyKind, Query, TermPart};
+use lateen::{Explanation, Filter, Hit, Index, Key, KeyKind, Query, TermPart};
 use serde_json::{Value, json};
 
 use crate::declared::vector_field;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::planner::{Asking, Mode, Planner};
+use crate::text;
 
 /// Hits among which a key is looked for, where nothing else bounds them.
 const DEEPEST: usize = 10_000;
@@ -82,6 +83,11 @@ impl<'a> Asked<'a> {
         word(self.text, self.spans.and_then(|spans| spans.get(row)).copied(), row)
     }
 
+    /// What each part of a hit's score adds, as data; `text` is the hit's.
+    pub(crate) fn parts(&self, index: &Index, hit: &Hit, text: &str) -> Result<Value, Failure> {
+        Ok(parts(self, text, &index.explain(&self.query, hit)?))
+    }
+
     fn term(&self, term: u32) -> String {
         self.words.get(&term).cloned().unwrap_or_else(|| format!("term {term}"))
     }
@@ -123,6 +129,11 @@ pub(crate) struct Told {
     note: Option<&'static str>,
 }
 
+/// A set that there is nothing to ask of.
+pub(crate) fn no_queries() -> Failure {
+    Failure::new(Code::Input, "no queries").next("queries.jsonl needs a line at least")
+}
+
 /// The queries' one that was asked for.
 pub(crate) fn chosen<'a>(
     queries: &'a SetQueries,
@@ -133,13 +144,19 @@ pub(crate) fn chosen<'a>(
         Some(id) => queries.iter().find(|query| query.id == id),
     };
     found.ok_or_else(|| {
-        let what = format!("{}: no such query", id.unwrap_or("the first"));
+        let (Some(id), Some(first)) = (id, queries.get(0)) else {
+            return no_queries();
+        };
+        let what = format!("{id}: no such query");
+        let there = text::many(queries.len() as u64, "query");
         Failure::new(Code::Input, what)
+            .next(format!("queries.jsonl has the ids of {there}; the first is {}", first.id))
     })
 }
 
 /// Explains; gives what is printed.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
+    args.asking.check()?;
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
@@ -161,13 +178,12 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     Ok(match (args.json, &args.html) {
         (true, _) => format!("{:#}\n", data(&asked, &told)),
         (false, Some(file)) => {
-            let count = told.len();
-            let s = if count == 1 { "" } else { "s" };
-            format!("{}: {count} document{s}; open it in a browser\n", file.display())
+            let count = text::many(told.len() as u64, "document");
+            format!("{}: {count}; open it in a browser\n", file.display())
         }
         (false, None) => {
             let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            terminal::text(&asked, &told, colours)
+            terminal::shown(&asked, &told, colours)
         }
     })
 }
@@ -211,7 +227,9 @@ fn named(index: &Index, query: &Query, asking: &Asking, name: &str) -> Result<To
         }
     };
     let stored = index.get(key.clone())?;
-    let stored = stored.ok_or_else(|| refuse("no document of the index has this key"))?;
+    let stored = stored.ok_or_else(|| {
+        refuse("no document of the index has this key").next("`lateen search` shows those of hits")
+    })?;
     let text = String::from_utf8_lossy(&stored.payload()?.unwrap_or_default()).into_owned();
     let mut told = Told {
         place: None,

@@ -20,7 +20,9 @@ table{border-collapse:collapse;font-size:12px;margin:.6rem 0;display:block;overf
 th{font-weight:400;text-align:right;padding:0 .4rem;white-space:nowrap}\
 thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;padding:.3rem 0}\
 td{min-width:2.1rem;height:1.5rem;text-align:center;border:1px solid var(--line)}\
-td.n{border:0;text-align:right;padding:0 .4rem;width:auto}";
+td.n{border:0;text-align:right;padding:0 .4rem;width:auto}\
+th.a{color:var(--faint);font-style:italic}\
+thead th.a{writing-mode:horizontal-tb;transform:none;text-align:right;vertical-align:bottom;padding:0 .4rem}";
 
 pub(super) fn page(asked: &Asked<'_>, told: &[Told]) -> String {
     let mut page = format!(
@@ -86,7 +88,8 @@ fn shaded(text: &str, told: &Explanation) -> String {
     out
 }
 
-/// A row for each row of the query, a column for each word of the text that any of them met.
+/// A row for each row of the query, a column for each word of the text that any of them met; both
+/// axes say what they are.
 fn alignment(asked: &Asked<'_>, text: &str, met: &[TokenPart]) -> String {
     if met.is_empty() {
         return String::new();
@@ -96,7 +99,11 @@ fn alignment(asked: &Asked<'_>, text: &str, met: &[TokenPart]) -> String {
         .map(|part| (part.document_row, escaped(&super::word(text, part.span, part.document_row))))
         .collect();
     let most = met.iter().map(|part| part.score).fold(0.0, f32::max);
-    let mut out = "<table><thead><tr><th></th>".to_owned();
+    let mut out =
+        "<p class=\"s\">How alike each word of the query (a row) is to the word of the document \
+                   that it met (a column)</p><table><thead><tr>\
+                   <th class=\"a\">document →<br>query ↓</th>"
+            .to_owned();
     for word in columns.values() {
         let _ = write!(out, "<th>{word}</th>");
     }
@@ -124,7 +131,10 @@ fn terms(asked: &Asked<'_>, told: &Explanation) -> String {
     if parts.is_empty() {
         return String::new();
     }
-    let mut out = "<table>".to_owned();
+    let mut out =
+        "<p class=\"s\">Terms that both have, and what each adds: its weight in the query × its \
+                   weight in the document</p><table>"
+            .to_owned();
     for part in parts {
         let _ = writeln!(
             out,

@@ -16,7 +16,7 @@ const TERMS: usize = 20;
 /// Letters of a text that are shown.
 const LETTERS: usize = 700;
 
-pub(super) fn text(asked: &Asked<'_>, told: &[Told], colours: bool) -> String {
+pub(super) fn shown(asked: &Asked<'_>, told: &[Told], colours: bool) -> String {
     let mut out = format!("{}  {}\n", plain(asked.id), plain(asked.text));
     if told.is_empty() {
         out.push_str("\nno hits\n");
@@ -40,7 +40,8 @@ pub(super) fn text(asked: &Asked<'_>, told: &[Told], colours: bool) -> String {
         let parts = one.parts.parts.iter().map(|part| &part.explanation);
         for told in std::iter::once(&one.parts).chain(parts) {
             let met = tokens(asked, &one.text, told);
-            if met != before {
+            // The same rows meet in a search and where its candidates are decided.
+            if !met.is_empty() && met != before {
                 out.push_str(&met);
                 before = met;
             }

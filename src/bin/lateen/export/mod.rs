@@ -1,4 +1,6 @@
-//! `lateen export`: an index becomes an embedding set again.
+//! `lateen export`: an index becomes an embedding set again, or lines of JSON.
+
+mod lines;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -13,65 +15,70 @@ use lateen::{
 };
 use serde_json::{Map, Value};
 
+use crate::beside::{Beside, is_there};
 use crate::declared::{Attribute, vector_field};
 use crate::failure::{Code, Failure};
 use crate::progress::Progress;
 use crate::text;
 
-/// Write an index as an embedding set, which `build` reads
+/// Write an index as an embedding set or as JSON lines, which `build` reads
 ///
-/// Ids, texts and attributes become lines of JSON, vectors arrays, in the order of the index, and
+/// A set is a folder: ids, texts and attributes become lines of JSON, vectors arrays, in the order of the index, and
 /// the fields a `schema.toml` for `build --schema`. Vectors are what the index keeps: exactly what
 /// came in where nothing was rounded (forward rows, f16 tokens), decoded codes elsewhere. The
-/// index is verified first. The folder appears complete or not at all.
+/// index is verified first. What is written appears complete or not at all.
+///
+/// JSON lines have `id`, `contents`, the weights of words as `vector`, and attributes, as Anserini
+/// has them; `build --texts` reads them back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
     index: PathBuf,
-    /// The folder to make; one that is there is an error
+    /// The folder, or with `--as jsonl` the file, to make; one that is there is an error
     out: PathBuf,
+    /// What to write
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value = "set")]
+    form: Form,
+    /// Term ids in `vector`, even where the index has words for them: for `build --term-ids`
+    #[arg(long)]
+    term_ids: bool,
 }
 
-/// A folder that is made beside its place; dropped before it has its name, it is removed.
-struct Folder {
-    temporary: PathBuf,
-    done: bool,
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.done {
-            let _ = fs::remove_dir_all(&self.temporary);
-        }
-    }
+/// What an index can become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A folder of arrays and texts
+    Set,
+    /// A file of lines of JSON, without token rows
+    Jsonl,
 }
 
 /// Exports; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let failed = |error| Failure::index(&args.index, error);
     let index = Index::open(&args.index).map_err(failed)?;
-    let Some(name) = args.out.file_name() else {
-        let what = format!("{}: a name for the folder is needed", args.out.display());
-        return Err(Failure::new(Code::Usage, what));
-    };
-    if fs::symlink_metadata(&args.out).is_ok() {
-        let what = format!("{}: exists already", args.out.display());
-        return Err(Failure::new(Code::Exists, what));
+    if args.term_ids && args.form == Form::Set {
+        let what = "--term-ids is for --as jsonl: the arrays of a set have term ids anyway";
+        return Err(Failure::new(Code::Usage, what).next("leave it out"));
     }
-    let hidden = format!(".{}.{}.exporting", name.to_string_lossy(), std::process::id());
-    let mut folder = Folder { temporary: args.out.with_file_name(hidden), done: false };
+    if is_there(&args.out) {
+        return Err(Failure::exists(&args.out));
+    }
     let refused = |error| Failure::io("write", args.out.display(), &error);
     // Every byte, before any is written: arrays have no checksums that would tell of damage.
     index.verify().map_err(failed)?;
-    fs::create_dir(&folder.temporary).map_err(refused)?;
+    if args.form == Form::Jsonl {
+        return lines::write(&index, args);
+    }
+    let folder = Beside::new(&args.out, "exporting")?;
+    fs::create_dir(folder.path()).map_err(refused)?;
 
     let schema = index.schema();
     let info = index.info();
     let fields = Fields::of(&schema)?;
     let totals = fields.count(&index).map_err(|failure| failure.at(args.index.display()))?;
-    fields.write(&index, &totals, &folder.temporary)?;
-    fs::write(folder.temporary.join("schema.toml"), declaration(&schema, &info))
-        .map_err(refused)?;
+    fields.write(&index, &totals, folder.path())?;
+    fs::write(folder.path().join("schema.toml"), declaration(&schema, &info)).map_err(refused)?;
     if let Some(field) = &fields.sparse
         && let Some(words) = index.vocabulary(field)?
     {
@@ -92,17 +99,16 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
                     writeln!(lines, "{word}")
                 };
             }
-            fs::write(folder.temporary.join(name), lines).map_err(refused)?;
+            fs::write(folder.path().join(name), lines).map_err(refused)?;
         }
     }
-    fs::rename(&folder.temporary, &args.out).map_err(refused)?;
-    folder.done = true;
+    folder.publish(true).map_err(refused)?;
     Ok(format!(
-        "{}: {} documents, {} weights, {} token rows\n",
+        "{}: {}, {}, {}\n",
         args.out.display(),
-        text::count(totals.documents as u64),
-        text::count(totals.entries as u64),
-        text::count(totals.rows as u64),
+        text::many(totals.documents as u64, "document"),
+        text::many(totals.entries as u64, "weight"),
+        text::many(totals.rows as u64, "token row"),
     ))
 }
 
@@ -173,15 +179,26 @@ impl Fields {
             }
             bar.add(1)?;
         }
-        let stored = index.info().segments.iter().flat_map(|s| &s.vectors).any(|vectors| {
-            self.sparse.as_ref().is_some_and(|field| field.name() == vectors.field)
-                && vectors.entries > 0
-        });
-        if stored && totals.entries == 0 && totals.documents > 0 {
+        if totals.entries == 0 && !self.keeps_rows(index) {
             let what = "the sparse field keeps no rows of documents (--forward none)";
-            return Err(Failure::new(Code::Input, what));
+            let next = "build it again with --forward f16";
+            return Err(Failure::new(Code::Input, what).next(next));
         }
         Ok(totals)
+    }
+
+    /// Whether the vectors that the sparse field has can be read back from documents.
+    fn keeps_rows(&self, index: &Index) -> bool {
+        let Some(field) = &self.sparse else { return true };
+        let info = index.info();
+        let own = info.segments.iter().flat_map(|segment| &segment.vectors);
+        let mut stored = own.filter(|vectors| vectors.field == field.name());
+        if !stored.any(|vectors| vectors.entries > 0) {
+            return true;
+        }
+        let documents = index.snapshot();
+        let mut documents = documents.documents().filter_map(Result::ok);
+        documents.any(|one| one.sparse(field).is_ok_and(|vector| vector.is_some()))
     }
 
     fn write(&self, index: &Index, totals: &Totals, dir: &Path) -> Result<(), Failure> {

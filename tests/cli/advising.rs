@@ -1,0 +1,205 @@
+//! What errors say to do next, what is refused because it would do nothing, and what is empty.
+
+use super::*;
+
+/// Each failure is one line with the cause and, behind the last semicolon, what to do.
+#[test]
+fn errors_say_what_to_do_next() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    place.ok("pack wiki wiki.lateen");
+    fs::write(place.path("in.jsonl"), "{\"id\": \"a\", \"vector\": {\"x\": 1}}\n").unwrap();
+    fs::write(place.path("letter.txt"), "Dear reader, this is no index at all, but a letter.\n")
+        .unwrap();
+    place.ok("build terms --texts in.jsonl");
+    let mut bad = fs::read(place.path("wiki.lateen")).unwrap();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    fs::write(place.path("bad.lateen"), bad).unwrap();
+    copy_set(&place.path("narrow"));
+    let rows = NpyArray::open(set().join("tok_queries.npy")).unwrap().shape()[0];
+    let unit: Vec<f32> = (0..rows * 64).map(|at| f32::from(u8::from(at % 64 == 0))).collect();
+    NpyArray::write(place.path("narrow/tok_queries.npy"), &unit, &[rows, 64]).unwrap();
+    let ask = "--set SET --mode sparse --top 3";
+    let table: &[(i32, String, &str, &str)] = &[
+        (3, "build w --set nowhere".into(), "open nowhere", "check the path"),
+        (3, "build w --texts nowhere.jsonl".into(), "nowhere.jsonl", "check the path"),
+        (3, "search wiki --set nowhere --mode sparse --top 3 --run r".into(), "nowhere", "check"),
+        (3, "eval --qrels nowhere --run r".into(), "nowhere", "check the path"),
+        (4, "info nowhere".into(), "not a Lateen index", "check the path: an index is a directory"),
+        (4, "verify letter.txt".into(), "not a Lateen index", "check the path: an index is"),
+        (4, "add nowhere --texts in.jsonl".into(), "not a Lateen index", "check the path"),
+        (3, format!("search wiki {ask} --query nobody"), "nobody: no such query", "queries.jsonl"),
+        (3, "explain wiki --set SET --mode sparse --query nobody".into(), "no such query", "first"),
+        (
+            3,
+            "explain wiki nobody --set SET --mode sparse".into(),
+            "no document of the index has this key",
+            "`lateen search`",
+        ),
+        (5, "verify bad.lateen".into(), "corrupt", "build the index again, or `lateen unpack`"),
+        (5, "export bad.lateen w".into(), "corrupt", "`lateen verify` checks every byte"),
+        (5, "unpack bad.lateen w".into(), "corrupt", "build the index again"),
+        (5, "pack bad.lateen w".into(), "corrupt", "build the index again"),
+        (2, "add wiki.lateen --texts in.jsonl".into(), "packed", "`lateen unpack wiki.lateen DIR`"),
+        (2, "delete wiki.lateen x".into(), "packed", "`lateen unpack wiki.lateen DIR`"),
+        (2, "compact wiki.lateen".into(), "packed", "`lateen unpack wiki.lateen DIR`"),
+        (2, "unpack wiki w".into(), "a directory", "takes changes as it is"),
+        (
+            3,
+            "search terms --set SET --mode tokens --top 3 --run r".into(),
+            "no tokens field",
+            "there are \"sparse\" (sparse), \"src\" (keyword)",
+        ),
+        (
+            3,
+            "search wiki --set narrow --mode tokens --top 3 --run r".into(),
+            "dimension 64, the field has 128",
+            "take vectors of the model",
+        ),
+        (7, "pack wiki wiki.lateen".into(), "exists already", "choose another name"),
+        (7, "export wiki wiki.lateen".into(), "exists already", "choose another name"),
+        (7, "unpack wiki.lateen wiki".into(), "exists already", "--force"),
+        (7, "build wiki --set SET".into(), "exists already", "--force replaces it"),
+        (8, format!("search wiki {ask} --run nowhere/r"), "write nowhere/r", "make the folder"),
+        (8, "pack wiki nowhere/w".into(), "nowhere/w", "make the folder first"),
+        (3, "add terms --set SET".into(), "no tokens field", "there are \"sparse\" (sparse)"),
+        (2, "delete wiki".into(), "no id given", "--ids-from"),
+    ];
+    for (code, line, cause, next) in table {
+        let said = place.fails(*code, line);
+        let (before, after) = said.split_once("; ").unwrap_or((&said, ""));
+        assert!(before.contains(cause), "{line}: {said}");
+        assert!(after.contains(next), "{line}: {said}");
+    }
+    let names = ["bad.lateen", "in.jsonl", "letter.txt", "narrow", "terms", "wiki", "wiki.lateen"];
+    assert_eq!(place.names(), names);
+}
+
+/// Flags that a mode, or the documents, have no use for.
+#[test]
+fn flags_without_effect_are_refused() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    fs::write(place.path("in.jsonl"), "{\"id\": \"a\", \"vector\": {\"x\": 1}}\n").unwrap();
+    let sets = set().display().to_string();
+    let rows = format!("--tokens {sets}/tok_docs.npy,{sets}/tok_doclens.npy");
+    let search = "search wiki --set SET --top 3 --run r --mode";
+    let cases: &[(String, &str)] = &[
+        (format!("{search} sparse --candidates 5"), "--candidates has no meaning in --mode sparse"),
+        (format!("{search} tokens --candidates 5"), "--candidates has no meaning in --mode tokens"),
+        (format!("{search} rrf --weights 1,2"), "--weights has no meaning in --mode rrf"),
+        (format!("{search} rerank --weights 1,2"), "--mode rerank"),
+        (format!("{search} sparse --query wikiq-1045"), "--query has no meaning beside --run"),
+        ("search wiki --set SET --top 3 --query x --mode sparse --parts".into(), "--json"),
+        (
+            "search wiki --set SET --top 3 --query wikiq-1045 --mode sparse --threads 2".into(),
+            "--run",
+        ),
+        (
+            "explain wiki --set SET --mode tokens --candidates 5".into(),
+            "--candidates has no meaning in --mode tokens",
+        ),
+        ("build w --texts in.jsonl --codec f16".into(), "--codec is for token rows"),
+        ("build w --texts in.jsonl --tier f16".into(), "--tier is for token rows"),
+        ("build w --texts in.jsonl --pool 2".into(), "--pool is for token rows"),
+        ("add wiki --texts in.jsonl --pool 2".into(), "--pool is for token rows"),
+        (format!("build w {rows} --sparse-codec u4"), "--sparse-codec is for sparse vectors"),
+        (format!("build w {rows} --forward f32"), "--forward is for sparse vectors"),
+        ("export wiki w --term-ids".into(), "--term-ids is for --as jsonl"),
+        ("build w --texts in.jsonl --memory 63".into(), "63"),
+    ];
+    for (line, words) in cases {
+        let said = place.fails(2, line);
+        assert!(said.contains(words), "{line}: {said}");
+    }
+    assert_eq!(place.names(), ["in.jsonl", "wiki"]);
+    // With --explain beside --run, --query says which one is explained.
+    place.ok(
+        "search wiki --set SET --top 3 --run r --mode sparse --query wikiq-1045 --explain x.json",
+    );
+}
+
+#[test]
+fn nothing_to_do_is_said() {
+    let place = Place::new();
+    place.ok("build wiki --set SET");
+    let before = content(&place.path("wiki"));
+    fs::write(place.path("empty.jsonl"), "\n \n").unwrap();
+    for line in ["build w --texts empty.jsonl --term-ids", "build w --texts - --term-ids"] {
+        let said = place.fails(3, line);
+        assert!(said.contains("no documents; "), "{said}");
+    }
+    place.ok("build numbers --set SET");
+    let said = place.fails(3, "add numbers --texts empty.jsonl");
+    assert!(said.contains("no documents; "), "{said}");
+    NpyArray::write(place.path("p.npy"), &[0i64], &[1]).unwrap();
+    NpyArray::write(place.path("i.npy"), &[0u32; 0], &[0]).unwrap();
+    NpyArray::write(place.path("v.npy"), &[0f32; 0], &[0]).unwrap();
+    let said = place.fails(3, "build w --sparse p.npy,i.npy,v.npy");
+    assert!(said.contains("no documents"), "{said}");
+
+    fs::create_dir(place.path("set")).unwrap();
+    for side in ["docs", "queries"] {
+        for (from, part) in [("p", "indptr"), ("i", "indices"), ("v", "values")] {
+            let to = format!("set/sparse_{side}_{part}.npy");
+            fs::copy(place.path(&format!("{from}.npy")), place.path(&to)).unwrap();
+        }
+    }
+    for name in ["texts.jsonl", "queries.jsonl", "qrels.tsv"] {
+        fs::write(place.path("set").join(name), "").unwrap();
+    }
+    let said = place.fails(3, "build w --set set");
+    assert!(said.contains("no documents"), "{said}");
+    for line in [
+        "search wiki --set set --mode sparse --top 3 --run r",
+        "search wiki --set set --mode sparse --top 3 --json",
+        "bench wiki --set set",
+        "demo wiki --set set --write x.html",
+    ] {
+        let said = place.fails(3, line);
+        assert!(said.contains("set: no queries; "), "{line}: {said}");
+    }
+    place.fails(3, "explain wiki --set set --mode sparse");
+    place.fails(3, "compare wiki --set set");
+
+    let qrels = set().join("qrels.tsv");
+    fs::copy(&qrels, place.path("qrels.tsv")).unwrap();
+    fs::write(place.path("none"), "").unwrap();
+    fs::write(place.path("other.run"), "q1 Q0 d 1 2.5 t\n").unwrap();
+    place.ok("search wiki --set SET --mode sparse --top 3 --run good.run");
+    for (line, words) in [
+        ("--qrels none --run good.run", "none: no judgements; "),
+        ("--qrels qrels.tsv --run none", "none: no hits; "),
+        ("--qrels qrels.tsv --run other.run", "other.run: answers no judged query; "),
+        ("--qrels qrels.tsv --run good.run --against none", "none: no hits; "),
+    ] {
+        let said = place.fails(3, &format!("eval {line}"));
+        assert!(said.contains(words), "{line}: {said}");
+    }
+    // Some queries without an answer count 0, and that is said.
+    let run = fs::read_to_string(place.path("good.run")).unwrap();
+    let part: Vec<&str> = run.lines().take(6).collect();
+    fs::write(place.path("part.run"), part.join("\n")).unwrap();
+    let said = place.ok("eval --qrels qrels.tsv --run part.run");
+    assert!(said.ends_with("60 judged queries, 2 of them answered\n"), "{said}");
+    assert!(content(&place.path("wiki")) == before);
+}
+
+/// Folders above an index are made with it, and go with it.
+#[test]
+fn a_build_that_fails_takes_the_folders_it_made() {
+    let place = Place::new();
+    place.fails(3, "build a/b/wiki --set nowhere");
+    assert_eq!(place.names(), [""; 0]);
+    copy_set(&place.path("bad"));
+    fs::write(place.path("bad/texts.jsonl"), "{\"id\": \"x\", \"text\": \"one\"}\n").unwrap();
+    place.fails(3, "build a/b/wiki --set bad");
+    assert_eq!(place.names(), ["bad"]);
+    // One that was there stays, empty or not.
+    fs::create_dir(place.path("a")).unwrap();
+    place.fails(3, "build a/b/wiki --set bad");
+    assert_eq!((place.names(), names(&place.path("a"))), (vec!["a".into(), "bad".into()], vec![]));
+    place.ok("build a/b/wiki --set SET");
+    assert_eq!(names(&place.path("a/b")), ["wiki"]);
+}
