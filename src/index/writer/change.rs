@@ -1,6 +1,7 @@
 //! Changes to what is there already: by filter, in batches, in part.
 
-use super::{At, IndexWriter};
+use super::IndexWriter;
+use super::documents::At;
 use crate::embed::{Update, check_key_kind};
 use crate::error::Result;
 use crate::id::Key;
