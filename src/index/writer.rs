@@ -28,6 +28,7 @@ mod documents;
 mod merges;
 mod options;
 
+pub use change::Change;
 pub use merges::{MergeProgress, Merges};
 pub use options::WriterOptions;
 
@@ -166,13 +167,13 @@ impl IndexWriter {
     /// # Errors
     /// [`Error::Schema`] where a field of the writer's schema is missing or has changed;
     /// [`Error::Io`] where the documents gathered so far could not be written.
-    pub fn set_schema(&mut self, schema: Schema) -> Result<()> {
+    pub fn set_schema(&mut self, schema: Schema) -> Result<Change> {
         self.healthy()?;
         if schema.prefix(self.schema.fields().len()).as_ref() != Some(&self.schema) {
             return Err(SchemaError::Changed.into());
         }
         if schema == self.schema {
-            return Ok(());
+            return Ok(self.change(0));
         }
         manifest::within(&schema, &self.options.limits)?;
         // A merge that runs writes with the schema it knows, which stays readable.
@@ -180,8 +181,8 @@ impl IndexWriter {
         self.guard(result)?;
         self.arena = Arena::new(&schema);
         self.schema = schema;
-        self.changed = true;
-        Ok(())
+        self.step();
+        Ok(self.change(0))
     }
 
     /// Locks, then makes the first commit where a schema is given, or reads the newest.
@@ -213,8 +214,10 @@ impl IndexWriter {
                 manifest
             }
         };
-        let committed = Snapshot::open(storage.as_ref(), manifest, kernels, None)?;
+        let bytes = Manifest::bytes(storage.as_ref(), manifest.generation)?;
+        let committed = Snapshot::open(storage.as_ref(), (manifest, bytes), kernels, None)?;
         collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()), None);
+        let sequence = committed.sequence();
         let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
         let mut writer = Self {
             running: None,
@@ -232,7 +235,7 @@ impl IndexWriter {
             segments: Vec::new(),
             pending: HashMap::new(),
             vocabularies: BTreeMap::new(),
-            sequence: 0,
+            sequence,
             changed: false,
             zeros: 0,
             poison: None,
@@ -252,7 +255,6 @@ impl IndexWriter {
             segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
         }
         self.segments = segments;
-        self.sequence = manifest.sequence;
         self.vocabularies.clone_from(&manifest.vocabularies);
         self.schema = self.committed.schema().clone();
         self.arena = Arena::new(&self.schema);
@@ -276,10 +278,7 @@ impl IndexWriter {
         self.zeros
     }
 
-    /// The sequence number of the last change: it counts up by one with every document that is
-    /// added, replaced, changed or deleted, goes on where the writer is opened again, and is stored
-    /// with each commit ([`Snapshot::sequence`]), so that a log of changes can be taken up after
-    /// the last one that was made durable.
+    /// The [sequence number](Change::sequence) of the last change.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
@@ -344,17 +343,17 @@ impl IndexWriter {
     ///
     /// # Errors
     /// A handle of another schema.
-    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<u64> {
+    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<Change> {
         self.healthy()?;
         let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
         self.vocabularies.insert(at, words.clone());
-        Ok(self.step())
+        self.step();
+        Ok(self.change(0))
     }
 
-    pub(super) fn step(&mut self) -> u64 {
+    pub(super) fn step(&mut self) {
         self.sequence += 1;
         self.changed = true;
-        self.sequence
     }
 
     pub(super) fn take_ordinal(&mut self) -> u64 {
@@ -417,7 +416,8 @@ impl IndexWriter {
         }
         let before = self.committed.manifest().clone();
         let storage = self.storage.as_ref();
-        self.committed = Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;
+        let read = (manifest, Manifest::bytes(storage, generation)?);
+        self.committed = Snapshot::open(storage, read, self.kernels, Some(&self.committed))?;
         self.changed = false;
         collect_garbage(storage, &[self.committed.manifest().clone(), before], self.in_flight());
         Ok(())
@@ -429,6 +429,7 @@ impl IndexWriter {
     }
 
     /// Forgets everything since the last commit. A segment that is being written is waited for.
+    /// Sequence numbers go on: those of what is forgotten are not given again.
     ///
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Io`] where the tombstones of the last commit cannot be read.

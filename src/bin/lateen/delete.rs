@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     Ok(format!(
         "{}: {} deleted, {} documents left, commit {commit}\n",
         args.index.display(),
-        text::count(deleted),
+        text::count(deleted.documents),
         text::count(writer.len()),
     ))
 }

@@ -1,6 +1,6 @@
 //! Documents come, go and are found: one by one and in batches.
 
-use super::IndexWriter;
+use super::{Change, IndexWriter};
 use crate::embed::{Batch, Document, check_key_kind};
 use crate::error::{Error, Result};
 use crate::id::{DocId, Key};
@@ -19,15 +19,15 @@ pub(super) enum At {
 }
 
 impl IndexWriter {
-    /// Adds a document under a key that no live document has. Gives the sequence number of the
-    /// change, which counts up by one with each; so do the other changes.
+    /// Adds a document under a key that no live document has. Gives the
+    /// [sequence number](Change::sequence) of the change, as all changes do.
     ///
     /// # Errors
     /// [`Error::DuplicateKey`], [`Error::Input`], [`Error::Schema`]: nothing was added.
     /// [`Error::Io`] where memory was full and a segment could not be written, or one that was
     /// handed over by an earlier call: the writer is then poisoned, and the index stays at the last
     /// commit.
-    pub fn add(&mut self, document: &Document<'_>) -> Result<u64> {
+    pub fn add(&mut self, document: &Document<'_>) -> Result<Change> {
         self.take(document, false)
     }
 
@@ -35,11 +35,11 @@ impl IndexWriter {
     ///
     /// # Errors
     /// As [`add`](Self::add), without `DuplicateKey`.
-    pub fn upsert(&mut self, document: &Document<'_>) -> Result<u64> {
+    pub fn upsert(&mut self, document: &Document<'_>) -> Result<Change> {
         self.take(document, true)
     }
 
-    fn take(&mut self, document: &Document<'_>, replace: bool) -> Result<u64> {
+    fn take(&mut self, document: &Document<'_>, replace: bool) -> Result<Change> {
         self.healthy()?;
         document.check(self.schema().key_kind())?;
         document.within(&self.options.limits)?;
@@ -49,9 +49,9 @@ impl IndexWriter {
         self.bury(document.key(), before);
         self.pending.insert(document.key().clone(), slot);
         self.zeros += document.zeros_dropped();
-        let sequence = self.step();
+        self.step();
         self.spill_if_full()?;
-        Ok(sequence)
+        Ok(self.change(1))
     }
 
     /// Whether so many documents more, and one segment more, are within the limits.
@@ -65,12 +65,11 @@ impl IndexWriter {
         beyond(&place, "documents", self.len().saturating_add(documents), limits.documents)
     }
 
-    /// Adds a batch, all of it or nothing. Gives the sequence number of its last document. A batch
-    /// is taken whole before memory is looked at, so hand in parts of a size that memory can bear.
+    /// Adds a batch, all of it or nothing: each document counts one in the sequence. A batch is taken whole before memory is looked at, so hand in parts of a size that memory can bear.
     ///
     /// # Errors
     /// As [`add`](Self::add); where the fault is of one document, with its row.
-    pub fn add_batch(&mut self, batch: &Batch<'_>) -> Result<u64> {
+    pub fn add_batch(&mut self, batch: &Batch<'_>) -> Result<Change> {
         self.take_batch(batch, false)
     }
 
@@ -78,11 +77,11 @@ impl IndexWriter {
     ///
     /// # Errors
     /// As [`add_batch`](Self::add_batch), without `DuplicateKey`.
-    pub fn upsert_batch(&mut self, batch: &Batch<'_>) -> Result<u64> {
+    pub fn upsert_batch(&mut self, batch: &Batch<'_>) -> Result<Change> {
         self.take_batch(batch, true)
     }
 
-    fn take_batch(&mut self, batch: &Batch<'_>, replace: bool) -> Result<u64> {
+    fn take_batch(&mut self, batch: &Batch<'_>, replace: bool) -> Result<Change> {
         self.healthy()?;
         batch.check(self.schema().key_kind())?;
         batch.within(&self.options.limits)?;
@@ -104,15 +103,15 @@ impl IndexWriter {
         }
         self.zeros += batch.zeros_dropped();
         self.spill_if_full()?;
-        Ok(self.sequence)
+        Ok(self.change(batch.keys.len() as u64))
     }
 
-    /// Deletes the live document of a key; whether there was one.
+    /// Deletes the live document of a key, if there is one.
     ///
     /// # Errors
     /// [`Error::Input`] for a key of another kind than the schema's; [`Error::Corrupt`] where the
     /// keys of a segment are damaged.
-    pub fn delete(&mut self, key: impl Into<Key>) -> Result<bool> {
+    pub fn delete(&mut self, key: impl Into<Key>) -> Result<Change> {
         self.healthy()?;
         let key = key.into();
         check_key_kind(self.schema().key_kind(), &key)?;
@@ -122,7 +121,7 @@ impl IndexWriter {
         if was {
             self.step();
         }
-        Ok(was)
+        Ok(self.change(was.into()))
     }
 
     /// Whether a live document has this key, those not yet committed included.
