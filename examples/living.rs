@@ -34,7 +34,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Attributes change and the vectors stay; what passes a filter goes.
     writer.update(&Update::new("3-4").keywords(&lang, ["en", "de"])?.payload(b"seen twice"))?;
-    println!("deleted {}", writer.delete_where(&lang.eq("fr"))?);
+    println!("deleted {}", writer.delete_where(&lang.eq("fr"))?.documents);
     let commit = writer.commit()?;
     println!("commit {commit}, change {}", writer.sequence());
     println!("the reader is at commit {}", seen.recv()??);

@@ -25,7 +25,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("refused: {error}");
     }
     writer.upsert(&Document::new("a").sparse(&terms, &heavy)?.payload(b"first, rewritten"))?;
-    println!("deleted b: {}", writer.delete("b")?);
+    println!("deleted b: {}", writer.delete("b")?.documents);
     println!("before the commit a reader sees {} hits", index.search(&query)?.len());
     println!("commit {}", writer.commit()?);
 

@@ -108,7 +108,7 @@ pub use id::{Key, TermId};
 #[doc(hidden)]
 pub use index::simulation;
 pub use index::{
-    DetachedBuilder, DetachedSegment, DriftInfo, FieldInfo, Hit, Hits, Index, IndexInfo,
+    Change, DetachedBuilder, DetachedSegment, DriftInfo, FieldInfo, Hit, Hits, Index, IndexInfo,
     IndexOptions, IndexWriter, MergeProgress, Merges, PruningLoss, SectionInfo, SegmentInfo,
     Snapshot, StoredDocument, VectorInfo, Vocabulary, Watcher, WriterOptions,
 };

@@ -40,7 +40,7 @@ fn child() {
         let payload = next.to_string().into_bytes();
         writer.add(&Document::new(next).sparse(&terms, &vector).unwrap().payload(payload)).unwrap();
         if next > 1 && (next - 1).is_multiple_of(3) {
-            assert!(writer.delete(next - 1).unwrap());
+            assert_eq!(writer.delete(next - 1).unwrap().documents, 1);
         }
         println!("acknowledged {}", writer.commit().unwrap() - 1);
     }

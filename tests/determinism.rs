@@ -153,7 +153,7 @@ fn wiki_mini(set: &Set, fields: &SetFields, path: &Path, options: WriterOptions)
     set.add_to(&mut writer, fields, 60);
     writer.commit().unwrap();
     for row in (0..400u64).step_by(9) {
-        assert!(writer.delete(row).unwrap());
+        assert_eq!(writer.delete(row).unwrap().documents, 1);
     }
     writer.commit().unwrap();
 }

@@ -140,7 +140,7 @@ fn what_a_batch_or_a_change_may_have() {
         let mut writer = options(limits).in_memory(schema.clone()).unwrap();
         let document = Document::new("a").sparse(&terms, ONE).unwrap();
         writer.add(&document).unwrap();
-        writer.update(update).map(|sequence| assert!(sequence.is_some()))
+        writer.update(update).map(|change| assert_eq!(change.documents, 1))
     };
     edge(2, "lang", "values", |n| {
         let values = (0..n).map(|i| i.to_string());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lateen::limits::Limits;
 use lateen::{
     DetachedSegment, Document, Error, Forward, Hits, Index, IndexWriter, Key, KeyKind, Merges,
-    Normalization, Query, Schema, SparseField, TokenCodec, Watcher,
+    Normalization, OpenMode, Query, Schema, SparseField, TokenCodec, Watcher,
 };
 use naive::Fields;
 use naive::given::{Columns, Given};
@@ -82,7 +82,7 @@ fn nothing_is_left_after_deleting(a_commit: usize) {
     }
     let gone = all.iter().enumerate().filter(|(at, _)| at % 10 != 0);
     let gone: Vec<Key> = gone.map(|(_, (key, _))| key.clone()).collect();
-    assert_eq!(writer.delete_batch(gone).unwrap(), 1080);
+    assert_eq!(writer.delete_batch(gone).unwrap().documents, 1080);
     writer.commit().unwrap();
     writer.compact().unwrap();
     let lived = writer.reader().unwrap();
@@ -94,6 +94,41 @@ fn nothing_is_left_after_deleting(a_commit: usize) {
     let (lived_bytes, fresh_bytes) = (bytes(&path), bytes(&fresh));
     assert!(lived_bytes * 10 <= fresh_bytes * 11, "{lived_bytes} bytes, afresh {fresh_bytes}");
     same_answers(&lived, &writer.reader().unwrap(), &fields);
+}
+
+#[test]
+fn another_index_in_the_same_place_is_found_though_its_commits_are_as_many() {
+    let fields = fields();
+    let all = documents(&fields, 120);
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("index");
+    let build = |documents| {
+        let mut writer = IndexWriter::create(&path, fields.schema.clone()).unwrap();
+        add(&mut writer, &fields, documents);
+        writer.commit().unwrap();
+        writer.reader().unwrap()
+    };
+    build(&all[..50]);
+    let open = |mode| Arc::new(Index::options().mode(mode).open(&path).unwrap());
+    let readers = [OpenMode::Map, OpenMode::Heap, OpenMode::Read].map(open);
+    let (send, seen) = channel();
+    let watched = open(OpenMode::Map);
+    let seeing = move |commit| send.send(commit).unwrap();
+    let _watcher = watched.watch(Duration::from_millis(1), seeing).unwrap();
+    let before = readers[0].snapshot();
+    fs::remove_dir_all(&path).unwrap();
+    let other = build(&all[50..]);
+    assert_eq!(other.snapshot().commit(), before.commit());
+    for reader in readers {
+        assert!(reader.refresh().unwrap() && !reader.refresh().unwrap());
+        reader.verify().unwrap();
+        same_answers(&reader, &other, &fields);
+    }
+    // While there is none, a look is an error; then comes the other, up to the same number.
+    let last = before.commit();
+    assert!(seen.iter().any(|found| matches!(found, Ok(commit) if commit == last)));
+    same_answers(&watched, &other, &fields);
+    assert_eq!(before.len(), 50);
 }
 
 #[test]
@@ -266,7 +301,7 @@ fn segments_built_apart_are_published_as_one_index() {
     let known = writer.publish(more.iter().map(|made| &made.path));
     assert!(matches!(known, Err(Error::DuplicateKey { row: Some(0), .. })), "{known:?}");
     for (key, _) in &all[390..395] {
-        assert!(writer.delete(key).unwrap());
+        assert_eq!(writer.delete(key).unwrap().documents, 1);
     }
     let file = &more[0].path;
     let mut damaged = fs::read(file).unwrap();
@@ -410,7 +445,8 @@ fn fields_are_added_to_an_index_that_lives() {
     writer.set_schema(second.clone()).unwrap();
     let document = put(21).unwrap().i64(&year, 1999).unwrap();
     writer.add(&document.sparse(&more, &[(5u32, 2.0f32)]).unwrap()).unwrap();
-    assert!(writer.update(&lateen::Update::new(3u64).i64(&year, 1888).unwrap()).unwrap().is_some());
+    let update = lateen::Update::new(3u64).i64(&year, 1888).unwrap();
+    assert_eq!(writer.update(&update).unwrap().documents, 1);
     writer.commit().unwrap();
     // A reader of the commit before does not know it.
     let query = Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap().top(100);

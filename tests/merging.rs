@@ -114,7 +114,9 @@ fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centr
                 after.ratio(),
             );
         }
-        // Without rows to pack them from, those of the smaller parts are packed from what is packed.
+        // Without rows to pack them from, codes are taken over with their centroids. Those of a part
+        // were packed over fewer, so answers differ: of the 150 queries of `wiki` by .0047 (standard
+        // error).
         let rows = tier != TokenTier::None || matches!(codec, TokenCodec::Int8 | TokenCodec::F16);
         let allowed = if rows { 0.005 } else { 0.0075 };
         assert!(found[1] > found[0] - allowed, "{codec} {tier:?}: {found:?}");
@@ -140,6 +142,10 @@ fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centr
         whole.force_merge(1, |_| {}).unwrap();
         fresh.refresh().unwrap();
         let turned = drift(&fresh);
+        if !rows {
+            assert_eq!(turned.trained.to_bits(), before.trained.to_bits(), "{codec}: trained");
+            continue; // each row has the centroid that it had
+        }
         assert_ne!(turned.trained.to_bits(), before.trained.to_bits(), "{codec}: kept");
         assert_eq!(turned.ratio().to_bits(), 1f32.to_bits());
     }

@@ -132,7 +132,8 @@ fn asked(
         model.commit();
     }
     for key in deleted {
-        assert!(writer.delete(key).unwrap() && model.delete(key));
+        assert_eq!(writer.delete(key).unwrap().documents, 1);
+        assert!(model.delete(key));
     }
     writer.commit().unwrap();
     model.commit();

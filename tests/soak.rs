@@ -165,7 +165,8 @@ fn an_index_is_lived_in() {
             }
             for _ in 0..next(30) {
                 let key = next(KEYS);
-                assert_eq!(writer.delete(key).unwrap(), model.remove(&key).is_some());
+                let deleted = writer.delete(key).unwrap().documents;
+                assert_eq!(deleted, model.remove(&key).is_some().into());
             }
             if next(50) == 0 {
                 let bound = version - 400;

@@ -527,8 +527,8 @@ pub fn operations(data: &[u8]) {
                 model.insert(key, weight);
             }
             4 | 5 => {
-                let deleted = writer.delete(key).expect("a key of the kind");
-                assert_eq!(deleted, model.remove(&key).is_some());
+                let deleted = writer.delete(key).expect("a key of the kind").documents;
+                assert_eq!(deleted, model.remove(&key).is_some().into());
             }
             6 => {
                 if weight > 6.0 {

@@ -71,8 +71,8 @@ pub fn crashes_of(disk: &Disk, data: &[u8]) {
                 model.insert(key, weight);
             }
             3 => {
-                let was = writer.delete(key).expect("a key of the kind");
-                assert_eq!(was, model.remove(&key).is_some());
+                let was = writer.delete(key).expect("a key of the kind").documents;
+                assert_eq!(was, model.remove(&key).is_some().into());
             }
             4..=6 => {
                 // A commit may come with merges before and after it, each a generation.

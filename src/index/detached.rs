@@ -64,7 +64,9 @@ pub struct DetachedBuilder {
     schema: Schema,
     options: WriterOptions,
     arena: Arena,
+    /// Keys of what is gathered; those of what is written stand in the segments.
     keys: HashSet<Key>,
+    segments: Vec<Segment>,
     done: Vec<DetachedSegment>,
 }
 
@@ -85,6 +87,7 @@ impl WriterOptions {
             options: self,
             arena: Arena::new(schema),
             keys: HashSet::new(),
+            segments: Vec::new(),
             done: Vec::new(),
         })
     }
@@ -92,7 +95,11 @@ impl WriterOptions {
 
 impl DetachedBuilder {
     fn fresh(&self, key: &Key, row: Option<u64>) -> Result<()> {
-        if self.keys.contains(key) {
+        let mut known = self.keys.contains(key);
+        for segment in &self.segments {
+            known = known || segment.keys().find(key)?.is_some();
+        }
+        if known {
             return Err(Error::DuplicateKey { key: key.clone(), row });
         }
         Ok(())
@@ -167,6 +174,8 @@ impl DetachedBuilder {
         let keys = (key(segment.keys().first())?, key(segment.keys().last())?);
         self.done.push(DetachedSegment { path, documents, bytes: pin.len, keys });
         self.arena = Arena::new(&self.schema);
+        self.keys = HashSet::new();
+        self.segments.push(segment);
         Ok(())
     }
 

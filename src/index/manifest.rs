@@ -277,10 +277,34 @@ impl Manifest {
         generation: u64,
         limits: &Limits,
     ) -> Result<Self> {
+        Self::of(Self::bytes(storage, generation)?, generation, limits)
+    }
+
+    /// The bytes of a generation's manifest, unchecked.
+    ///
+    /// # Errors
+    /// `Io`
+    pub(crate) fn bytes(storage: &dyn Storage, generation: u64) -> Result<Bytes> {
         let name = manifest_name(generation);
-        let bytes = storage
-            .open(&name)
-            .map_err(|error| Error::opening(format!("{}/{name}", storage.place()), error))?;
+        let place = |error| Error::opening(format!("{}/{name}", storage.place()), error);
+        storage.open(&name).map_err(place)
+    }
+
+    /// What tells a manifest from every other, one of another index with the same number included.
+    ///
+    /// # Errors
+    /// As [`Container::open`].
+    pub(crate) fn identity(bytes: &Bytes, generation: u64) -> Result<Pin> {
+        let name = manifest_name(generation);
+        Ok(Container::open(bytes.clone(), &name, ContainerKind::Manifest, None)?.pin())
+    }
+
+    /// The manifest of a generation, from its bytes.
+    ///
+    /// # Errors
+    /// As [`read_within`](Self::read_within).
+    pub(crate) fn of(bytes: Bytes, generation: u64, limits: &Limits) -> Result<Self> {
+        let name = manifest_name(generation);
         beyond(&name, "bytes", bytes.len() as u64, limits.file_bytes)?;
         let manifest = Self::parse(bytes, &name)?;
         manifest.within(limits)?;

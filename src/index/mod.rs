@@ -24,7 +24,7 @@ pub use pruning::PruningLoss;
 pub use snapshot::Snapshot;
 pub use vocabulary::Vocabulary;
 pub use watch::Watcher;
-pub use writer::{IndexWriter, MergeProgress, Merges, WriterOptions};
+pub use writer::{Change, IndexWriter, MergeProgress, Merges, WriterOptions};
 
 use std::fmt;
 use std::path::Path;
@@ -266,8 +266,9 @@ impl Index {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Goes to the newest commit; whether it is another than before. Snapshots taken earlier stay
-    /// as they are.
+    /// Goes to the newest commit; whether it is another than before, be it newer or one of another
+    /// index that stands in the same place by now, whatever its number. Snapshots taken earlier
+    /// stay as they are.
     ///
     /// # Errors
     /// As [`open`](Self::open); the index then stays where it was.
@@ -275,7 +276,7 @@ impl Index {
         let before = self.snapshot();
         let _span = span!(DEBUG, "refresh", commit = before.commit());
         let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;
-        let another = newest.commit() != before.commit();
+        let another = newest.identity() != before.identity();
         if !another && before.sound(Ok(())).is_ok() {
             return Ok(false);
         }
@@ -383,13 +384,17 @@ impl Index {
         let snapshot = self.snapshot();
         let storage = self.storage.as_ref();
         // Reading a manifest or tombstones checks all of them.
-        let manifest = Manifest::read(storage, snapshot.commit()).and_then(|manifest| {
-            manifest.segments.iter().try_for_each(|entry| entry.deleted(storage).map(drop))
+        let commit = snapshot.commit();
+        let manifest = Manifest::bytes(storage, commit).and_then(|bytes| {
+            let identity = Manifest::identity(&bytes, commit)?;
+            let manifest = Manifest::of(bytes, commit, &Limits::default())?;
+            let mut own = manifest.segments.iter().take_while(|_| identity == *snapshot.identity());
+            own.try_for_each(|entry| entry.deleted(storage).map(drop))
         });
         if let Err(error) = manifest {
             // Later commits took the files away; they were checked whole when they were opened.
             let there = generations(storage)?;
-            if there.contains(&snapshot.commit()) || there.last() < Some(&snapshot.commit()) {
+            if there.contains(&commit) || there.last() < Some(&commit) {
                 return Err(error);
             }
         }
@@ -439,30 +444,37 @@ fn load(
     let limits = how.limits();
     loop {
         let generation = newest_generation(storage)?;
-        if let Some(known) = known
-            && known.commit() == generation
-            && known.sound(Ok(())).is_ok()
-        {
-            return Ok(known.clone());
-        }
-        let opened = Manifest::read_within(storage, generation, &limits)
-            .and_then(|manifest| Snapshot::open(storage, manifest, kernels, known))
-            .map(|snapshot| snapshot.within(&limits))
-            .map(|snapshot| match &how.subset {
+        let bytes = Manifest::bytes(storage, generation);
+        let identity = |bytes: Result<Bytes>| Manifest::identity(&bytes?, generation);
+        let seen = bytes.as_ref().ok().and_then(|bytes| identity(Ok(bytes.clone())).ok());
+        let opened = bytes.and_then(|bytes| {
+            if let Some(known) = known
+                && seen == Some(*known.identity())
+                && known.sound(Ok(())).is_ok()
+            {
+                return Ok(known.clone());
+            }
+            let manifest = Manifest::of(bytes.clone(), generation, &limits)?;
+            let snapshot = Snapshot::open(storage, (manifest, bytes), kernels, known)?;
+            let snapshot = snapshot.within(&limits);
+            let snapshot = match &how.subset {
                 Some(Subset(choose)) => snapshot.subset(choose.as_ref()),
                 None => snapshot,
-            })
-            .and_then(|snapshot| {
-                // The first one is checked with all that surrounds it when the index is there.
-                if how.untrusted.is_some() && known.is_some() {
-                    snapshot.segments().iter().try_for_each(|view| view.segment.verify())?;
-                }
-                Ok(snapshot)
-            });
+            };
+            // The first one is checked with all that surrounds it when the index is there.
+            if how.untrusted.is_some() && known.is_some() {
+                snapshot.segments().iter().try_for_each(|view| view.segment.verify())?;
+            }
+            Ok(snapshot)
+        });
         tries += 1;
         let limited = matches!(opened, Err(Error::Limit { .. }));
-        if opened.is_ok() || limited || tries >= TRIES || newest_generation(storage)? == generation
-        {
+        if opened.is_ok() || limited || tries >= TRIES {
+            return opened;
+        }
+        // Another index with a commit of this number may have come as well.
+        let same = || identity(Manifest::bytes(storage, generation)).ok() == seen;
+        if newest_generation(storage)? == generation && same() {
             return opened;
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
 use crate::error::{Error, Result};
-use crate::format::{corrupt, tombstones_name};
+use crate::format::{Pin, corrupt, tombstones_name};
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
 use crate::index::info::SegmentInfo;
@@ -34,6 +34,8 @@ struct Inner {
     /// The files that are read once, at opening: the manifest and the tombstones, by name. Later
     /// commits take their names away, but not these bytes.
     read: BTreeMap<String, Bytes>,
+    /// Tells it from every other commit, those of other indexes included.
+    identity: Pin,
     /// The directory of its files, where they are in one.
     origin: Option<PathBuf>,
     /// Whether segments of the commit were left out.
@@ -54,20 +56,21 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// Opens every file that a manifest names. A segment that `known` has open already is shared.
+    /// Opens every file that a manifest, of these bytes, names. A segment that `known` has open
+    /// already is shared.
     pub(crate) fn open(
         storage: &dyn Storage,
-        manifest: Manifest,
+        (manifest, bytes): (Manifest, Bytes),
         kernels: &'static Kernels,
         known: Option<&Self>,
     ) -> Result<Self> {
-        let mut read = BTreeMap::new();
+        let identity = Manifest::identity(&bytes, manifest.generation)?;
+        let mut read = BTreeMap::from([(manifest.file(), bytes)]);
         let mut keep = |name: String| {
             let bytes = storage.open(&name).map_err(|error| Error::opening(&*name, error))?;
             read.insert(name, bytes);
             Ok::<_, Error>(())
         };
-        keep(manifest.file())?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let shared = known.filter(|known| known.sound(Ok(())).is_ok()).and_then(|known| {
@@ -98,8 +101,19 @@ impl Snapshot {
         let origin = storage.directory().map(Path::to_owned);
         let (partial, scratch) = (false, ScratchPool::default());
         let limits = Limits::default();
-        let inner = Inner { manifest, segments, read, origin, partial, kernels, limits, scratch };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                manifest,
+                segments,
+                read,
+                identity,
+                origin,
+                partial,
+                kernels,
+                limits,
+                scratch,
+            }),
+        })
     }
 
     /// The same commit with those segments only that are chosen.
@@ -113,8 +127,20 @@ impl Snapshot {
         let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
         let (read, scratch) = (self.inner.read.clone(), ScratchPool::default());
         let (partial, limits) = (true, self.inner.limits.clone());
-        let inner = Inner { manifest, segments, read, origin, partial, kernels, limits, scratch };
-        Self { inner: Arc::new(inner) }
+        let identity = self.inner.identity;
+        Self {
+            inner: Arc::new(Inner {
+                manifest,
+                segments,
+                read,
+                identity,
+                origin,
+                partial,
+                kernels,
+                limits,
+                scratch,
+            }),
+        }
     }
 
     /// The same with limits, before anybody shares it. Segments that an earlier snapshot has open
@@ -138,6 +164,11 @@ impl Snapshot {
 
     pub(crate) fn origin(&self) -> Option<&Path> {
         self.inner.origin.as_deref()
+    }
+
+    /// Tells it from every other commit, those of other indexes included.
+    pub(crate) fn identity(&self) -> &Pin {
+        &self.inner.identity
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

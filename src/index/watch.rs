@@ -30,7 +30,7 @@ impl Drop for Watcher {
 
 impl Index {
     /// [Refreshes](Self::refresh) the index again and again, `every` so often, on a thread of its
-    /// own, until the watcher or the index is dropped. `seen` is given the number of each newer
+    /// own, until the watcher or the index is dropped. `seen` is given the number of each other
     /// commit that is found, and the error where a look fails: the index then stays where it was,
     /// and looks again.
     ///

@@ -7,17 +7,16 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::embed::{Batch, Document, check_key_kind};
 use crate::error::{Error, Result, SchemaError};
 use crate::format::{Pin, write_tombstones};
-use crate::id::{DocId, Key};
+use crate::id::Key;
 use crate::index::Index;
 use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
 use crate::index::manifest::{self, Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
 use crate::index::vocabulary::Vocabulary;
 use crate::kernel::{self, Kernels};
-use crate::limits::{Limits, MAX_SEGMENT_DOCS, beyond};
+use crate::limits::Limits;
 use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
@@ -25,9 +24,11 @@ use crate::trace::span;
 
 mod building;
 mod change;
+mod documents;
 mod merges;
 mod options;
 
+pub use change::Change;
 pub use merges::{MergeProgress, Merges};
 pub use options::WriterOptions;
 
@@ -84,18 +85,6 @@ pub struct IndexWriter {
     changed: bool,
     zeros: u64,
     poison: Option<String>,
-}
-
-/// Where a live document is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
-    Nowhere,
-    /// In a slot of the arena.
-    Slot(u32),
-    /// In the arena that is being written.
-    Building,
-    /// In a written segment, by its place in the list.
-    Segment(usize, DocId),
 }
 
 /// A segment as the next commit will have it.
@@ -178,13 +167,13 @@ impl IndexWriter {
     /// # Errors
     /// [`Error::Schema`] where a field of the writer's schema is missing or has changed;
     /// [`Error::Io`] where the documents gathered so far could not be written.
-    pub fn set_schema(&mut self, schema: Schema) -> Result<()> {
+    pub fn set_schema(&mut self, schema: Schema) -> Result<Change> {
         self.healthy()?;
         if schema.prefix(self.schema.fields().len()).as_ref() != Some(&self.schema) {
             return Err(SchemaError::Changed.into());
         }
         if schema == self.schema {
-            return Ok(());
+            return Ok(self.change(0));
         }
         manifest::within(&schema, &self.options.limits)?;
         // A merge that runs writes with the schema it knows, which stays readable.
@@ -192,8 +181,8 @@ impl IndexWriter {
         self.guard(result)?;
         self.arena = Arena::new(&schema);
         self.schema = schema;
-        self.changed = true;
-        Ok(())
+        self.step();
+        Ok(self.change(0))
     }
 
     /// Locks, then makes the first commit where a schema is given, or reads the newest.
@@ -225,8 +214,10 @@ impl IndexWriter {
                 manifest
             }
         };
-        let committed = Snapshot::open(storage.as_ref(), manifest, kernels, None)?;
+        let bytes = Manifest::bytes(storage.as_ref(), manifest.generation)?;
+        let committed = Snapshot::open(storage.as_ref(), (manifest, bytes), kernels, None)?;
         collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()), None);
+        let sequence = committed.sequence();
         let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
         let mut writer = Self {
             running: None,
@@ -244,7 +235,7 @@ impl IndexWriter {
             segments: Vec::new(),
             pending: HashMap::new(),
             vocabularies: BTreeMap::new(),
-            sequence: 0,
+            sequence,
             changed: false,
             zeros: 0,
             poison: None,
@@ -264,7 +255,6 @@ impl IndexWriter {
             segments.push(Held { entry: entry.clone(), segment, dead, dirty: false });
         }
         self.segments = segments;
-        self.sequence = manifest.sequence;
         self.vocabularies.clone_from(&manifest.vocabularies);
         self.schema = self.committed.schema().clone();
         self.arena = Arena::new(&self.schema);
@@ -288,10 +278,7 @@ impl IndexWriter {
         self.zeros
     }
 
-    /// The sequence number of the last change: it counts up by one with every document that is
-    /// added, replaced, changed or deleted, goes on where the writer is opened again, and is stored
-    /// with each commit ([`Snapshot::sequence`]), so that a log of changes can be taken up after
-    /// the last one that was made durable.
+    /// The [sequence number](Change::sequence) of the last change.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
@@ -351,193 +338,22 @@ impl IndexWriter {
         result
     }
 
-    fn step(&mut self) -> u64 {
-        self.sequence += 1;
-        self.changed = true;
-        self.sequence
-    }
-
-    /// Adds a document under a key that no live document has. Gives the sequence number of the
-    /// change, which counts up by one with each; so do the other changes.
-    ///
-    /// # Errors
-    /// [`Error::DuplicateKey`], [`Error::Input`], [`Error::Schema`]: nothing was added.
-    /// [`Error::Io`] where memory was full and a segment could not be written, or one that was
-    /// handed over by an earlier call: the writer is then poisoned, and the index stays at the last
-    /// commit.
-    pub fn add(&mut self, document: &Document<'_>) -> Result<u64> {
-        self.take(document, false)
-    }
-
-    /// Adds a document, in place of the live one of the same key if there is one.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add), without `DuplicateKey`.
-    pub fn upsert(&mut self, document: &Document<'_>) -> Result<u64> {
-        self.take(document, true)
-    }
-
-    fn take(&mut self, document: &Document<'_>, replace: bool) -> Result<u64> {
-        self.healthy()?;
-        document.check(self.schema().key_kind())?;
-        document.within(&self.options.limits)?;
-        let before = self.find(document.key(), replace)?;
-        self.room(u64::from(before == At::Nowhere))?;
-        let slot = self.arena.push(document)?;
-        self.bury(document.key(), before);
-        self.pending.insert(document.key().clone(), slot);
-        self.zeros += document.zeros_dropped();
-        let sequence = self.step();
-        self.spill_if_full()?;
-        Ok(sequence)
-    }
-
-    /// Whether so many documents more, and one segment more, are within the limits.
-    pub(super) fn room(&self, documents: u64) -> Result<()> {
-        let limits = &self.options.limits;
-        let place = self.storage.place();
-        beyond(&place, "segments", self.segments() + 1, limits.segments)?;
-        if limits.documents == Limits::default().documents {
-            return Ok(()); // as many as so many segments hold: not worth counting each time
-        }
-        beyond(&place, "documents", self.len().saturating_add(documents), limits.documents)
-    }
-
-    /// Adds a batch, all of it or nothing. Gives the sequence number of its last document. A batch
-    /// is taken whole before memory is looked at, so hand in parts of a size that memory can bear.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add); where the fault is of one document, with its row.
-    pub fn add_batch(&mut self, batch: &Batch<'_>) -> Result<u64> {
-        self.take_batch(batch, false)
-    }
-
-    /// Adds a batch, all of it or nothing, in place of the live documents of the same keys.
-    ///
-    /// # Errors
-    /// As [`add_batch`](Self::add_batch), without `DuplicateKey`.
-    pub fn upsert_batch(&mut self, batch: &Batch<'_>) -> Result<u64> {
-        self.take_batch(batch, true)
-    }
-
-    fn take_batch(&mut self, batch: &Batch<'_>, replace: bool) -> Result<u64> {
-        self.healthy()?;
-        batch.check(self.schema().key_kind())?;
-        batch.within(&self.options.limits)?;
-        let before = (0u64..)
-            .zip(&batch.keys)
-            .map(|(at, key)| {
-                self.find(key, replace).map_err(|error| match error {
-                    Error::DuplicateKey { key, .. } => Error::DuplicateKey { key, row: Some(at) },
-                    other => other,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        self.room(before.iter().filter(|&&at| at == At::Nowhere).count() as u64)?;
-        let first = self.arena.push_batch(batch, self.options.threads)?;
-        for ((slot, key), before) in (first..).zip(&batch.keys).zip(before) {
-            self.bury(key, before);
-            self.pending.insert(key.clone(), slot);
-            self.step();
-        }
-        self.zeros += batch.zeros_dropped();
-        self.spill_if_full()?;
-        Ok(self.sequence)
-    }
-
-    /// Deletes the live document of a key; whether there was one.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for a key of another kind than the schema's; [`Error::Corrupt`] where the
-    /// keys of a segment are damaged.
-    pub fn delete(&mut self, key: impl Into<Key>) -> Result<bool> {
-        self.healthy()?;
-        let key = key.into();
-        check_key_kind(self.schema().key_kind(), &key)?;
-        let at = self.find(&key, true)?;
-        let was = at != At::Nowhere;
-        self.bury(&key, at);
-        if was {
-            self.step();
-        }
-        Ok(was)
-    }
-
     /// Gives a sparse field a vocabulary, in place of the one it has. It comes into force with the
     /// next commit.
     ///
     /// # Errors
     /// A handle of another schema.
-    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<u64> {
+    pub fn set_vocabulary(&mut self, field: &SparseField, words: &Vocabulary) -> Result<Change> {
         self.healthy()?;
         let at = u32::try_from(self.schema().resolve(field)?).unwrap_or(u32::MAX);
         self.vocabularies.insert(at, words.clone());
-        Ok(self.step())
+        self.step();
+        Ok(self.change(0))
     }
 
-    /// Whether a live document has this key, those not yet committed included.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for a key of another kind than the schema's; [`Error::Corrupt`] where the
-    /// keys of a segment are damaged.
-    pub fn contains(&self, key: impl Into<Key>) -> Result<bool> {
-        let key = key.into();
-        check_key_kind(self.schema().key_kind(), &key)?;
-        Ok(self.find(&key, true)? != At::Nowhere)
-    }
-
-    /// Where the live document of a key is; that there is one is an error unless it may be
-    /// replaced.
-    fn find(&self, key: &Key, replace: bool) -> Result<At> {
-        let at = match self.pending.get(key) {
-            Some(&slot) => At::Slot(slot),
-            None if self.building.as_ref().is_some_and(|building| building.holds(key)) => {
-                At::Building
-            }
-            None => self.find_written(key)?,
-        };
-        if at != At::Nowhere && !replace {
-            return Err(Error::DuplicateKey { key: key.clone(), row: None });
-        }
-        Ok(at)
-    }
-
-    fn find_written(&self, key: &Key) -> Result<At> {
-        for (segment, held) in self.segments.iter().enumerate() {
-            if let Some(doc) = held.segment.keys().find(key)?
-                && !held.dead.contains(doc)
-            {
-                return Ok(At::Segment(segment, doc));
-            }
-        }
-        Ok(At::Nowhere)
-    }
-
-    /// Marks the document at a place dead; whether one lived there.
-    fn bury(&mut self, key: &Key, at: At) -> bool {
-        match at {
-            At::Nowhere => false,
-            At::Slot(slot) => {
-                self.arena.kill(slot);
-                self.pending.remove(key).is_some()
-            }
-            At::Building => self.building.as_mut().is_some_and(|building| building.bury(key)),
-            At::Segment(segment, doc) => self.segments.get_mut(segment).is_some_and(|held| {
-                held.dirty = true;
-                held.dead.insert(doc)
-            }),
-        }
-    }
-
-    fn spill_if_full(&mut self) -> Result<()> {
-        let aside = self.arena.set_aside(self.storage.as_ref());
-        self.guard(aside)?;
-        let full = self.arena.bytes() >= self.options.arena();
-        if full || self.arena.slots() >= MAX_SEGMENT_DOCS {
-            let handed = self.hand_over();
-            return self.guard(handed);
-        }
-        Ok(())
+    pub(super) fn step(&mut self) {
+        self.sequence += 1;
+        self.changed = true;
     }
 
     pub(super) fn take_ordinal(&mut self) -> u64 {
@@ -600,7 +416,8 @@ impl IndexWriter {
         }
         let before = self.committed.manifest().clone();
         let storage = self.storage.as_ref();
-        self.committed = Snapshot::open(storage, manifest, self.kernels, Some(&self.committed))?;
+        let read = (manifest, Manifest::bytes(storage, generation)?);
+        self.committed = Snapshot::open(storage, read, self.kernels, Some(&self.committed))?;
         self.changed = false;
         collect_garbage(storage, &[self.committed.manifest().clone(), before], self.in_flight());
         Ok(())
@@ -612,6 +429,7 @@ impl IndexWriter {
     }
 
     /// Forgets everything since the last commit. A segment that is being written is waited for.
+    /// Sequence numbers go on: those of what is forgotten are not given again.
     ///
     /// # Errors
     /// [`Error::Corrupt`] or [`Error::Io`] where the tombstones of the last commit cannot be read.

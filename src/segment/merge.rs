@@ -59,6 +59,8 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
     pub(crate) generation: u64,
     pub(crate) ordinal: u64,
+    /// Bytes to turn sparse vectors over in: what is written does not depend on it.
+    pub(crate) memory: usize,
 }
 
 /// Writes what is live in `inputs`, which the schema reads, as one segment. Every byte of every
@@ -83,13 +85,13 @@ pub(crate) fn merge(
         view.segment.verify()?;
         merging.step(view.segment.docs())?;
     }
-    let Target { storage, name, generation, ordinal } = target;
+    let Target { storage, name, generation, ordinal, memory } = target;
     let file = storage
         .create_new(name)
         .map_err(|e| Error::io("create", format!("{}/{name}", storage.place()), e))?;
     let written = ContainerWriter::create(file, name.to_owned(), ContainerKind::Segment).and_then(
         |mut out| {
-            let job = Job { inputs, schema, places: &places, threads, merging };
+            let job = Job { inputs, schema, places: &places, threads, memory, merging };
             job.write(name, &mut out)?;
             out.finish(generation, ordinal)
         },
@@ -105,6 +107,7 @@ struct Job<'a> {
     schema: &'a Schema,
     places: &'a Places,
     threads: usize,
+    memory: usize,
     merging: &'a Merging,
 }
 
@@ -122,7 +125,8 @@ impl Job<'_> {
                     let parts: Vec<_> =
                         self.inputs.iter().map(|view| sparse_part(view, at)).collect();
                     let wanted = || self.merging.wanted();
-                    sparse::merge(&parts, options, field, self.threads, &wanted, out)?;
+                    let how = (self.threads, self.memory);
+                    sparse::merge(&parts, options, field, how, &wanted, out)?;
                 }
                 FieldKind::Tokens(options) => {
                     let stores = self.inputs.iter().map(|view| view.segment.tokens(at)).collect();

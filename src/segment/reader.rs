@@ -162,11 +162,10 @@ impl Segment {
         self.container.sections().map(|(kind, field, bytes)| (kind.name(), field, bytes))
     }
 
-    /// Bytes that a merge of this segment takes for it, at most: what its sparse vectors take while
-    /// they are turned over, and what the tables take that are made of its token rows.
+    /// Bytes that a merge of this segment takes for it, at most, beside those that sparse vectors of
+    /// all its inputs are turned over in: what the tables take that are made of its token rows.
     pub(crate) fn merge_cost(&self) -> u64 {
         let part = |part: &Part| match part {
-            Part::Sparse(Some(index)) => index.merge_cost(),
             Part::Tokens(Some(store)) => {
                 let row = (store.dim() as u64).saturating_add(10);
                 store.rows_total().saturating_mul(row)

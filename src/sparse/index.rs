@@ -189,12 +189,6 @@ impl SparseIndex {
         self.curve.as_deref().unwrap_or_default().iter().map(|point| (point.recall, 1.0)).collect()
     }
 
-    /// Bytes that a merge takes for it, at most: what holds a posting while it is turned over, up to
-    /// what a merge allows itself.
-    pub(crate) fn merge_cost(&self) -> u64 {
-        self.entries().saturating_mul(13).min(super::write::MEMORY as u64)
-    }
-
     /// Bytes of the inverted index, and of the forward rows.
     #[cfg(test)]
     pub(crate) fn tier_bytes(&self) -> (u64, u64) {

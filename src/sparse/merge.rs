@@ -36,7 +36,7 @@ pub(crate) struct MergePart<'a> {
 
 /// Writes the sections of a field that holds the living documents of all parts, part after part;
 /// nothing where none of them has it. All parts must be of these settings. The bytes do not depend
-/// on `threads`. `wanted` is asked now and then, and ends the merge with its error.
+/// on `threads`, nor on the `memory` that documents are turned over in. `wanted` is asked now and then, and ends the merge with its error.
 ///
 /// # Errors
 /// `Corrupt` if something of a part cannot be read; `Io`; what `wanted` returns.
@@ -44,12 +44,12 @@ pub(crate) fn merge(
     parts: &[MergePart<'_>],
     options: &SparseOptions,
     field: u32,
-    threads: usize,
+    (threads, memory): (usize, usize),
     wanted: &(dyn Fn() -> Result<()> + Sync),
     out: &mut ContainerWriter,
 ) -> Result<()> {
     let source = Merged::new(parts, options.forward == Forward::None, wanted);
-    write::field(&source, options, field, threads, write::MEMORY, out)
+    write::field(&source, options, field, threads, memory.min(write::MEMORY), out)
 }
 
 /// One part, and where its documents come to lie.

@@ -162,12 +162,14 @@ impl FirstTier {
         Book::new(&self.centroids.codes, self.dim, steps)
     }
 
-    /// Encodes and appends documents, whose rows' centroids are `ids`, one after another.
+    /// Encodes and appends documents, whose rows' centroids are `ids`, one after another. `ratios`
+    /// has for each row that is packed over its centroid already how many steps of the centroid one
+    /// of its own is, else 0; it is empty where there are none.
     pub(super) fn push(
         &mut self,
         source: &dyn TokenSource,
         docs: std::ops::Range<usize>,
-        ids: &[u16],
+        (ids, ratios): (&[u16], &[f32]),
         crew: Crew,
     ) -> Result<()> {
         let mut work = Vec::with_capacity(docs.len());
@@ -175,13 +177,14 @@ impl FirstTier {
         for doc in docs {
             let rows = source.rows(doc)?;
             let end = start + rows.map_or(0, |rows| rows.coded.len());
-            work.push((rows, ids.get(start..end).unwrap_or_default()));
+            let ratios = ratios.get(start..end).unwrap_or_default();
+            work.push((rows, ids.get(start..end).unwrap_or_default(), ratios));
             start = end;
         }
         let meaning = self.meaning();
         let this = &*self;
-        let encoded = in_parallel(&work, crew.threads, |(rows, ids)| {
-            rows.as_ref().map(|rows| this.encode(rows, ids, meaning, crew))
+        let encoded = in_parallel(&work, crew.threads, |(rows, ids, ratios)| {
+            rows.as_ref().map(|rows| this.encode(rows, (ids, ratios), meaning, crew))
         });
         for doc in encoded {
             let Some(doc) = doc else {
@@ -218,7 +221,7 @@ impl FirstTier {
     fn encode(
         &self,
         rows: &TokenRows<'_>,
-        ids: &[u16],
+        (ids, ratios): (&[u16], &[f32]),
         meaning: Option<Book<'_>>,
         crew: Crew,
     ) -> Encoded {
@@ -231,7 +234,9 @@ impl FirstTier {
         for (i, (code, scale)) in codes.chunks_exact_mut(bytes).zip(&mut scales).enumerate() {
             rows.coded.decode(i, &mut row);
             let (bits, fit) = if let (Some(book), Some(&id)) = (meaning, ids.get(i)) {
-                self.pack(&row, id, book, &mut work, crew, code)
+                let ratio = ratios.get(i).copied().filter(|&ratio| ratio > 0.0);
+                let steps = ratio.and_then(|ratio| Some(ratio / rows.coded.step(i)?));
+                self.pack(&row, (id, steps), book, &mut work, crew, code)
             } else {
                 int8::encode(&row, code)
             };
@@ -253,11 +258,13 @@ impl FirstTier {
         Encoded { codes, scales, bounds, gap }
     }
 
-    /// Writes a row's code; gives the bits of its scale.
+    /// Writes a row's code; gives the bits of its scale. Where it is known how many steps its numbers
+    /// are, that is taken, so that what is packed already is packed the same; else the row is taken
+    /// to be of length 1.
     fn pack(
         &self,
         row: &[f32],
-        id: u16,
+        (id, steps): (u16, Option<f32>),
         book: Book<'_>,
         work: &mut Work,
         crew: Crew,
@@ -267,11 +274,13 @@ impl FirstTier {
         if length == 0.0 {
             return (0, int8::RowFit::default());
         }
-        let Some(&step) = self.centroids.scales.first() else {
+        let Some(&step) = self.centroids.scales.get(usize::from(id)) else {
             return (0, int8::RowFit::default());
         };
         let centroid = &self.centroids.codes[usize::from(id) * self.dim..][..self.dim];
-        rest_of(row, length, centroid, f16::from_bits(step).to_f64(), &mut work.rest);
+        let steps = steps.filter(|steps| steps.is_finite());
+        let steps = steps.unwrap_or_else(|| steps_of(length, f16::from_bits(step).to_f64()));
+        rest_of(row, steps, centroid, &mut work.rest);
         match &self.how {
             How::Int8 => {}
             How::Levels { nearest, bits } => {
@@ -343,10 +352,14 @@ fn length(row: &[f32]) -> f64 {
     row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }
 
-/// What a row of length 1 leaves of a centroid, in steps.
+/// What makes a row one of length 1, in steps.
 #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
-fn rest_of(row: &[f32], length: f64, centroid: &[u8], step: f64, out: &mut Vec<f32>) {
-    let steps = (1.0 / (length * step)) as f32;
+fn steps_of(length: f64, step: f64) -> f32 {
+    (1.0 / (length * step)) as f32
+}
+
+/// What a row, turned into steps, leaves of a centroid.
+fn rest_of(row: &[f32], steps: f32, centroid: &[u8], out: &mut Vec<f32>) {
     out.clear();
     out.extend(row.iter().zip(centroid).map(|(&x, &byte)| {
         let whole = f32::from(i16::from(byte) - i16::from(int8::ZERO));
@@ -371,7 +384,7 @@ fn each_rest(
         let at = usize::from(id);
         if length > 0.0 {
             let step = f16::from_bits(centroids.scales[at]).to_f64();
-            rest_of(&row, length, &centroids.codes[at * dim..][..dim], step, &mut rest);
+            rest_of(&row, steps_of(length, step), &centroids.codes[at * dim..][..dim], &mut rest);
             each(&rest);
         }
     }

@@ -6,6 +6,8 @@
 //! would. Whether rows still are like those before is measured: by how far they are from the nearest
 //! centroid on average, beside how far those were that it was trained on.
 
+mod gather;
+
 use bytemuck::{Pod, Zeroable};
 use half::f16;
 
@@ -14,7 +16,7 @@ use crate::codec::kmeans::{CodeRows, Crew, assign};
 use crate::error::Result;
 use crate::id::DocId;
 use crate::kernel::tokens::Int8Rows;
-use crate::schema::{Centroids, TokenOptions};
+use crate::schema::{Centroids, TokenOptions, TokenTier};
 
 use super::layout::TokenRows;
 use super::store::TokenStore;
@@ -104,10 +106,11 @@ fn scale(row: &Int8Rows<'_>) -> u16 {
     row.scales().first().copied().unwrap_or(0)
 }
 
-/// What a merge keeps of one of its inputs.
+/// What a merge keeps of its inputs.
 pub(super) struct Kept<'a> {
-    input: usize,
-    store: &'a TokenStore,
+    own: Vec<Option<Own<'a>>>,
+    /// The input whose documents are taken as they are.
+    as_it_is: Option<usize>,
     /// The centroids.
     pub(super) centroids: CodeRows,
     /// Numbers of the book; none where rows are not packed.
@@ -116,18 +119,35 @@ pub(super) struct Kept<'a> {
     pub(super) trained: f32,
 }
 
+/// What is kept of one input.
+pub(super) struct Own<'a> {
+    store: &'a TokenStore,
+    /// What each of its centroids has become; `None` for one that is not kept.
+    new: Vec<Option<u16>>,
+    /// How many steps of the new centroids one of its own is.
+    ratio: f32,
+}
+
 impl<'a> Kept<'a> {
-    /// The centroids of the input with the most rows, the first of equals, where they serve `wanted`
-    /// centroids' worth of rows and rows are not too far from them.
+    /// The centroids of all inputs, where rows are packed and nothing tells what they were before:
+    /// see [`gather`](super::gather). Else those of the input with the most rows, the first of
+    /// equals, where they serve `wanted` centroids' worth of rows and rows are not too far from them.
     pub(super) fn choose(
         source: &'a dyn TokenSource,
         options: &TokenOptions,
         (wanted, rows): (u64, u64),
         crew: Crew,
     ) -> Result<Option<Self>> {
+        if options.codec.is_packed()
+            && options.tier == TokenTier::None
+            && let Some(gathered) = gather::gather(source, options, wanted, rows)?
+        {
+            return Ok(Some(gathered));
+        }
         let Some((input, store)) = largest(source)? else { return Ok(None) };
         let Some((centroids, book, drift)) = store.trained() else { return Ok(None) };
-        if !enough(options, centroids.scales.len() as u64, wanted) {
+        let count = centroids.scales.len();
+        if !enough(options, count as u64, wanted) {
             return Ok(None);
         }
         let Some(centroid_rows) = centroids.rows() else { return Ok(None) };
@@ -139,20 +159,51 @@ impl<'a> Kept<'a> {
         if f64::from(meter.mean()) > FACTOR * f64::from(drift.trained) {
             return Ok(None);
         }
-        Ok(Some(Self { input, store, centroids, book, trained: drift.trained }))
+        let same = (0..count).map(|at| u16::try_from(at).ok()).collect();
+        let own = Own { store, new: same, ratio: 1.0 };
+        let mut all: Vec<_> = source.inputs().iter().map(|_| None).collect();
+        all[input] = Some(own);
+        let (as_it_is, trained) = (Some(input), drift.trained);
+        Ok(Some(Self { own: all, as_it_is, centroids, book, trained }))
     }
 
-    /// Which document of the input a document was; `None` where it was of another.
-    pub(super) fn origin(&self, source: &dyn TokenSource, doc: usize) -> Option<DocId> {
-        source.origin(doc).filter(|&(input, _)| input == self.input).map(|(_, doc)| doc)
+    /// What is kept of the input that a document was of, which document it was of it, and whether
+    /// it is taken as it is; `None` where nothing is.
+    pub(super) fn origin(
+        &self,
+        source: &dyn TokenSource,
+        doc: usize,
+    ) -> Option<(&Own<'a>, DocId, bool)> {
+        let (input, doc) = source.origin(doc)?;
+        let own = self.own.get(input)?.as_ref()?;
+        Some((own, doc, self.as_it_is == Some(input)))
     }
+}
 
-    /// The centroids of a document's rows.
+/// A row's centroid where it is kept, and how many steps of it one of the old ones was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) id: u16,
+    pub(super) ratio: f32,
+}
+
+impl Own<'_> {
+    /// The centroids of a document's rows, as far as they are kept.
     ///
     /// # Errors
     /// `Corrupt` where one of them is not there.
-    pub(super) fn ids(&self, doc: DocId, rows: &TokenRows<'_>) -> Result<&'a [u16]> {
-        self.store.own_ids(doc, rows.coded.len(), self.centroids.scales.len())
+    pub(super) fn places(
+        &self,
+        doc: DocId,
+        rows: &TokenRows<'_>,
+        places: &mut Vec<Option<Place>>,
+    ) -> Result<()> {
+        let ids = self.store.own_ids(doc, rows.coded.len(), self.new.len())?;
+        places.extend(ids.iter().map(|&id| {
+            let id = self.new.get(usize::from(id)).copied().flatten()?;
+            Some(Place { id, ratio: self.ratio })
+        }));
+        Ok(())
     }
 }
 

@@ -60,6 +60,16 @@ impl Coded<'_> {
         true
     }
 
+    /// What one step of a row's numbers is worth; `None` where rows are floats or a row is zero.
+    pub(super) fn step(&self, row: usize) -> Option<f32> {
+        let bits = match self {
+            Self::F16(_) => return None,
+            Self::Int8(rows) => *rows.scales().get(row)?,
+            Self::Packed(rows) => *rows.scales().get(row)?,
+        };
+        Some(half::f16::from_bits(bits).to_f32()).filter(|&step| step > 0.0)
+    }
+
     /// The Euclidean length of a stored row; zero beyond the last.
     pub(crate) fn norm(&self, row: usize) -> f64 {
         match self {

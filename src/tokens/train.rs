@@ -11,7 +11,7 @@ use crate::schema::{Centroids, TokenCodec, TokenOptions, TokenTier};
 use super::candidates::{CandidateScratch, Plan};
 use super::centroids::{CentroidView, CurvePoint, Lists};
 use super::encode::FirstTier;
-use super::keep::{Drift, Kept, Meter};
+use super::keep::{Drift, Kept, Meter, Place};
 use super::query::TokenQuery;
 use super::rows::Coded;
 use super::search::{Margin, TokenScratch, estimate};
@@ -83,7 +83,7 @@ pub(super) fn train(
         .then(|| FirstTier::int8(options));
     if count == 0 {
         if let Some(first) = &mut first {
-            first.push(source, 0..source.docs(), &[], crew)?;
+            first.push(source, 0..source.docs(), (&[], &[]), crew)?;
         }
         return Ok(Trained { first, ..Trained::default() });
     }
@@ -138,7 +138,7 @@ struct Assigning<'a> {
     meter: Meter,
     /// Rows that wait, and their centroids where these are known.
     buffer: CodeRows,
-    known: Vec<u16>,
+    known: Vec<Option<Place>>,
     /// Documents before those that wait.
     done: usize,
     ids: Vec<u16>,
@@ -167,17 +167,19 @@ impl<'a> Assigning<'a> {
         let mut end = 0u32;
         let mut as_it_is = false;
         for doc in 0..source.docs() {
-            let origin = self.kept.and_then(|kept| Some((kept, kept.origin(source, doc)?)));
-            if as_it_is != origin.is_some() || self.buffer.codes.len() >= ASSIGN_BYTES {
+            let origin = self.kept.and_then(|kept| kept.origin(source, doc));
+            let whole = origin.as_ref().is_some_and(|&(_, _, whole)| whole);
+            if as_it_is != whole || self.buffer.codes.len() >= ASSIGN_BYTES {
                 self.flush(doc, as_it_is)?;
-                as_it_is = origin.is_some();
+                as_it_is = whole;
             }
             if let Some(rows) = source.rows(doc)? {
                 for row in 0..rows.coded.len() {
                     push_row(&rows.coded, row, &mut floats, &mut self.buffer);
                 }
-                if let Some((kept, origin)) = origin {
-                    self.known.extend_from_slice(kept.ids(origin, &rows)?);
+                match origin {
+                    Some((own, origin, _)) => own.places(origin, &rows, &mut self.known)?,
+                    None => self.known.resize(self.known.len() + rows.coded.len(), None),
                 }
                 end = end.saturating_add(u32::try_from(rows.coded.len()).unwrap_or(u32::MAX));
             }
@@ -190,10 +192,20 @@ impl<'a> Assigning<'a> {
     /// Deals with the documents that wait, which end before `end`.
     fn flush(&mut self, end: usize, as_it_is: bool) -> Result<()> {
         let rows = self.buffer.rows();
-        let assign = || {
-            rows.as_ref().map_or_else(Vec::new, |r| kmeans::assign(&self.centroids, r, self.crew))
-        };
-        let own = if as_it_is { std::mem::take(&mut self.known) } else { assign() };
+        // The nearest centroid for those rows whose own is not kept.
+        let homeless = (0..self.known.len()).filter(|&row| self.known[row].is_none());
+        let homeless: Vec<usize> = homeless.collect();
+        let some = homeless.len() < self.known.len();
+        let picked = rows.as_ref().filter(|_| some);
+        let picked = picked.map(|rows| kmeans::pick(rows, homeless.iter().copied()));
+        let picked = picked.as_ref().map_or(rows, CodeRows::rows);
+        let assign = |rows| kmeans::assign(&self.centroids, &rows, self.crew);
+        let nearest = picked.map_or_else(Vec::new, assign);
+        let places = self.known.iter();
+        let mut own: Vec<u16> = places.clone().map(|place| place.map_or(0, |p| p.id)).collect();
+        let ratios: Vec<f32> = places.map(|place| place.map_or(0.0, |p| p.ratio)).collect();
+        homeless.iter().zip(nearest).for_each(|(&row, id)| own[row] = id);
+        self.known.clear();
         if let Some(rows) = &rows {
             self.meter.add(&self.centroids, rows, &own);
         }
@@ -201,7 +213,7 @@ impl<'a> Assigning<'a> {
             if as_it_is && first.meaning().is_some() {
                 first.copy(self.source, self.done..end)?;
             } else {
-                first.push(self.source, self.done..end, &own, self.crew)?;
+                first.push(self.source, self.done..end, (&own, &ratios), self.crew)?;
             }
         }
         self.done = end;

@@ -161,11 +161,11 @@ fn a_refusal_leaves_nothing_behind() {
             .keyword(&fields.lang, "bad")
             .unwrap()
     };
-    let duplicate = |result: Result<u64, Error>| match result {
+    let duplicate = |result: Result<lateen::Change, Error>| match result {
         Err(Error::DuplicateKey { key, .. }) => assert_eq!(key, Key::from("kept")),
         other => panic!("{other:?}"),
     };
-    let is_foreign = |result: Result<u64, Error>| match result {
+    let is_foreign = |result: Result<lateen::Change, Error>| match result {
         Err(Error::Schema(SchemaError::Foreign { name, .. })) => assert_eq!(name, "splade"),
         other => panic!("{other:?}"),
     };
@@ -186,7 +186,7 @@ fn a_refusal_leaves_nothing_behind() {
     assert_eq!((writer.len(), writer.zeros_dropped()), (1, zeros));
     assert!(!writer.contains("new").unwrap());
     // The writer goes on, and counts on from the one change there was.
-    assert_eq!(writer.add(&good("next", &fields)).unwrap(), 2);
+    assert_eq!(writer.add(&good("next", &fields)).unwrap().sequence, 2);
     writer.commit().unwrap();
     duplicate(writer.add(&bad("kept")));
     assert_eq!(writer.commit().unwrap(), writer.commit().unwrap(), "nothing has changed");

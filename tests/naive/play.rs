@@ -104,8 +104,8 @@ impl Game<'_> {
             }
             Op::Delete(seed) => {
                 let key = Draw::new(*seed).pick(&self.known);
-                let was = self.writer().delete(&key).unwrap();
-                assert_eq!(was, self.model.delete(&key), "{key}");
+                let deleted = self.writer().delete(&key).unwrap().documents;
+                assert_eq!(deleted, self.model.delete(&key).into(), "{key}");
             }
             Op::Batch(seed) => self.batch(*seed),
             Op::Update(seed) => {
@@ -116,15 +116,16 @@ impl Game<'_> {
                 let fields = self.fields;
                 let update = given.update(&key, fields, which).unwrap();
                 let before = self.writer().sequence();
-                let sequence = self.writer().update(&update).unwrap();
+                let change = self.writer().update(&update).unwrap();
                 let known = self.model.update(&key, &given, which);
-                assert_eq!(sequence, known.then_some(before + 1), "{key}");
+                let expected = (before + u64::from(known), u64::from(known));
+                assert_eq!((change.sequence, change.documents), expected, "{key}");
             }
             Op::DeleteWhere(seed) => {
                 let test = test(&mut Draw::new(*seed), self.fields.schema.key_kind(), 2);
                 let filter = test.filter(self.fields);
                 let before = self.writer().sequence();
-                let deleted = self.writer().delete_where(&filter).unwrap();
+                let deleted = self.writer().delete_where(&filter).unwrap().documents;
                 assert_eq!(self.writer().sequence(), before + deleted);
                 self.model.spill();
                 assert_eq!(deleted, self.model.delete_where(&test), "{test:?}");

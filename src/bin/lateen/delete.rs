@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     Ok(format!(
         "{}: {} deleted, {} left, commit {commit}\n",
         args.index.display(),
-        text::count(deleted),
+        text::count(deleted.documents),
         text::many(writer.len(), "document"),
     ))
 }

@@ -102,7 +102,7 @@ fn held_up() -> (Gated, Arc<dyn Storage>, IndexWriter, u64) {
     (gated, storage, writer, count)
 }
 
-fn update(writer: &mut IndexWriter, key: u64, version: i64) -> Option<u64> {
+fn update(writer: &mut IndexWriter, key: u64, version: i64) -> Change {
     let field = writer.schema().i64("version").unwrap();
     let update = Update::new(key).i64(&field, version).unwrap();
     writer.update(&update.payload(version.to_string().into_bytes())).unwrap()
@@ -116,17 +116,18 @@ fn what_happens_to_a_document_that_is_being_written_is_done_to_it() {
     let field = writer.schema().sparse("terms").unwrap();
     let again = Document::new(1u64).sparse(&field, &[(1u32, 1.0f32)]).unwrap();
     assert!(matches!(writer.add(&again), Err(Error::DuplicateKey { .. })));
-    assert!(writer.delete(0u64).unwrap() && !writer.delete(0u64).unwrap());
+    assert_eq!([0u64; 2].map(|key| writer.delete(key).unwrap().documents), [1, 0]);
     put(&mut writer, 1, 2).unwrap();
-    assert_eq!(writer.delete_batch([1u64, 2, 2, 777]).unwrap(), 2);
+    assert_eq!(writer.delete_batch([1u64, 2, 2, 777]).unwrap().documents, 2);
     put(&mut writer, 2, 3).unwrap(); // after it was deleted
     put(&mut writer, 900, 4).unwrap();
     assert_eq!(writer.len(), count);
     assert!(writer.building.is_some(), "all of that waited for nothing");
     let opening = gated.set_later(Gate::Open);
     // What is stored is wanted: it is waited for.
-    assert!(update(&mut writer, 3, 5).is_some() && writer.building.is_none());
-    assert!(update(&mut writer, 0, 6).is_none());
+    assert_eq!(update(&mut writer, 3, 5).documents, 1);
+    assert!(writer.building.is_none());
+    assert_eq!(update(&mut writer, 0, 6).documents, 0);
     opening.join().unwrap();
     writer.commit().unwrap();
     let mut expected: Content = (4..count).map(|key| (key, 1)).collect();
@@ -145,7 +146,7 @@ fn a_second_arena_waits_for_the_first() {
     }
     opening.join().unwrap();
     let field = writer.schema().i64("version").unwrap();
-    assert_eq!(writer.delete_where(&field.range(..2)).unwrap(), 8 * count + 2);
+    assert_eq!(writer.delete_where(&field.range(..2)).unwrap().documents, 8 * count + 2);
     writer.commit().unwrap();
     assert!(writer.reader().unwrap().is_empty());
 }
@@ -162,7 +163,7 @@ fn a_build_that_fails_is_told_by_the_next_call() {
         |writer| {
             let mut more = writer.schema().extend();
             more.i64("more");
-            writer.set_schema(more.build().unwrap())
+            writer.set_schema(more.build().unwrap()).map(drop)
         },
     ];
     for call in calls {
@@ -191,9 +192,11 @@ fn a_rollback_waits_for_what_is_written_and_forgets_it() {
     let (gated, _, mut writer, _) = held_up();
     put(&mut writer, 901, 7).unwrap();
     let opening = gated.set_later(Gate::Open);
+    let before = writer.sequence();
     writer.rollback().unwrap();
     opening.join().unwrap();
-    assert_eq!((writer.len(), writer.sequence()), (2, 2));
+    let committed = writer.snapshot().sequence();
+    assert_eq!((writer.len(), writer.sequence(), committed), (2, before, 2));
     assert_eq!(gated.inner.list().unwrap(), expected_files(&gated.inner, &writer));
     put(&mut writer, 0, 9).unwrap();
     writer.commit().unwrap();

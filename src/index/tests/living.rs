@@ -73,7 +73,8 @@ fn deletions_during_a_merge_are_carried_over() {
         }
         writer.commit().unwrap(); // now and then a merge begins, and goes on during what follows
         for key in (0..part * 50).step_by(7 + part as usize % 5) {
-            assert_eq!(writer.delete(key).unwrap(), live.remove(&key).is_some());
+            let deleted = writer.delete(key).unwrap();
+            assert_eq!(deleted.documents, live.remove(&key).is_some().into());
         }
         let again = part * 25;
         put(&mut writer, again, 2).unwrap();
@@ -85,7 +86,10 @@ fn deletions_during_a_merge_are_carried_over() {
     assert!(info.segments.len() < 20, "{} segments", info.segments.len());
     // All of it deleted while it is merged: nothing is left of it.
     let all: Vec<u64> = live.keys().copied().collect();
-    assert_eq!(writer.delete_batch(all.iter().chain(&all).copied()).unwrap(), all.len() as u64);
+    assert_eq!(
+        writer.delete_batch(all.iter().chain(&all).copied()).unwrap().documents,
+        all.len() as u64
+    );
     writer.wait_merges().unwrap();
     assert_eq!(writer.snapshot().info().segments.len(), 0);
 }
@@ -124,4 +128,78 @@ fn numbers_of_changes_go_on() {
     assert_eq!(writer.sequence(), 6);
     writer.compact().unwrap();
     assert_eq!((writer.sequence(), writer.snapshot().sequence()), (6, 6));
+}
+
+#[test]
+fn every_change_says_its_number() {
+    let storage: Arc<dyn Storage> = Arc::new(MemStorage::new());
+    let mut writer = start(&storage, true, Merges::Manual).unwrap();
+    let field = writer.schema().i64("version").unwrap();
+    let terms = writer.schema().sparse("terms").unwrap();
+    let tell = |change: Change| (change.sequence, change.documents);
+    let document = |key: u64| {
+        let document = Document::new(key).sparse(&terms, &[(1u32, 1.0f32)]).unwrap();
+        document.i64(&field, i64::try_from(key).unwrap()).unwrap()
+    };
+    assert_eq!(tell(writer.add(&document(0)).unwrap()), (1, 1));
+    assert_eq!(tell(writer.upsert(&document(0)).unwrap()), (2, 1));
+    let rows: Vec<Option<i64>> = (0..9).map(Some).collect();
+    let lists = vec![vec![(1u32, 1.0f32)]; 9];
+    let form = SparseBatch::pairs(&lists);
+    let batch = |keys: std::ops::Range<u64>| {
+        Batch::new(keys).sparse(&terms, &form).unwrap().i64(&field, &rows).unwrap()
+    };
+    assert_eq!(tell(writer.upsert_batch(&batch(0..9)).unwrap()), (11, 9));
+    assert_eq!(tell(writer.add_batch(&batch(10..19)).unwrap()), (20, 9));
+    assert_eq!(tell(writer.delete(10u64).unwrap()), (21, 1));
+    assert_eq!(tell(writer.delete(10u64).unwrap()), (21, 0));
+    assert_eq!(tell(writer.delete_batch([11u64, 12, 12, 99]).unwrap()), (23, 2));
+    writer.commit().unwrap();
+    assert_eq!(writer.snapshot().sequence(), 23);
+    let update = |key: u64| Update::new(key).i64(&field, 77).unwrap();
+    assert_eq!(tell(writer.update(&update(13)).unwrap()), (24, 1));
+    assert_eq!(tell(writer.update(&update(99)).unwrap()), (24, 0));
+    assert_eq!(tell(writer.delete_where(&field.eq(77)).unwrap()), (25, 1));
+    assert_eq!(tell(writer.delete_where(&field.eq(77)).unwrap()), (25, 0));
+    // What is forgotten keeps its numbers to itself.
+    writer.rollback().unwrap();
+    assert_eq!((writer.sequence(), writer.snapshot().sequence()), (25, 23));
+    let same = writer.schema().clone();
+    assert_eq!(tell(writer.set_schema(same.clone()).unwrap()), (25, 0));
+    let mut more = same.extend();
+    more.bool("more");
+    assert_eq!(tell(writer.set_schema(more.build().unwrap()).unwrap()), (26, 0));
+    writer.commit().unwrap();
+    assert_eq!(writer.snapshot().sequence(), 26);
+    drop(writer);
+    let writer = start(&storage, false, Merges::Manual).unwrap();
+    assert_eq!((writer.sequence(), writer.len()), (26, 15));
+}
+
+#[test]
+fn a_refresh_finds_another_index_of_the_same_number() {
+    let storage = MemStorage::new();
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
+    let build = |version: i64| {
+        storage.list().unwrap().iter().for_each(|name| storage.remove(name).unwrap());
+        let mut writer = start(&shared, true, Merges::Manual).unwrap();
+        put(&mut writer, 1, version).unwrap();
+        writer.commit().unwrap()
+    };
+    let first = build(1);
+    let index = Index::start(Arc::clone(&shared), None).unwrap();
+    let held = index.snapshot();
+    assert!(!index.refresh().unwrap());
+    let before = content(&index).unwrap();
+    assert_eq!(build(2), first);
+    index.verify().unwrap(); // of what it has
+    assert!(index.refresh().unwrap());
+    let after = content(&index).unwrap();
+    assert_ne!(before, after);
+    assert_eq!(after, content(&Index::start(Arc::clone(&shared), None).unwrap()).unwrap());
+    assert!(!index.refresh().unwrap());
+    assert_eq!((held.commit(), index.snapshot().commit()), (first, first));
+    // The same content under the same number is the same.
+    build(2);
+    assert!(!index.refresh().unwrap());
 }

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::embed::{Document, Update};
+use crate::embed::{Batch, Document, SparseBatch, Update};
 use crate::error::{Error, Result};
 use crate::index::commit::kept;
 use crate::index::manifest::Manifest;
-use crate::index::{Index, IndexWriter, Merges, WriterOptions};
+use crate::index::{Change, Index, IndexWriter, Merges, WriterOptions};
 use crate::schema::{KeyKind, Schema};
 use crate::storage::Storage;
 
@@ -101,7 +101,7 @@ impl Work {
         }
         for key in [round * 3 % 40, (round * 11 + 1) % 40] {
             let was = self.writer.delete(key)?;
-            assert_eq!(was, self.live.remove(&key).is_some());
+            assert_eq!(was.documents, self.live.remove(&key).is_some().into());
         }
         if round % 3 == 1
             && let Some(&key) = self.live.keys().nth(round as usize % self.live.len().max(1))
@@ -110,7 +110,7 @@ impl Work {
             let field = self.writer.schema().i64("version")?;
             let payload = self.version.to_string().into_bytes();
             let update = Update::new(key).i64(&field, self.version)?.payload(payload);
-            assert!(self.writer.update(&update)?.is_some());
+            assert_eq!(self.writer.update(&update)?.documents, 1);
             self.live.insert(key, self.version);
         }
         if round % 7 == 5 {

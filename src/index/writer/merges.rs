@@ -25,7 +25,7 @@ use crate::index::IndexInfo;
 use crate::index::commit::kept;
 use crate::index::manifest::SegmentEntry;
 use crate::index::policy::{self, Size};
-use crate::schema::Schema;
+use crate::schema::{FieldKind, Schema};
 use crate::segment::{Merging, Places, Segment, SegmentView, Target, merge};
 use crate::storage::Storage;
 use crate::trace::span;
@@ -85,6 +85,7 @@ struct Job {
     storage: Arc<dyn Storage>,
     schema: Schema,
     threads: usize,
+    memory: usize,
     merging: Arc<Merging>,
 }
 
@@ -92,8 +93,8 @@ impl Job {
     fn run(&self) -> Result<Merged> {
         let _span = span!(INFO, "merge", segments = self.views.len());
         let (storage, name) = (self.storage.as_ref(), segment_name(self.ordinal));
-        let (generation, ordinal) = (self.generation, self.ordinal);
-        let target = Target { storage, name: &name, generation, ordinal };
+        let Self { generation, ordinal, memory, .. } = *self;
+        let target = Target { storage, name: &name, generation, ordinal, memory };
         let (pin, places) = merge(&self.views, &self.schema, target, self.threads, &self.merging)?;
         let entry = SegmentEntry { ordinal, pin, docs: places.docs(), tombstones: None };
         let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
@@ -181,9 +182,17 @@ impl IndexWriter {
         self.running.as_ref().is_some_and(|running| running.result.is_empty())
     }
 
+    /// Bytes that inputs of a merge may take that nobody has asked for: all there are, but half
+    /// where sparse vectors have to be turned over beside.
+    fn memory_of_inputs(&self) -> u64 {
+        let mut kinds = self.schema.fields().iter().map(|field| &field.kind);
+        let sparse = kinds.any(|kind| matches!(kind, FieldKind::Sparse(_)));
+        self.options.merged() as u64 / if sparse { 2 } else { 1 }
+    }
+
     /// The neighbours that should be merged now, if any should.
     fn due(&self) -> Option<Range<usize>> {
-        policy::choose(&self.sizes(), self.options.merged())
+        policy::choose(&self.sizes(), self.memory_of_inputs())
     }
 
     /// Small neighbours that should be merged now, none of which is being merged already.
@@ -195,7 +204,7 @@ impl IndexWriter {
         // What comes goes to the end: what stands before a merge that runs can wait for it.
         let first = self.segments.iter().rposition(merged).map_or(0, |last| last + 1);
         let sizes = self.sizes().split_off(first);
-        let run = policy::choose_small(&sizes, self.options.merged() / 4, self.options.at_once)?;
+        let run = policy::choose_small(&sizes, self.memory_of_inputs() / 4, self.options.at_once)?;
         Some(run.start + first..run.end + first)
     }
 
@@ -212,6 +221,7 @@ impl IndexWriter {
             storage: Arc::clone(&self.storage),
             schema: self.schema.clone(),
             threads: self.options.threads,
+            memory: self.options.merged() / 2,
             merging: Arc::default(),
         }
     }

@@ -52,6 +52,12 @@ impl WriterOptions {
     /// own up to a half, and they are not all in use at once. A batch that is handed in comes on
     /// top, and so does a merge that was
     /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
+    ///
+    /// Sparse vectors are merged in that memory however many there are. Token rows take as many
+    /// bytes of it as they have components, and ten: segments that would need more together are not
+    /// merged without being asked. So an index beyond that has one large segment for each few tens
+    /// of percent of it: with 512 MiB and 128 components about one for each million of rows, as it
+    /// has, whatever the memory, one for each 4 GiB.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
@@ -74,8 +80,8 @@ impl WriterOptions {
     }
 
     /// Bytes that a merge may take that nobody has asked for.
-    pub(in crate::index) fn merged(&self) -> u64 {
-        (self.memory as u64 / 2).max(1 << 20)
+    pub(in crate::index) fn merged(&self) -> usize {
+        (self.memory / 2).max(1 << 20)
     }
 
     /// Threads that encode vectors and build segments; at least 1. Segments that fill up before a

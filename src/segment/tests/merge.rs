@@ -136,7 +136,7 @@ fn view(segment: &Arc<Segment>, dead: impl Fn(u32) -> bool) -> SegmentView {
 }
 
 fn merged(storage: &MemStorage, schema: &Schema, inputs: &[SegmentView], name: &str) -> Places {
-    let target = Target { storage, name, generation: 7, ordinal: 9 };
+    let target = Target { storage, name, generation: 7, ordinal: 9, memory: 1 << 14 };
     let merging = Merging::default();
     let (_, places) = merge(inputs, schema, target, 1, &merging).unwrap();
     let (done, total) = merging.progress();
@@ -273,7 +273,13 @@ fn damage_is_not_merged_and_leaves_nothing_behind() {
             continue;
         };
         let Ok(segment) = Segment::open(container, &schema) else { continue };
-        let target = Target { storage: &storage, name: "merged", generation: 1, ordinal: 1 };
+        let target = Target {
+            storage: &storage,
+            name: "merged",
+            generation: 1,
+            ordinal: 1,
+            memory: 1 << 20,
+        };
         let views = [view(&Arc::new(segment), |_| false)];
         let result = merge(&views, &schema, target, 1, &Merging::default());
         assert!(matches!(result, Err(crate::Error::Corrupt(_))), "byte {at}");
@@ -287,7 +293,8 @@ fn a_key_in_two_inputs_is_damage_unless_one_is_dead() {
     let storage = MemStorage::new();
     let a = write(&storage, &schema, "a", &[1, 2, 3]);
     let b = write(&storage, &schema, "b", &[3, 4]);
-    let target = Target { storage: &storage, name: "merged", generation: 1, ordinal: 1 };
+    let target =
+        Target { storage: &storage, name: "merged", generation: 1, ordinal: 1, memory: 1 << 20 };
     let both = [view(&a, |_| false), view(&b, |_| false)];
     let result = merge(&both, &schema, target, 1, &Merging::default());
     assert!(matches!(result, Err(crate::Error::Corrupt(_))));
@@ -302,7 +309,8 @@ fn a_merge_that_is_no_longer_wanted_ends() {
     let inputs = [view(&write(&storage, &schema, "a", &[1, 2, 3]), |_| false)];
     let merging = Merging::default();
     merging.cancel();
-    let target = Target { storage: &storage, name: "merged", generation: 1, ordinal: 1 };
+    let target =
+        Target { storage: &storage, name: "merged", generation: 1, ordinal: 1, memory: 1 << 20 };
     assert!(merge(&inputs, &schema, target, 1, &merging).is_err());
     assert_eq!(storage.list().unwrap(), ["a"]);
 }

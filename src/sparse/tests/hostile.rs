@@ -75,7 +75,7 @@ fn merge_all(container: &Container, docs: u32, options: &SparseOptions) {
     let file = storage.create_new("merged").unwrap();
     let mut out = ContainerWriter::create(file, "merged".into(), ContainerKind::Segment).unwrap();
     let part = MergePart { index: Some(&index), docs, alive: None };
-    let _ = super::super::merge(&[part, part], options, 3, 1, &|| Ok(()), &mut out);
+    let _ = super::super::merge(&[part, part], options, 3, (1, usize::MAX), &|| Ok(()), &mut out);
 }
 
 /// Every kind of section.

@@ -62,7 +62,7 @@ fn merged(
     let storage = MemStorage::new();
     let file = storage.create_new("segment").unwrap();
     let mut out = ContainerWriter::create(file, "segment".into(), ContainerKind::Segment).unwrap();
-    merge(&parts, options, 3, threads, &|| Ok(()), &mut out).unwrap();
+    merge(&parts, options, 3, (threads, usize::MAX), &|| Ok(()), &mut out).unwrap();
     out.finish(1, 0).unwrap();
     storage
 }

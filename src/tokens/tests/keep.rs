@@ -80,12 +80,18 @@ fn parts(codec: TokenCodec, tier: TokenTier) -> (TokenOptions, Container, Contai
     (options, large, small)
 }
 
-const CODECS: [(TokenCodec, TokenTier); 5] = [
-    (TokenCodec::Residual4, TokenTier::None),
+const CODECS: [(TokenCodec, TokenTier); 4] = [
+    (TokenCodec::Residual4, TokenTier::Int8),
     (TokenCodec::Residual2, TokenTier::Int8),
     (TokenCodec::Residual1, TokenTier::F16),
-    (TokenCodec::Product { subspaces: 6, bits: 4 }, TokenTier::None),
     (TokenCodec::Product { subspaces: 4, bits: 8 }, TokenTier::F16),
+];
+/// Those of which codes are all there is.
+const ALONE: [TokenCodec; 4] = [
+    TokenCodec::Residual4,
+    TokenCodec::Residual2,
+    TokenCodec::Residual1,
+    TokenCodec::Product { subspaces: 6, bits: 4 },
 ];
 
 #[test]
@@ -122,19 +128,133 @@ fn codes_over_kept_centroids_are_copied() {
                 assert_eq!(was_rows.ids(), is_rows.ids());
                 assert_eq!((was.bounds, was.gap), (is.bounds, is.gap));
             }
-            if input == 1 || tier != TokenTier::None {
+            assert_eq!(old.doc_rows(from).unwrap(), new.doc_rows(doc).unwrap());
+        }
+    }
+}
+
+fn packed<'a>(rows: &TokenRows<'a>) -> crate::kernel::tokens::PackedRows<'a> {
+    match rows.first() {
+        Coded::Packed(rows) => *rows,
+        _ => panic!("packed"),
+    }
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn every_row_keeps_its_centroid_where_codes_are_all_there_is() {
+    for codec in ALONE.into_iter().take(3) {
+        // Parts of which each has more centroids than there are kinds of rows.
+        let options = options(DIM, codec).tier(TokenTier::None);
+        let (given, more) = (kind(2, 900, false), kind(1, 2000, false));
+        let (a, b) = (store(&more, options.clone()), store(&given, options.clone()));
+        let source = Joined::new(&[&b, &a, &b], |at, doc| at == 2 || doc % 9 == 4);
+        let merged = joined(&source, &options, 1);
+        assert_eq!(sections(&merged), sections(&joined(&source, &options, 3)), "{codec}");
+        let new = opened(&merged, source.docs(), &options);
+        new.verify().unwrap();
+        let centroids = new.trained().unwrap().0;
+        let (of_a, book, _) = a.trained().unwrap();
+        assert!(new.trained().unwrap().1 == book, "{codec}");
+        let most = of_a.scales.len() + b.trained().unwrap().0.scales.len();
+        assert!(centroids.scales.len() <= most && centroids.scales.len() > of_a.scales.len());
+        let row = |of: &crate::codec::kmeans::CodeRows, id: u16| {
+            of.codes[usize::from(id) * DIM..][..DIM].to_vec()
+        };
+        // How far rows of the smaller are from what they were, and what packing had cost them.
+        let (mut moved, mut lost, mut count) = (0.0, 0.0, 0);
+        for (doc, &(input, from)) in (0u32..).zip(&source.docs) {
+            let old = if input == 1 { &a } else { &b };
+            let (was, is) = (old.stored(from).unwrap().unwrap(), new.stored(doc).unwrap().unwrap());
+            let (was_rows, is_rows) = (packed(&was), packed(&is));
+            if input == 1 {
+                assert_eq!(was_rows.codes(), is_rows.codes());
+                assert_eq!(was_rows.scales(), is_rows.scales());
+                let ids = was_rows.ids().iter().zip(is_rows.ids());
+                ids.for_each(|(&was, &is)| assert_eq!(row(&of_a, was), row(&centroids, is)));
+                assert_eq!(was.bounds, is.bounds);
                 assert_eq!(old.doc_rows(from).unwrap(), new.doc_rows(doc).unwrap());
-            } else {
-                // Packed anew: the bound holds from what was given.
-                let given = &kind(2, 120, false)[from as usize].rows;
-                let error = f16::from_bits(is.bounds.error).to_f64();
-                let rows = new.doc_rows(doc).unwrap().unwrap();
-                for (row, given) in rows.chunks(DIM).zip(given.chunks(DIM)) {
-                    let squares = row.iter().zip(given).map(|(&a, &b)| f64::from(a - b).powi(2));
-                    assert!(squares.sum::<f64>().sqrt() <= error * (1.0 + 1e-6));
+                continue;
+            }
+            let error = f16::from_bits(is.bounds.error).to_f64();
+            let [before, now] =
+                [old.doc_rows(from), new.doc_rows(doc)].map(|r| r.unwrap().unwrap());
+            let rows = before.chunks(DIM).zip(now.chunks(DIM));
+            for ((before, now), given) in rows.zip(given[from as usize].rows.chunks(DIM)) {
+                assert!(distance(now, given) <= error * (1.0 + 1e-6), "{codec}: the bound");
+                moved += distance(before, now);
+                lost += distance(before, given);
+                count += 1;
+            }
+        }
+        assert!(count > 500 && moved < 0.6 * lost, "{codec}: {moved} of {lost}");
+        // Alone it stays what it is.
+        let again = joined(&Joined::new(&[&new], |_, _| false), &options, 2);
+        for kind in [
+            SectionKind::TOKENS_CODES,
+            SectionKind::TOKENS_SCALES,
+            SectionKind::TOKENS_BOUNDS,
+            SectionKind::TOKENS_BOOK,
+            SectionKind::TOKENS_CENTROID_CODES,
+            SectionKind::TOKENS_CENTROID_SCALES,
+            SectionKind::TOKENS_CENTROID_IDS,
+        ] {
+            assert!(bytes(&again, kind) == bytes(&merged, kind), "{codec}: {}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn after_deleting_most_the_centroids_with_the_most_rows_stay() {
+    for codec in ALONE {
+        let options = options(DIM, codec).tier(TokenTier::None);
+        let a = store(&kind(1, 3000, false), options.clone());
+        let source = Joined::new(&[&a], |_, doc| doc % 4 != 1);
+        let merged = joined(&source, &options, 1);
+        assert_eq!(sections(&merged), sections(&joined(&source, &options, 3)), "{codec}");
+        let new = opened(&merged, source.docs(), &options);
+        new.verify().unwrap();
+        let (before, after) = (a.trained().unwrap().0, new.trained().unwrap().0);
+        let mut used = vec![0usize; before.scales.len()];
+        let mut rows = 0;
+        for &(_, doc) in &source.docs {
+            let stored = a.stored(doc).unwrap().unwrap();
+            packed(&stored).ids().iter().for_each(|&id| used[usize::from(id)] += 1);
+            rows += stored.coded.len();
+        }
+        let allowed = rows / 64 + rows * (codec.row_bytes(DIM) + 4) / 14 / (DIM + 6);
+        let there = used.iter().filter(|&&rows| rows > 0).count();
+        assert!(allowed < there, "{codec}: nothing has to go");
+        assert_eq!(after.scales.len(), allowed, "{codec}");
+        let mut order: Vec<usize> = (0..used.len()).collect();
+        order.sort_by_key(|&id| (std::cmp::Reverse(used[id]), id));
+        let mut stay = order[..allowed].to_vec();
+        stay.sort_unstable();
+        let expected: Vec<u8> =
+            stay.iter().flat_map(|&id| before.codes[id * DIM..][..DIM].to_vec()).collect();
+        assert!(after.codes == expected, "{codec}");
+        // What keeps its centroid is what it was; the rest has another.
+        let mut kept = 0;
+        for (doc, &(_, from)) in (0u32..).zip(&source.docs) {
+            let (was, is) = (a.stored(from).unwrap().unwrap(), new.stored(doc).unwrap().unwrap());
+            let (was_rows, is_rows) = (packed(&was), packed(&is));
+            let [before, now] = [a.doc_rows(from), new.doc_rows(doc)].map(|r| r.unwrap().unwrap());
+            for (at, (&was, &is)) in was_rows.ids().iter().zip(is_rows.ids()).enumerate() {
+                if let Ok(place) = stay.binary_search(&usize::from(was)) {
+                    kept += 1;
+                    assert_eq!(place, usize::from(is));
+                    assert_eq!(before[at * DIM..][..DIM], now[at * DIM..][..DIM], "{codec}");
                 }
             }
         }
+        assert!(kept * 5 >= rows * 3 && kept < rows, "{codec}: {kept} of {rows}");
+        // Where next to nothing of it can stay, all is trained anew.
+        let merged = joined(&Joined::new(&[&a], |_, doc| doc % 50 != 1), &options, 1);
+        let (trained, now) = opened(&merged, 60, &options).drift().unwrap();
+        assert_eq!(trained.to_bits(), now.to_bits(), "{codec}");
     }
 }
 
@@ -197,7 +317,7 @@ fn rows_of_another_kind_are_trained_for() {
 
 #[test]
 fn too_few_and_too_many_centroids_are_not_kept() {
-    let options = options(DIM, TokenCodec::Residual4);
+    let options = options(DIM, TokenCodec::Residual4).tier(TokenTier::F16);
     let (docs, more) = (kind(1, 300, false), kind(2, 300, false));
     let (a, b) = (store(&docs, options.clone()), store(&more, options.clone()));
     let before = a.trained().unwrap().0;
