@@ -100,6 +100,14 @@ pub enum Error {
         /// The failure that poisoned it.
         cause: String,
     },
+    /// The deadline passed, or the flag was raised, before there was an answer of any worth. A search
+    /// never fails so: it gives what it has, as
+    /// [`Certainty::Incomplete`](crate::Certainty::Incomplete).
+    #[error("{what}: the deadline passed, or the flag was raised, before it was done")]
+    Interrupted {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The operation needs a directory that can be written; this index is packed, mapped read-only or static.
     #[error("{what}: the index is read-only")]
     ReadOnly {

@@ -36,9 +36,21 @@ impl End {
             None => query,
         }
     }
+
+    /// Does something with a query that ends so, and keeps it: many values are not let go at once.
+    fn ask<'a>(query: Query, work: impl FnOnce(&Query) + 'a) -> Ready<'a> {
+        Box::new(move |end| {
+            let query = end.of(query);
+            work(&query);
+            Some(query)
+        })
+    }
 }
 
-type Way<'a> = (String, Box<dyn Fn(u64, &End) + 'a>);
+/// What was made ready, run to its end, and what is let go after that.
+type Ready<'a> = Box<dyn FnOnce(&End) -> Option<Query> + 'a>;
+/// A name, and what makes a way of asking ready: that is not timed.
+type Way<'a> = (String, Box<dyn Fn(u64) -> Ready<'a> + 'a>);
 
 pub(crate) fn run(built: &Built) {
     println!(
@@ -51,24 +63,27 @@ pub(crate) fn run(built: &Built) {
     }
 }
 
-fn measure(said: &str, way: &dyn Fn(u64, &End)) {
+fn measure<'a>(said: &str, way: &dyn Fn(u64) -> Ready<'a>) {
     // A flag that is never raised: an answer in full, looking at it all the same.
     let never = End { deadline: None, flag: Some(Arc::default()) };
-    way(0, &never);
+    way(0)(&never);
     let mut late = Vec::new();
     let mut steady = 0.0f64;
     let mut whole = 0.0f64;
     for at in 0..MOMENTS {
+        let ready = way(at);
         let start = Instant::now();
-        way(at, &never);
+        let asked = ready(&never);
         let takes = start.elapsed();
+        drop(asked);
         whole += takes.as_secs_f64() / MOMENTS as f64;
         let share = (draw(at) >> 11) as f64 / (1u64 << 53) as f64;
         let after = takes.mul_f64(share);
         for by_flag in [false, true] {
             let mut least = f64::INFINITY;
             for _ in 0..3 {
-                let behind = if by_flag { flagged(at, after, way) } else { dated(at, after, way) };
+                let ready = way(at);
+                let behind = if by_flag { flagged(after, ready) } else { dated(after, ready) };
                 late.push(behind);
                 least = least.min(behind);
             }
@@ -86,13 +101,15 @@ fn measure(said: &str, way: &dyn Fn(u64, &End)) {
     );
 }
 
-fn dated(at: u64, after: Duration, way: &dyn Fn(u64, &End)) -> f64 {
+fn dated(after: Duration, ready: Ready<'_>) -> f64 {
     let deadline = Instant::now() + after;
-    way(at, &End { deadline: Some(deadline), flag: None });
-    Instant::now().saturating_duration_since(deadline).as_secs_f64()
+    let asked = ready(&End { deadline: Some(deadline), flag: None });
+    let behind = Instant::now().saturating_duration_since(deadline);
+    drop(asked);
+    behind.as_secs_f64()
 }
 
-fn flagged(at: u64, after: Duration, way: &dyn Fn(u64, &End)) -> f64 {
+fn flagged(after: Duration, ready: Ready<'_>) -> f64 {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = std::thread::scope(|scope| {
         let other = Arc::clone(&flag);
@@ -105,8 +122,9 @@ fn flagged(at: u64, after: Duration, way: &dyn Fn(u64, &End)) -> f64 {
             other.store(true, Ordering::Relaxed);
             raised
         });
-        way(at, &End { deadline: None, flag: Some(flag) });
+        let asked = ready(&End { deadline: None, flag: Some(flag) });
         let end = Instant::now();
+        drop(asked);
         let raised = raiser.join().expect("the other thread");
         end.saturating_duration_since(raised)
     });
@@ -116,9 +134,9 @@ fn flagged(at: u64, after: Duration, way: &dyn Fn(u64, &End)) -> f64 {
 fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
     let mut ways: Vec<Way<'a>> = Vec::new();
     let mut add = |said: &str, make: Box<dyn Fn(usize) -> Query + 'a>| {
-        let ask = move |at: u64, end: &End| {
+        let ask = move |at: u64| {
             let query = make(usize::try_from(at).expect("a small number"));
-            drop(built.index.search(&end.of(query)).expect("an answer"));
+            End::ask(query, |query| drop(built.index.search(query).expect("an answer")))
         };
         ways.push((said.to_owned(), Box::new(ask)));
     };
@@ -139,6 +157,38 @@ fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
     add("sparse, bitmap", Box::new(move |at| built.terms(at).filter(bitmap.clone())));
     let keys = Filter::keys((0..count).filter(|key| key % 2 == 0));
     add("sparse, key set", Box::new(move |at| built.terms(at).filter(keys.clone())));
+    // Made for each query, so that each is evaluated.
+    add(
+        "sparse, new key set",
+        Box::new(move |at| {
+            built.terms(at).filter(Filter::keys((0..count).filter(|key| key % 2 == 0)))
+        }),
+    );
+    let wide: Arc<RoaringTreemap> = Arc::new((0..count).filter(|key| key % 2 == 0).collect());
+    add(
+        "sparse, new bitmap",
+        Box::new(move |at| built.terms(at).filter(Filter::bitmap(Arc::clone(&wide)))),
+    );
+    for many in [60_000u64, 300_000] {
+        let numbers = move || built.random.any_of((0..many).map(|at| draw(at) >> 40));
+        add(
+            if many < 100_000 {
+                "sparse, one of 60,000 numbers"
+            } else {
+                "sparse, one of 300,000 numbers"
+            },
+            Box::new(move |at| built.terms(at).filter(numbers())),
+        );
+        let words = move || built.share.any_of((0..many).map(|at| format!("random {at}")));
+        add(
+            if many < 100_000 {
+                "sparse, one of 60,000 words"
+            } else {
+                "sparse, one of 300,000 words"
+            },
+            Box::new(move |at| built.terms(at).filter(words())),
+        );
+    }
     add("sparse, feedback", Box::new(move |at| built.terms(at).feedback(Feedback::default())));
     let wide = Feedback::default().docs(100).terms(1000);
     add("sparse, feedback of 100", Box::new(move |at| built.terms(at).feedback(wide)));
@@ -198,17 +248,65 @@ fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
         add("diversified 100", Box::new(move |at| apart(at, 100, 10)));
         add("diversified 1,000", Box::new(move |at| apart(at, 1000, 100)));
     }
+    told(built, &mut ways);
     ways.push((
         "a batch of 1,000, one deadline".to_owned(),
-        Box::new(|_, end| {
-            let queries: Vec<Query> = (0..1000).map(|at| end.of(built.terms(at))).collect();
-            drop(built.index.search_batch(&queries, 1).expect("answers"));
+        Box::new(|_| {
+            Box::new(|end| {
+                let queries: Vec<Query> = (0..1000).map(|at| end.of(built.terms(at))).collect();
+                drop(built.index.search_batch(&queries, 1).expect("answers"));
+                None
+            })
         }),
     ));
     outside(&mut ways);
     ways.push(guesses(1000, 100));
     ways.push(guesses(100, 1500));
     ways
+}
+
+/// What is no search.
+fn told<'a>(built: &'a Built, ways: &mut Vec<Way<'a>>) {
+    let wide = Feedback::default().docs(100).terms(1000);
+    let several = move |at: usize| {
+        let parts = (0..8).map(move |other| built.terms(at + other));
+        Query::fused(Fusion::default(), parts).expect("a fusion").candidates(1000)
+    };
+    let mut add = |said: &str, make: Box<dyn Fn(usize) -> Query + 'a>| {
+        let hits: Vec<_> =
+            (0..60).map(|at| built.index.search(&make(at)).expect("an answer")).collect();
+        let ask = move |at: u64| {
+            let at = usize::try_from(at).expect("a small number");
+            let hit = hits[at][0].clone();
+            End::ask(make(at), move |query| drop(built.index.explain(query, &hit)))
+        };
+        ways.push((format!("explain, {said}"), Box::new(ask)));
+    };
+    add("sparse, feedback", Box::new(move |at| built.terms(at).feedback(wide)));
+    add("reciprocal rank of 8 sparse", Box::new(several));
+    if built.tokens.is_some() {
+        let rows = move |at: usize| built.rows(at).expect("rows");
+        add("tokens, exact", Box::new(move |at| rows(at).0.exact()));
+        add(
+            "union",
+            Box::new(move |at| {
+                let (query, field, matrix) = rows(at);
+                let parts = [built.terms(at), query.exact()];
+                Query::union(parts, field, matrix).expect("a union")
+            }),
+        );
+    }
+    let half = built.random.range(..1 << 23);
+    let facets = move |at: u64| {
+        let query = built.terms(usize::try_from(at).expect("a small number")).filter(half.clone());
+        End::ask(query, |query| drop(built.index.facets_of(query, &built.share, 10)))
+    };
+    ways.push(("facets".to_owned(), Box::new(facets)));
+    let expansion = move |at: u64| {
+        let query = built.terms(usize::try_from(at).expect("a small number")).feedback(wide);
+        End::ask(query, |query| drop(built.index.expansion(query)))
+    };
+    ways.push(("expansion".to_owned(), Box::new(expansion)));
 }
 
 /// Rerankers that take a tenth of a millisecond a call.
@@ -231,21 +329,28 @@ fn outside(ways: &mut Vec<Way<'_>>) {
     };
     ways.push((
         "outside, pointwise".to_owned(),
-        Box::new(move |_, end| {
-            let found = pointwise(100, 100, budget(end), |at| {
-                work();
-                Ok::<_, ()>(at as f32)
-            });
-            drop(found.expect("scores"));
+        Box::new(move |_| {
+            Box::new(move |end| {
+                let found = pointwise(100, 100, budget(end), |at| {
+                    work();
+                    Ok::<_, ()>(at as f32)
+                });
+                drop(found.expect("scores"));
+                None
+            })
         }),
     ));
     ways.push((
         "outside, pairwise".to_owned(),
-        Box::new(move |_, end| {
-            drop(pairwise_heap(100, 10, budget(end), |a, b| {
-                work();
-                Ok::<_, ()>(a > b)
-            }));
+        Box::new(move |_| {
+            Box::new(move |end| {
+                let found = pairwise_heap(100, 10, budget(end), |a, b| {
+                    work();
+                    Ok::<_, ()>(a > b)
+                });
+                drop(found.expect("an order"));
+                None
+            })
         }),
     ));
 }
@@ -259,18 +364,23 @@ fn guesses<'a>(calls: usize, anchors: usize) -> Way<'a> {
     let said = format!("CUR, {calls} calls, {anchors} anchors");
     // Made once: it is the caller's, and checked and scaled before any search.
     let matrix: &'static [f32] = Box::leak(matrix.into_boxed_slice());
-    let scores = AnchorScores::new(matrix, anchors).expect("scores");
-    let ask = move |_, end: &End| {
-        let mut options = CurOptions::calls(calls);
-        if let Some(deadline) = end.deadline {
-            options = options.deadline(deadline);
-        }
-        if let Some(flag) = &end.flag {
-            options = options.cancel(Arc::clone(flag));
-        }
-        let first: Vec<(usize, f32)> = (0..1000).map(|at| (at, 1000.0 - at as f32)).collect();
-        let found = scores.search(&first, options, |at| Ok::<_, ()>(truth[at]));
-        drop(found.expect("scores"));
+    let scores = Arc::new(AnchorScores::new(matrix, anchors).expect("scores"));
+    let truth = Arc::new(truth);
+    let ask = move |_| -> Ready<'a> {
+        let (scores, truth) = (Arc::clone(&scores), Arc::clone(&truth));
+        Box::new(move |end| {
+            let mut options = CurOptions::calls(calls);
+            if let Some(deadline) = end.deadline {
+                options = options.deadline(deadline);
+            }
+            if let Some(flag) = &end.flag {
+                options = options.cancel(Arc::clone(flag));
+            }
+            let first: Vec<(usize, f32)> = (0..1000).map(|at| (at, 1000.0 - at as f32)).collect();
+            let found = scores.search(&first, options, |at| Ok::<_, ()>(truth[at]));
+            drop(found.expect("scores"));
+            None
+        })
     };
     (said, Box::new(ask))
 }

@@ -19,9 +19,18 @@ use std::time::Instant;
 
 use lateen::readers::{EmbeddingSet, SetQueries, SetQuery};
 use lateen::{
-    Batch, Index, IndexWriter, KeyKind, Query, Schema, SparseField, TokenField, TokenMatrix,
-    U64Field,
+    Batch, Index, IndexWriter, KeyKind, KeywordField, Query, Schema, SparseField, TokenField,
+    TokenMatrix, U64Field,
 };
+
+/// The shares of documents that filters pass.
+const SHARES: [f64; 4] = [0.5, 0.05, 0.005, 0.0001];
+
+/// How many are a share of so many.
+#[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
+fn part(of: u64, share: f64) -> u64 {
+    (of as f64 * share).ceil() as u64
+}
 
 /// An embedding set as an index: keys are row numbers.
 struct Built {
@@ -34,6 +43,8 @@ struct Built {
     place: U64Field,
     /// 24 bits, evenly drawn.
     random: U64Field,
+    /// The numbers of the shares in which a document is: `random 0`, `place 2`.
+    share: KeywordField,
     documents: u64,
 }
 
@@ -46,6 +57,8 @@ impl Built {
         let sparse = schema.sparse("sparse");
         let tokens = documents.dim().map(|dim| schema.tokens("tokens", dim));
         let (place, random) = (schema.u64("place"), schema.u64("random"));
+        let share = schema.keyword("share");
+        let count = documents.len() as u64;
         let schema = schema.build().expect("a schema");
         let path = kept.join(format!("query-{name}"));
         if !path.exists() {
@@ -56,7 +69,9 @@ impl Built {
                 let rows = (chunk.first() as u64..).take(chunk.len());
                 let places: Vec<_> = rows.clone().map(Some).collect();
                 let drawn: Vec<_> = rows.clone().map(|row| Some(draw(row) >> 40)).collect();
+                let shares: Vec<_> = rows.clone().map(|row| shares(row, count)).collect();
                 let mut batch = Batch::new(rows);
+                batch = batch.keywords(&share, &shares).expect("keywords");
                 batch = batch.u64(&place, &places).expect("a number for each");
                 batch = batch.u64(&random, &drawn).expect("a number for each");
                 if let Some(vectors) = &chunk.sparse() {
@@ -73,7 +88,17 @@ impl Built {
         let index = Index::open(&path).expect("the index");
         let queries = set.queries().expect("its queries");
         let documents = documents.len() as u64;
-        Self { name: name.to_owned(), index, queries, sparse, tokens, place, random, documents }
+        Self {
+            name: name.to_owned(),
+            index,
+            queries,
+            sparse,
+            tokens,
+            place,
+            random,
+            share,
+            documents,
+        }
     }
 
     fn asked(&self, at: usize) -> SetQuery<'_> {
@@ -90,6 +115,20 @@ impl Built {
         let (field, matrix) = (self.tokens.as_ref()?, self.asked(at).tokens?);
         Some((Query::tokens(field, matrix).expect("a query"), field, matrix))
     }
+}
+
+/// The shares of so many documents in which a row is.
+fn shares(row: u64, count: u64) -> Vec<String> {
+    let mut shares = Vec::new();
+    for (at, share) in SHARES.into_iter().enumerate() {
+        if draw(row) >> 40 < part(1 << 24, share) {
+            shares.push(format!("random {at}"));
+        }
+        if (count / 3..count / 3 + part(count, share)).contains(&row) {
+            shares.push(format!("place {at}"));
+        }
+    }
+    shares
 }
 
 /// Numbers that repeat: splitmix64.

@@ -161,6 +161,12 @@ impl Hit {
         &self.inside
     }
 
+    /// The snapshot that found it, and where in there it is.
+    pub(crate) fn place(&self) -> (&Snapshot, usize, DocId) {
+        let StoredDocument { snapshot, segment, doc, .. } = &self.document;
+        (snapshot, *segment, *doc)
+    }
+
     /// The score, in the units of the vectors; how it is defined stands with [`Query`](crate::Query).
     pub fn score(&self) -> f32 {
         self.score

@@ -352,6 +352,19 @@ impl Index {
         self.snapshot().facets(filter, field, most)
     }
 
+    /// The same among the documents that pass a query's filter, in the query's time.
+    ///
+    /// # Errors
+    /// As [`Snapshot::facets_of`].
+    pub fn facets_of(
+        &self,
+        query: &Query,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        self.snapshot().facets_of(query, field, most)
+    }
+
     /// The live document of a key.
     ///
     /// # Errors

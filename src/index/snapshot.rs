@@ -250,17 +250,25 @@ impl Snapshot {
         Ok(self.sound(answers)?.into_iter().map(|answer| Hits::new(self, answer)).collect())
     }
 
-    /// Where a hit's score comes from. `query` is the one that found it.
+    /// Where a hit's score comes from. `query` is the one that found it. It is explained in the
+    /// snapshot that found it, so that the parts are those of its score whatever was deleted,
+    /// changed or merged since.
+    ///
+    /// The query's deadline and flag hold here too, and parts that are not all there would not sum
+    /// to the score: give a query whose time is up another [`deadline`](Query::deadline) first.
     ///
     /// # Errors
-    /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
+    /// A handle of another schema; [`Error::Interrupted`](crate::Error::Interrupted) by the query's
+    /// deadline or flag; [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn explain(&self, query: &Query, hit: &Hit) -> Result<Explanation> {
+        query.check()?;
         query.within(&self.inner.limits)?;
-        let Some((segment, doc)) = self.place(hit.key())? else {
-            return Ok(Explanation::default());
-        };
-        let pool = &self.inner.scratch;
-        self.sound(pool.with(|scratch| search::explain(self.view(), query, segment, doc, scratch)))
+        let (found_in, segment, doc) = hit.place();
+        let told = found_in
+            .inner
+            .scratch
+            .with(|scratch| search::explain(found_in.view(), query, segment, doc, scratch));
+        found_in.sound(told)
     }
 
     /// The vocabulary of a sparse field, where one was set.
@@ -275,9 +283,9 @@ impl Snapshot {
     /// What [`Query::feedback`] adds to a query; `None` where it asks for none or finds nothing.
     ///
     /// # Errors
-    /// As [`search`](Self::search).
+    /// As [`search`](Self::search); [`Error::Interrupted`](crate::Error::Interrupted) by the query's
+    /// deadline or flag.
     pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
-        query.within(&self.inner.limits)?;
         let pool = &self.inner.scratch;
         self.sound(pool.with(|scratch| search::expansion_of(self.view(), query, scratch)))
     }
@@ -287,7 +295,8 @@ impl Snapshot {
     /// in byte order.
     ///
     /// # Errors
-    /// A handle of another schema; [`Error::Corrupt`](crate::Error::Corrupt).
+    /// [`Error::Input`](crate::Error::Input): none asked for. A handle of another schema;
+    /// [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn facets(
         &self,
         filter: Option<&Filter>,
@@ -295,6 +304,22 @@ impl Snapshot {
         most: usize,
     ) -> Result<Vec<Facet>> {
         self.sound(search::facets(self.view(), filter, field, most))
+    }
+
+    /// The same among the live documents that pass a query's filter, whatever else it asks: what
+    /// stands beside its hits. It ends with the query's deadline or flag.
+    ///
+    /// # Errors
+    /// As [`facets`](Self::facets) and [`search`](Self::search);
+    /// [`Error::Interrupted`](crate::Error::Interrupted) where it ended early, since a part of the
+    /// counts would tell nothing.
+    pub fn facets_of(
+        &self,
+        query: &Query,
+        field: &KeywordField,
+        most: usize,
+    ) -> Result<Vec<Facet>> {
+        self.sound(search::facets_of(self.view(), query, field, most))
     }
 
     /// Segment and document of a live key, which must be of the schema's kind.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{DocId, TermId};
 use crate::search::feedback::{Expansion, expansion};
 use crate::search::fusion::Fused;
@@ -29,6 +29,13 @@ pub struct Explanation {
     /// What feedback added to the query, where it was asked for: what is explained is the score of
     /// the widened query.
     pub feedback: Option<Expansion>,
+    /// Whether the document lacks the field that decides. Of a sparse search it scores 0 then; where
+    /// MaxSim decides it stands behind all that have the field, with −∞. Of a fusion, each part has
+    /// its own. Of a sparse field without [forward rows](crate::Forward) it is not known where the
+    /// segment has the field at all, and false.
+    pub absent: bool,
+    /// Whether MaxSim decides.
+    by_rows: bool,
 }
 
 /// What a shared term gives.
@@ -85,10 +92,14 @@ pub struct Highlight {
 }
 
 impl Explanation {
-    /// The sum of the parts that decide: of a fusion its contributions, otherwise what the query
-    /// rows met, otherwise the terms. It is the score, but for the rounding of a sum.
+    /// The sum of the parts that decide: where MaxSim does, what the query rows met (−∞ where the
+    /// document has [none](Self::absent)), of a fusion its contributions, otherwise the terms. It is
+    /// the score, but for the rounding of a sum.
     pub fn sum(&self) -> f32 {
-        if !self.tokens.is_empty() {
+        if self.absent && self.by_rows {
+            return f32::NEG_INFINITY;
+        }
+        if self.by_rows {
             return self.tokens.iter().fold(0.0, |sum, part| sum + part.score);
         }
         if !self.parts.is_empty() {
@@ -125,6 +136,9 @@ impl Explanation {
 }
 
 /// Explains a document's score for a query.
+///
+/// # Errors
+/// `Interrupted` where the query's time is up.
 pub(crate) fn explain(
     view: View<'_>,
     query: &Query,
@@ -133,47 +147,48 @@ pub(crate) fn explain(
     scratch: &mut Scratch,
 ) -> Result<Explanation> {
     query.check()?;
+    query.within(view.limits)?;
     check_filters(view.schema, query)?;
-    let stop = Stop::default();
+    let stop = Stop::new(query.deadline, query.cancel.clone());
     let plan = Plan { view, stop: &stop };
+    // Parts of a score that is not all there do not sum to it.
+    let whole =
+        || if stop.reached() { Err(Error::Interrupted { what: "explain" }) } else { Ok(()) };
+    whole()?;
     let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
     let widened = expansion(&plan, query, &among, scratch)?;
-    let Some((query, added)) = widened else {
-        return parts(&plan, query, &among, segment, doc, scratch);
+    whole()?;
+    let explanation = match widened {
+        None => parts(&plan, query, &among, segment, doc, scratch)?,
+        Some((query, added)) => {
+            let mut explanation = parts(&plan, &query, &among, segment, doc, scratch)?;
+            explanation.feedback = Some(added);
+            explanation
+        }
     };
-    let mut explanation = parts(&plan, &query, &among, segment, doc, scratch)?;
-    explanation.feedback = Some(added);
+    whole()?;
     Ok(explanation)
 }
 
 fn parts(
     plan: &Plan<'_>,
     query: &Query,
-    among: &Allowed<'_>,
+    among: &Allowed,
     segment: usize,
     doc: DocId,
     scratch: &mut Scratch,
 ) -> Result<Explanation> {
     let mut explanation = Explanation::default();
+    if plan.stop.reached() {
+        return Ok(explanation);
+    }
     let view = plan.view;
     let part = &view.segments[segment].segment;
-    let align = |at: usize, rows: &TokenQuery, scratch: &mut Scratch| -> Result<Vec<TokenPart>> {
-        let Some(store) = part.tokens(at) else { return Ok(Vec::new()) };
-        let matches = store.align(rows, view.kernels, doc, &mut scratch.tokens)?;
-        Ok(matches
-            .unwrap_or_default()
-            .into_iter()
-            .map(|met| TokenPart {
-                query_row: met.query_row,
-                document_row: met.doc_row,
-                score: met.score,
-                span: met.span,
-            })
-            .collect())
-    };
     match &query.first {
         Stage::Sparse(field, vector) => {
-            if let Some(index) = part.sparse(view.schema.resolve(field)?) {
+            let index = part.sparse(view.schema.resolve(field)?);
+            explanation.absent = index.is_none();
+            if let Some(index) = index {
                 explanation.terms = index
                     .explain(vector, doc)?
                     .into_iter()
@@ -183,19 +198,55 @@ fn parts(
                         document_weight,
                     })
                     .collect();
+                // Without forward rows there is no telling what a document lacks.
+                explanation.absent =
+                    explanation.terms.is_empty() && index.has_rows() && index.row(doc)?.is_none();
             }
         }
         Stage::Tokens(field, rows) => {
-            explanation.tokens = align(view.schema.resolve(field)?, rows, scratch)?;
+            explanation.align(plan, segment, doc, view.schema.resolve(field)?, rows, scratch)?;
         }
         Stage::Fused(fused) => {
             explanation.parts = fused_parts(plan, fused, query.top, among, segment, doc, scratch)?;
         }
     }
     if let Some(second) = &query.rerank {
-        explanation.tokens = align(view.schema.resolve(&second.field)?, &second.query, scratch)?;
+        let at = view.schema.resolve(&second.field)?;
+        explanation.align(plan, segment, doc, at, &second.query, scratch)?;
     }
     Ok(explanation)
+}
+
+impl Explanation {
+    /// What decides is what the rows of a token field meet.
+    fn align(
+        &mut self,
+        plan: &Plan<'_>,
+        segment: usize,
+        doc: DocId,
+        at: usize,
+        rows: &TokenQuery,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let store = plan.view.segments[segment].segment.tokens(at);
+        let matches = match store {
+            Some(store) => store.align(rows, plan.view.kernels, doc, &mut scratch.tokens)?,
+            None => None,
+        };
+        self.by_rows = true;
+        self.absent = matches.is_none();
+        self.tokens = matches
+            .unwrap_or_default()
+            .into_iter()
+            .map(|met| TokenPart {
+                query_row: met.query_row,
+                document_row: met.doc_row,
+                score: met.score,
+                span: met.span,
+            })
+            .collect();
+        Ok(())
+    }
 }
 
 /// What the parts of a fusion say: their lists are made again.
@@ -203,7 +254,7 @@ fn fused_parts(
     plan: &Plan<'_>,
     fused: &Fused,
     top: usize,
-    among: &Allowed<'_>,
+    among: &Allowed,
     segment: usize,
     doc: DocId,
     scratch: &mut Scratch,

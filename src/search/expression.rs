@@ -286,15 +286,18 @@ impl Parser<'_> {
             }
             "i64" => {
                 let field = schema.i64(name).map_err(lost)?;
-                numbers::<i64>(name, kind, sign, &values, |bounds| field.range(bounds))?
+                let any = |values| field.any_of(values);
+                numbers::<i64>(name, kind, sign, &values, |bounds| field.range(bounds), any)?
             }
             "u64" => {
                 let field = schema.u64(name).map_err(lost)?;
-                numbers::<u64>(name, kind, sign, &values, |bounds| field.range(bounds))?
+                let any = |values| field.any_of(values);
+                numbers::<u64>(name, kind, sign, &values, |bounds| field.range(bounds), any)?
             }
             "f64" => {
                 let field = schema.f64(name).map_err(lost)?;
-                numbers::<f64>(name, kind, sign, &values, |bounds| field.range(bounds))?
+                let any = |values| field.any_of(values);
+                numbers::<f64>(name, kind, sign, &values, |bounds| field.range(bounds), any)?
             }
             "bool" => {
                 let field = schema.bool(name).map_err(lost)?;
@@ -354,6 +357,7 @@ fn numbers<T: FromStr + Copy + PartialOrd>(
     sign: &str,
     values: &[(usize, String)],
     range: impl Fn((Bound<T>, Bound<T>)) -> Filter,
+    any: impl Fn(Vec<T>) -> Filter,
 ) -> Result<Filter, InputError> {
     let numbers = parsed::<T>(name, kind, values)?;
     // Only a NaN is not equal to itself.
@@ -361,14 +365,16 @@ fn numbers<T: FromStr + Copy + PartialOrd>(
     if let Some(at) = numbers.iter().position(|number| number != number) {
         return Err(fault(values[at].0, format!("{:?} is no number", values[at].1)));
     }
-    let one = |number: T| match sign {
-        "<" => (Bound::Unbounded, Bound::Excluded(number)),
-        "<=" => (Bound::Unbounded, Bound::Included(number)),
-        ">" => (Bound::Excluded(number), Bound::Unbounded),
-        ">=" => (Bound::Included(number), Bound::Unbounded),
-        _ => (Bound::Included(number), Bound::Included(number)),
-    };
-    Ok(joined(numbers.into_iter().map(|number| range(one(number))).collect(), Filter::any))
+    Ok(match numbers[..] {
+        [number] => range(match sign {
+            "<" => (Bound::Unbounded, Bound::Excluded(number)),
+            "<=" => (Bound::Unbounded, Bound::Included(number)),
+            ">" => (Bound::Excluded(number), Bound::Unbounded),
+            ">=" => (Bound::Included(number), Bound::Unbounded),
+            _ => (Bound::Included(number), Bound::Included(number)),
+        }),
+        _ => any(numbers), // only `in` has more than one
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! of its nearest token; here, where tokens have no names, by how much nearer the feedback
 //! documents come to it than documents at large.
 
-use crate::error::{InputError, Result};
+use crate::error::{Error, InputError, Result};
 use crate::id::{DocId, Key, TermId};
 use crate::limits::{MAX_QUERY_TOKENS, MAX_TERMS};
 use crate::schema::TokenField;
@@ -88,9 +88,10 @@ impl Feedback {
         if self.docs == 0 || self.docs > MAX_DOCS {
             return refuse("feedback docs", self.docs.to_string(), "1..=100");
         }
-        if self.terms > MAX_ADDED || self.rows > MAX_ADDED {
-            let most = self.terms.max(self.rows);
-            return refuse("feedback terms or rows", most.to_string(), "0..=1000");
+        for (name, count) in [("feedback terms", self.terms), ("feedback rows", self.rows)] {
+            if count > MAX_ADDED {
+                return refuse(name, count.to_string(), "0..=1000");
+            }
         }
         if !(self.weight > 0.0 && self.weight <= 10.0) {
             return refuse("feedback weight", self.weight.to_string(), "above 0, at most 10");
@@ -130,7 +131,7 @@ pub struct ExpansionRow {
 pub(crate) fn expanded(
     plan: &Plan<'_>,
     query: &Query,
-    among: &Allowed<'_>,
+    among: &Allowed,
     scratch: &mut Scratch,
 ) -> Result<Option<Query>> {
     Ok(expansion(plan, query, among, scratch)?.map(|(query, _)| query))
@@ -140,7 +141,7 @@ pub(crate) fn expanded(
 pub(crate) fn expansion(
     plan: &Plan<'_>,
     query: &Query,
-    among: &Allowed<'_>,
+    among: &Allowed,
     scratch: &mut Scratch,
 ) -> Result<Option<(Query, Expansion)>> {
     let Some(feedback) = &query.feedback else { return Ok(None) };
@@ -170,16 +171,24 @@ pub(crate) fn expansion(
 }
 
 /// What feedback adds to a query of a snapshot.
+///
+/// # Errors
+/// `Interrupted` where the query's time is up.
 pub(crate) fn expansion_of(
     view: View<'_>,
     query: &Query,
     scratch: &mut Scratch,
 ) -> Result<Option<Expansion>> {
     query.check()?;
+    query.within(view.limits)?;
     check_filters(view.schema, query)?;
     let stop = Stop::new(query.deadline, query.cancel.clone());
+    let whole =
+        || if stop.reached() { Err(Error::Interrupted { what: "expansion" }) } else { Ok(()) };
+    whole()?;
     let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
     let widened = expansion(&Plan { view, stop: &stop }, query, &among, scratch)?;
+    whole()?;
     Ok(widened.map(|(_, added)| added))
 }
 
@@ -187,7 +196,7 @@ pub(crate) fn expansion_of(
 struct Wide<'a> {
     plan: &'a Plan<'a>,
     feedback: &'a Feedback,
-    among: &'a Allowed<'a>,
+    among: &'a Allowed,
     found: &'a [Found],
     expansion: Expansion,
 }

@@ -1,18 +1,23 @@
 //! Which documents a query looks through.
 
-use std::ops::{BitAnd, BitOr, Bound, Not, RangeBounds};
+mod kept;
+mod node;
+
+use std::ops::{BitAnd, BitOr, Not, RangeBounds};
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 
+use self::kept::Kept;
+pub(crate) use self::kept::Passing;
+use self::node::{Look, Node, Numbered};
 use crate::docset::DocSet;
-use crate::embed::check_key_kind;
 use crate::error::{Fault, InputError, Result};
 use crate::id::Key;
 use crate::kernel::Kernels;
 use crate::limits::{Limits, MAX_FILTER_DEPTH, over};
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
-use crate::segment::{AttributeTable, Segment};
+use crate::segment::Segment;
 use crate::stop::Stop;
 
 /// A predicate over a document's key and attributes. A document that lacks an attribute passes no
@@ -31,50 +36,41 @@ use crate::stop::Stop;
 /// Filters joined by the same operator lie side by side, however many they are. Alternating
 /// operators nest, `a & (b | (c & …))`: at most [`MAX_FILTER_DEPTH`] levels of `&` and `|`, else
 /// the search refuses the filter. Cloning copies no keys and no keywords.
+///
+/// A filter keeps what its first query found of it: for each segment, one bit for each document,
+/// 16 MiB at most (the documents of 128 million), in memory that its clones share. So ask with
+/// clones of one filter, and it is evaluated once: a set of keys, a bitmap or many values, however
+/// many, cost the later queries nothing, alone or as a part of other filters. What is kept is let
+/// go with the last clone, and that of a segment which is gone when the filter is next evaluated.
+/// What a deadline cut short is not kept.
 #[derive(Clone, Debug)]
 pub struct Filter {
     node: Node,
+    /// What it was evaluated to.
+    kept: Kept,
     /// Levels of `And` and `Or`, the sum that was asked for even where it is beyond the limit.
     /// `Not` does not count: two of them never stand together.
     depth: u64,
 }
 
-#[derive(Clone, Debug)]
-enum Node {
-    /// More levels than the limit. The tree itself is not kept: whoever walks one, were it only to
-    /// drop it, goes as deep as it is.
-    TooDeep,
-    Keywords(KeywordField, Arc<[String]>),
-    HasKeyword(KeywordField),
-    I64(I64Field, Bound<i64>, Bound<i64>),
-    U64(U64Field, Bound<u64>, Bound<u64>),
-    F64(F64Field, Bound<f64>, Bound<f64>),
-    Bool(BoolField, Option<bool>),
-    Keys(Arc<[Key]>),
-    Bitmap(Arc<RoaringTreemap>),
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    Not(Box<Node>),
-}
-
-/// Keys looked up between two questions for the time: some tens of microseconds.
-const LOOK_UPS: usize = 256;
-
 impl Filter {
     /// A predicate without operators.
     fn leaf(node: Node) -> Self {
-        Self { node, depth: 0 }
+        Self { node, kept: Kept::default(), depth: 0 }
     }
 
     /// A predicate of so many levels, which is let go where they are too many.
     fn levels(node: Node, depth: u64) -> Self {
         let node = if depth > MAX_FILTER_DEPTH { Node::TooDeep } else { node };
-        Self { node, depth }
+        Self { node, kept: Kept::default(), depth }
     }
 
-    /// The documents with one of these keys.
+    /// The documents with one of these keys, which are put in order here, once. The first query
+    /// finds them in time that grows with the smaller of the two, the keys and a segment's documents.
     pub fn keys<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Self {
-        Self::leaf(Node::Keys(keys.into_iter().map(Into::into).collect()))
+        let mut keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
+        keys.sort_unstable();
+        Self::leaf(Node::Keys(keys.into(), Kept::default()))
     }
 
     /// The documents whose number keys are in a bitmap: sets of any size that come from elsewhere.
@@ -88,7 +84,7 @@ impl Filter {
     /// # let _ = filter;
     /// ```
     pub fn bitmap(keys: impl Into<Arc<RoaringTreemap>>) -> Self {
-        Self::leaf(Node::Bitmap(keys.into()))
+        Self::leaf(Node::Bitmap(keys.into(), Kept::default()))
     }
 
     /// The documents that pass every one of them; all documents where there are none.
@@ -154,13 +150,21 @@ impl Filter {
     pub(crate) fn select(
         &self,
         schema: &Schema,
-        segment: &Segment,
+        segment: &Arc<Segment>,
         kernels: &Kernels,
         stop: &Stop,
-    ) -> Result<DocSet> {
-        let set = self.node.select(schema, segment, kernels, stop)?;
+    ) -> Result<Passing> {
+        if let Some(passing) = self.kept.get(segment) {
+            return Ok(passing);
+        }
+        let set = self.node.select(&Look { schema, segment, kernels, stop })?;
         // What was cut says nothing: the complement of too few is too many.
-        Ok(if stop.was_reached() { DocSet::empty(segment.docs()) } else { set })
+        if stop.was_reached() {
+            return Ok(Passing::new(Arc::new(DocSet::empty(segment.docs()))));
+        }
+        let passing = Passing::new(set);
+        self.kept.keep(segment, &passing);
+        Ok(passing)
     }
 }
 
@@ -193,7 +197,7 @@ impl Not for Filter {
             Node::Not(node) => *node,
             node => Node::Not(Box::new(node)),
         };
-        Self { node, depth: self.depth }
+        Self { node, kept: Kept::default(), depth: self.depth }
     }
 }
 
@@ -205,7 +209,8 @@ impl KeywordField {
 
     /// Has at least one of these values.
     pub fn any_of<S: Into<String>>(&self, values: impl IntoIterator<Item = S>) -> Filter {
-        Filter::leaf(Node::Keywords(self.clone(), values.into_iter().map(Into::into).collect()))
+        let values = values.into_iter().map(Into::into).collect();
+        Filter::leaf(Node::Keywords(self.clone(), values, Kept::default()))
     }
 
     /// Has any value.
@@ -215,7 +220,7 @@ impl KeywordField {
 }
 
 macro_rules! numeric {
-    ($field:ident, $variant:ident, $type:ty) => {
+    ($field:ident, $variant:ident, $type:ty, $bits:expr) => {
         impl $field {
             /// Has this value.
             pub fn eq(&self, value: $type) -> Filter {
@@ -230,7 +235,8 @@ macro_rules! numeric {
 
             /// Has one of these values.
             pub fn any_of(&self, values: impl IntoIterator<Item = $type>) -> Filter {
-                Filter::any(values.into_iter().map(|value| self.eq(value)))
+                let field = Numbered::$variant(self.clone());
+                Filter::leaf(Node::numbers(field, values.into_iter().map($bits)))
             }
 
             /// Has any value.
@@ -240,9 +246,9 @@ macro_rules! numeric {
         }
     };
 }
-numeric!(I64Field, I64, i64);
-numeric!(U64Field, U64, u64);
-numeric!(F64Field, F64, f64);
+numeric!(I64Field, I64, i64, i64::cast_unsigned);
+numeric!(U64Field, U64, u64, |value| value);
+numeric!(F64Field, F64, f64, f64::to_bits);
 
 impl BoolField {
     /// Has this value.
@@ -256,267 +262,9 @@ impl BoolField {
     }
 }
 
-/// The documents whose number is at most so much beyond the least of a range; none where there is
-/// no range, or the attribute holds no numbers.
-fn within(
-    segment: &Segment,
-    at: usize,
-    range: Option<(u64, u64)>,
-    kernels: &Kernels,
-    stop: &Stop,
-) -> DocSet {
-    match (segment.attribute(at), range) {
-        (Some(AttributeTable::Number(table)), Some((low, width))) => {
-            table.within(low, width, kernels, || stop.reached())
-        }
-        _ => DocSet::empty(segment.docs()),
-    }
-}
-
-/// The bits of the floats in a range, as the least and how far the largest is beyond it: of those
-/// below zero, −0 among them, whose bits descend, and of the others.
-fn float_bits(low: Bound<f64>, high: Bound<f64>) -> [Option<(u64, u64)>; 2] {
-    const SIGN: u64 = 1 << 63;
-    // In the order of the numbers; −0 and 0 are one number, and NaN is in no range.
-    let rank = |bits: u64| if bits & SIGN == 0 { bits | SIGN } else { !bits };
-    let end = |end: Bound<f64>, last: f64, zero: f64, inwards: fn(u64) -> Option<u64>| {
-        let number = |value: f64| if value == 0.0 { zero } else { value };
-        match end {
-            Bound::Included(value) | Bound::Excluded(value) if value.is_nan() => None,
-            Bound::Included(value) => Some(rank(number(value).to_bits())),
-            Bound::Excluded(value) => inwards(rank((-number(-value)).to_bits())),
-            Bound::Unbounded => Some(rank(last.to_bits())),
-        }
-    };
-    let low = end(low, f64::NEG_INFINITY, -0.0, |rank| rank.checked_add(1));
-    let high = end(high, f64::INFINITY, 0.0, |rank| rank.checked_sub(1));
-    let Some((low, high)) = low.zip(high).filter(|(low, high)| low <= high) else {
-        return [None, None];
-    };
-    let below = (low < SIGN).then(|| {
-        let high = high.min(SIGN - 1);
-        (!high, high - low)
-    });
-    let above = (high >= SIGN).then(|| {
-        let low = low.max(SIGN);
-        (low - SIGN, high - low)
-    });
-    [below, above]
-}
-
-/// An end of a range, itself included; `None` where nothing lies beyond what is excluded. What kind
-/// of end it was is then not asked again for every number.
-fn edge<T>(end: Bound<T>, last: T, inwards: impl Fn(T) -> Option<T>) -> Option<T> {
-    match end {
-        Bound::Included(value) => Some(value),
-        Bound::Excluded(value) => inwards(value),
-        Bound::Unbounded => Some(last),
-    }
-}
-
-impl Node {
-    /// Operators, values and keys.
-    fn size(&self) -> usize {
-        match self {
-            Self::Keywords(_, values) => values.len().max(1),
-            Self::Keys(keys) => keys.len().max(1),
-            Self::And(nodes) | Self::Or(nodes) => {
-                nodes.iter().map(Self::size).fold(1, usize::saturating_add)
-            }
-            Self::Not(node) => node.size().saturating_add(1),
-            _ => 1,
-        }
-    }
-
-    fn check(&self, schema: &Schema) -> Result<()> {
-        let place = match self {
-            Self::TooDeep => return Ok(()), // refused by its depth
-            Self::Keywords(field, _) | Self::HasKeyword(field) => schema.resolve(field),
-            Self::I64(field, ..) => schema.resolve(field),
-            Self::U64(field, ..) => schema.resolve(field),
-            Self::F64(field, ..) => schema.resolve(field),
-            Self::Bool(field, _) => schema.resolve(field),
-            Self::Keys(keys) => {
-                return Ok(keys
-                    .iter()
-                    .try_for_each(|key| check_key_kind(schema.key_kind(), key))?);
-            }
-            Self::Bitmap(_) => return Ok(check_key_kind(schema.key_kind(), &Key::U64(0))?),
-            Self::And(nodes) | Self::Or(nodes) => {
-                return nodes.iter().try_for_each(|node| node.check(schema));
-            }
-            Self::Not(node) => return node.check(schema),
-        };
-        Ok(place.map(drop)?)
-    }
-
-    fn select(
-        &self,
-        schema: &Schema,
-        segment: &Segment,
-        kernels: &Kernels,
-        stop: &Stop,
-    ) -> Result<DocSet> {
-        let docs = segment.docs();
-        Ok(match self {
-            Self::TooDeep => DocSet::empty(docs),
-            Self::Keywords(field, values) => {
-                let mut set = DocSet::empty(docs);
-                if let Some(AttributeTable::Keyword(table)) =
-                    segment.attribute(schema.resolve(field)?)
-                {
-                    for (at, value) in values.iter().enumerate() {
-                        if at.is_multiple_of(LOOK_UPS) && stop.reached() {
-                            break;
-                        }
-                        table.select(value, &mut set, || stop.reached())?;
-                    }
-                }
-                set
-            }
-            Self::HasKeyword(field) => match segment.attribute(schema.resolve(field)?) {
-                Some(AttributeTable::Keyword(table)) => table.present(),
-                _ => DocSet::empty(docs),
-            },
-            Self::I64(field, low, high) => {
-                let low = edge(*low, i64::MIN, |value| value.checked_add(1));
-                let high = edge(*high, i64::MAX, |value| value.checked_sub(1));
-                let range = low.zip(high).filter(|(low, high)| low <= high);
-                let range = range.map(|(low, high)| {
-                    (low.cast_unsigned(), high.wrapping_sub(low).cast_unsigned())
-                });
-                within(segment, schema.resolve(field)?, range, kernels, stop)
-            }
-            Self::U64(field, low, high) => {
-                let low = edge(*low, u64::MIN, |value| value.checked_add(1));
-                let high = edge(*high, u64::MAX, |value| value.checked_sub(1));
-                let range = low.zip(high).filter(|(low, high)| low <= high);
-                let range = range.map(|(low, high)| (low, high - low));
-                within(segment, schema.resolve(field)?, range, kernels, stop)
-            }
-            Self::F64(field, low, high) => {
-                let at = schema.resolve(field)?;
-                let mut set = DocSet::empty(docs);
-                for range in float_bits(*low, *high).into_iter().flatten() {
-                    set.unite(&within(segment, at, Some(range), kernels, stop));
-                }
-                set
-            }
-            Self::Bool(field, value) => {
-                let range = match value {
-                    None => (0, u64::MAX),
-                    Some(true) => (1, u64::MAX - 1),
-                    Some(false) => (0, 0),
-                };
-                within(segment, schema.resolve(field)?, Some(range), kernels, stop)
-            }
-            Self::Keys(keys) => {
-                let mut set = DocSet::empty(docs);
-                for keys in keys.chunks(LOOK_UPS) {
-                    if stop.reached() {
-                        break;
-                    }
-                    for key in keys {
-                        if let Some(doc) = segment.keys().find(key)? {
-                            set.insert(doc);
-                        }
-                    }
-                }
-                set
-            }
-            Self::Bitmap(keys) => {
-                let mut set = DocSet::empty(docs);
-                // A look-up by key costs several by document.
-                if keys.len() < u64::from(docs / 8) {
-                    for (at, key) in keys.iter().enumerate() {
-                        if at % LOOK_UPS == 0 && stop.reached() {
-                            break;
-                        }
-                        if let Some(doc) = segment.keys().find(&Key::U64(key))? {
-                            set.insert(doc);
-                        }
-                    }
-                } else {
-                    for doc in 0..docs {
-                        if (doc as usize).is_multiple_of(LOOK_UPS) && stop.reached() {
-                            break;
-                        }
-                        if segment.keys().key(doc)?.as_u64().is_some_and(|key| keys.contains(key)) {
-                            set.insert(doc);
-                        }
-                    }
-                }
-                set
-            }
-            Self::And(nodes) => {
-                let mut set = DocSet::full(docs);
-                for node in nodes {
-                    if stop.was_reached() {
-                        break;
-                    }
-                    set.intersect(&node.select(schema, segment, kernels, stop)?);
-                }
-                set
-            }
-            Self::Or(nodes) => {
-                let mut set = DocSet::empty(docs);
-                for node in nodes {
-                    if stop.was_reached() {
-                        break;
-                    }
-                    set.unite(&node.select(schema, segment, kernels, stop)?);
-                }
-                set
-            }
-            Self::Not(node) => {
-                let mut set = node.select(schema, segment, kernels, stop)?;
-                set.complement();
-                set
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bits_of_floats_are_those_in_the_range() {
-        let edges = [
-            f64::NEG_INFINITY,
-            f64::MIN,
-            -1.5,
-            -1.0,
-            -f64::MIN_POSITIVE,
-            -1e-320,
-            -0.0,
-            0.0,
-            1e-320,
-            f64::MIN_POSITIVE,
-            1.0,
-            1.5,
-            f64::MAX,
-            f64::INFINITY,
-            f64::NAN,
-        ];
-        let ends: Vec<Bound<f64>> = edges
-            .iter()
-            .flat_map(|&edge| [Bound::Included(edge), Bound::Excluded(edge)])
-            .chain([Bound::Unbounded])
-            .collect();
-        for &low in &ends {
-            for &high in &ends {
-                for value in edges.into_iter().filter(|value| !value.is_nan()) {
-                    let bits = value.to_bits();
-                    let ranges = float_bits(low, high).into_iter().flatten();
-                    let found = ranges.filter(|&(low, width)| bits.wrapping_sub(low) <= width);
-                    let want = usize::from((low, high).contains(&value));
-                    assert_eq!(found.count(), want, "{value} in {low:?}, {high:?}");
-                }
-            }
-        }
-    }
 
     #[test]
     fn filters_joined_in_a_loop_do_not_nest() {

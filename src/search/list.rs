@@ -36,7 +36,7 @@ impl Diversify {
         Self { field: field.clone(), lambda, pool: 100 }
     }
 
-    /// Takes hits from so many of the best, at most 10,000.
+    /// Takes hits from so many of the best, 1 to 10,000.
     #[must_use]
     pub fn pool(mut self, count: usize) -> Self {
         self.pool = count;
@@ -104,7 +104,7 @@ impl Collapse {
 
     /// Collapses so many of the best documents, at most 1,000,000, or as many more as it takes to
     /// fill the answer: what is not among them is inside no hit. Four times the hits asked for and
-    /// some more, unless said otherwise.
+    /// some more, unless said otherwise or with 0.
     #[must_use]
     pub fn pool(mut self, count: usize) -> Self {
         self.pool = count;

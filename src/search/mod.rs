@@ -29,7 +29,7 @@ pub use cur::{AnchorScores, CurOptions, CurOutcome};
 pub(crate) use explain::explain;
 pub use explain::{Explanation, FusionPart, Highlight, TermPart, TokenPart};
 pub use facets::Facet;
-pub(crate) use facets::facets;
+pub(crate) use facets::{facets, facets_of};
 pub(crate) use feedback::expansion_of;
 pub use feedback::{Expansion, ExpansionRow, Feedback};
 pub use filter::Filter;

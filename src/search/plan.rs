@@ -1,7 +1,7 @@
 //! A query's stages, run over the segments of a snapshot.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::docset::DocSet;
 use crate::error::Result;
@@ -23,24 +23,22 @@ pub(crate) struct Plan<'a> {
 
 /// The documents that a query looks through, segment by segment.
 #[derive(Clone, Debug)]
-pub(crate) struct Allowed<'a>(pub(crate) Vec<Among<'a>>);
+pub(crate) struct Allowed(pub(crate) Vec<Among>);
 
 /// The same of one segment.
 #[derive(Clone, Debug)]
-pub(crate) struct Among<'a> {
+pub(crate) struct Among {
     /// `None` where it is all of them.
-    pub(crate) set: Option<Cow<'a, DocSet>>,
+    pub(crate) set: Option<Arc<DocSet>>,
     /// How many.
     pub(crate) count: u32,
 }
 
-impl<'a> Allowed<'a> {
+impl Allowed {
     /// What lives and passes.
-    pub(crate) fn new(view: View<'a>, filter: Option<&Filter>, stop: &Stop) -> Result<Self> {
-        let live = view
-            .segments
-            .iter()
-            .map(|part| Among { set: part.alive.as_deref().map(Cow::Borrowed), count: part.live });
+    pub(crate) fn new(view: View<'_>, filter: Option<&Filter>, stop: &Stop) -> Result<Self> {
+        let live =
+            view.segments.iter().map(|part| Among { set: part.alive.clone(), count: part.live });
         let live = Self(live.collect());
         match filter {
             Some(filter) => live.narrow(view, filter, stop),
@@ -53,16 +51,20 @@ impl<'a> Allowed<'a> {
         let _span = span!(DEBUG, "filter", segments = self.0.len());
         let mut narrowed = Vec::with_capacity(self.0.len());
         for (part, among) in view.segments.iter().zip(&self.0) {
-            let mut set = if among.count == 0 || stop.reached() {
-                DocSet::empty(part.segment.docs())
-            } else {
-                filter.select(view.schema, &part.segment, view.kernels, stop)?
-            };
-            if let Some(wider) = &among.set {
-                set.intersect(wider);
+            if among.count == 0 || stop.reached() {
+                let none = Arc::new(DocSet::empty(part.segment.docs()));
+                narrowed.push(Among { set: Some(none), count: 0 });
+                continue;
             }
-            let count = set.count();
-            narrowed.push(Among { set: Some(Cow::Owned(set)), count });
+            let passing = filter.select(view.schema, &part.segment, view.kernels, stop)?;
+            narrowed.push(match &among.set {
+                None => Among { set: Some(passing.set), count: passing.count },
+                Some(wider) => {
+                    let mut set = Arc::unwrap_or_clone(passing.set);
+                    set.intersect(wider);
+                    Among { count: set.count(), set: Some(Arc::new(set)) }
+                }
+            });
         }
         Ok(Self(narrowed))
     }
@@ -74,7 +76,7 @@ impl Plan<'_> {
         &self,
         query: &Query,
         k: usize,
-        among: &Allowed<'_>,
+        among: &Allowed,
         scratch: &mut Scratch,
     ) -> Result<Answer> {
         match &query.rerank {
@@ -97,7 +99,7 @@ impl Plan<'_> {
         query: &Query,
         k: usize,
         least: f32,
-        among: &Allowed<'_>,
+        among: &Allowed,
         scratch: &mut Scratch,
     ) -> Result<Answer> {
         let Stage::Fused(fused) = &query.first else {
@@ -115,7 +117,7 @@ impl Plan<'_> {
         &self,
         fused: &Fused,
         top: usize,
-        among: &Allowed<'_>,
+        among: &Allowed,
         scratch: &mut Scratch,
     ) -> Result<(United, Certainty)> {
         let depth = fused.candidates.unwrap_or_else(|| top.max(100));

@@ -76,6 +76,8 @@ pub struct Query {
     pub(crate) sort: Option<Sort>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<Arc<AtomicBool>>,
+    /// What a call that gives no error of its own was told wrong: the search says it.
+    pub(crate) unfit: Option<InputError>,
 }
 
 /// A search of one field, or several searches made one.
@@ -111,6 +113,7 @@ impl Query {
             sort: None,
             deadline: None,
             cancel: None,
+            unfit: None,
         }
     }
 
@@ -318,8 +321,9 @@ impl Query {
     /// Ends the search at this time, with what was found until then, at most 1,000 hits. The answer
     /// says so ([`Certainty::Incomplete`](crate::Certainty::Incomplete)). The clock is looked at
     /// several times a millisecond by everything that a search does, but for putting a list in
-    /// order: with more than some 10,000 candidates that takes longer. It is for searches: explaining
-    /// a hit and counting facets do not look at it.
+    /// order: with more than some 10,000 candidates that takes longer. What has no use in part fails
+    /// instead, with [`Error::Interrupted`](crate::Error::Interrupted): to explain a hit, to count
+    /// facets beside a query, to tell what feedback adds.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
@@ -334,11 +338,23 @@ impl Query {
     }
 
     /// Keeps the heaviest terms of every sparse vector of the query: at most `terms` of them, as
-    /// long as those kept so far hold less than `mass` of the sum of all weights (above 0, at most
-    /// 1). Of equal weights the smaller term is kept first; at least one term stays. What is left
-    /// out is no part of any score.
+    /// long as those kept so far hold less than `mass` of the sum of all weights. Of equal weights the
+    /// smaller term is kept first; at least one term stays. What is left out is no part of any score.
+    /// A search with a query that was to keep no terms, or a mass that is not above 0 and at most 1,
+    /// fails.
     #[must_use]
     pub fn prune(mut self, terms: usize, mass: f32) -> Self {
+        let refused = if terms == 0 {
+            refuse::<()>("prune terms", terms.to_string(), "1 or more")
+        } else if !(mass > 0.0 && mass <= 1.0) {
+            refuse("prune mass", mass.to_string(), "above 0, at most 1")
+        } else {
+            Ok(())
+        };
+        if let Err(error) = refused {
+            self.unfit.get_or_insert(error);
+            return self;
+        }
         match &mut self.first {
             Stage::Sparse(_, vector) => *vector = prune::heaviest(vector, terms, mass),
             Stage::Tokens(..) => {}
@@ -359,6 +375,9 @@ impl Query {
 
     /// Checks the numbers.
     pub(crate) fn check(&self) -> Result<(), InputError> {
+        if let Some(error) = &self.unfit {
+            return Err(error.clone());
+        }
         if self.top == 0 || self.top > MAX_TOP {
             return refuse("top", self.top.to_string(), "1..=10000");
         }

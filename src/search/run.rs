@@ -120,7 +120,7 @@ pub(crate) fn first_stage(
     query: &Query,
     k: usize,
     least: f32,
-    among: &Allowed<'_>,
+    among: &Allowed,
     scratch: &mut Scratch,
 ) -> Result<Answer> {
     let view = plan.view;

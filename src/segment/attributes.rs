@@ -5,13 +5,17 @@ use crate::embed::{Attribute, Change};
 use crate::error::Result;
 use crate::format::{Array, Container, ContainerWriter, Section, SectionKind};
 use crate::id::DocId;
-use crate::kernel::Kernels;
 use crate::schema::FieldKind;
 
 pub(super) mod merge;
+mod numbers;
+mod order;
 mod zones;
 
-use self::zones::{Order, Within, ZONE, Zones};
+pub(crate) use self::numbers::Numbers;
+use self::order::Order;
+pub(crate) use self::order::float_bits;
+use self::zones::Zones;
 
 /// Values of one attribute being gathered, by ascending slot.
 #[derive(Debug)]
@@ -225,56 +229,8 @@ impl AttributeTable {
 /// Groups of 64 documents that a predicate looks at between two questions for the time: some tens
 /// of microseconds.
 const PIECE: usize = 512;
-
-/// A number, or a truth value, per document.
-#[derive(Debug)]
-pub(crate) struct Numbers {
-    docs: u32,
-    present: Array<u64>,
-    values: Array<u64>,
-    zones: Zones,
-}
-
-impl Numbers {
-    /// The bits of a document's value.
-    pub(crate) fn get(&self, doc: DocId) -> Option<u64> {
-        let at = doc as usize;
-        let there = self.present.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
-        there.then(|| self.values.get(at).copied()).flatten()
-    }
-
-    /// The documents whose value, as bits, is at most `width` beyond `low`, wrapping; those come to
-    /// before `ended` says so. In the order of the values' type that is one range.
-    pub(crate) fn within(
-        &self,
-        low: u64,
-        width: u64,
-        kernels: &Kernels,
-        ended: impl Fn() -> bool,
-    ) -> DocSet {
-        let mut words = vec![0; self.values.len().div_ceil(64)];
-        let zones = self.values.len().div_ceil(ZONE);
-        let pieces = self.values.chunks(ZONE).zip(self.present.chunks(ZONE / 64));
-        for (zone, ((values, present), words)) in
-            pieces.zip(words.chunks_mut(ZONE / 64)).enumerate()
-        {
-            if zone.is_multiple_of(PIECE / (ZONE / 64)) && ended() {
-                break;
-            }
-            match self.zones.within((zone, zones), (low, width), values, present) {
-                Within::None => {}
-                Within::All => words.copy_from_slice(present),
-                Within::Some => {
-                    (kernels.within)(values, low, width, words);
-                    for (word, present) in words.iter_mut().zip(present) {
-                        *word &= present;
-                    }
-                }
-            }
-        }
-        DocSet::from_words(words, self.docs)
-    }
-}
+/// Documents, or values, looked at one by one between two such questions.
+const LOOKED_AT: u32 = 1024;
 
 /// Any number of strings per document: a sorted dictionary, the documents of each value, and the
 /// values of each document.
@@ -322,7 +278,8 @@ impl Keywords {
         self.dict_offsets.len().saturating_sub(1)
     }
 
-    fn value(&self, ordinal: usize) -> Result<&str> {
+    /// The value of an ordinal; they ascend.
+    pub(crate) fn value(&self, ordinal: usize) -> Result<&str> {
         ragged(&self.dict_offsets, self.dict.bytes(), ordinal)
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
             .ok_or_else(|| self.corrupt(ordinal, "a value that cannot be read"))
@@ -370,15 +327,22 @@ impl Keywords {
         Ok(())
     }
 
-    /// How many of these documents have each value: calls `take` with the values that any has, in
-    /// order. All documents where there is no set.
+    /// How many of these documents have each value, in the order of the values; all documents where
+    /// there is no set. Where `ended` says so it ends, and what was counted is no count of anything.
     pub(crate) fn counts(
         &self,
         among: Option<&DocSet>,
-        mut take: impl FnMut(&str, u32),
-    ) -> Result<()> {
+        ended: impl Fn() -> bool,
+    ) -> Result<Vec<u32>> {
         let mut counts = vec![0u32; self.len()];
-        let mut add = |doc: DocId| -> Result<()> {
+        let docs: &mut dyn Iterator<Item = DocId> = match among {
+            Some(among) => &mut among.iter(),
+            None => &mut (0..self.docs),
+        };
+        for (at, doc) in (0u32..).zip(docs) {
+            if at % LOOKED_AT == LOOKED_AT - 1 && ended() {
+                break;
+            }
             let own = ragged(&self.ordinal_offsets, &self.ordinals, doc as usize)
                 .ok_or_else(|| self.corrupt(doc as usize, "bad offsets of a document's values"))?;
             for &ordinal in own {
@@ -387,24 +351,17 @@ impl Keywords {
                     None => return Err(self.corrupt(doc as usize, "a value that is not there")),
                 }
             }
-            Ok(())
-        };
-        match among {
-            Some(among) => among.iter().try_for_each(&mut add)?,
-            None => (0..self.docs).try_for_each(&mut add)?,
         }
-        for (ordinal, &count) in counts.iter().enumerate() {
-            if count > 0 {
-                take(self.value(ordinal)?, count);
-            }
-        }
-        Ok(())
+        Ok(counts)
     }
 
-    /// The documents that have any value.
-    pub(crate) fn present(&self) -> DocSet {
+    /// The documents that have any value; those come to before `ended` says so.
+    pub(crate) fn present(&self, ended: impl Fn() -> bool) -> DocSet {
         let mut set = DocSet::empty(self.docs);
         for (doc, pair) in (0..self.docs).zip(self.ordinal_offsets.windows(2)) {
+            if doc.is_multiple_of(LOOKED_AT) && ended() {
+                break;
+            }
             if pair[0] < pair[1] {
                 set.insert(doc);
             }

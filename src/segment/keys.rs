@@ -9,6 +9,7 @@ use crate::limits::MAX_KEY_BYTES;
 use crate::schema::KeyKind;
 use crate::topk::KeyOrder;
 
+mod among;
 pub(super) mod merge;
 
 /// Keys being gathered, in slot order.

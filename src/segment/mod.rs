@@ -12,7 +12,7 @@ mod reader;
 mod tests;
 
 pub(crate) use arena::Arena;
-pub(crate) use attributes::AttributeTable;
+pub(crate) use attributes::{AttributeTable, Keywords, float_bits};
 pub(crate) use merge::{Merging, Target, merge};
 pub(crate) use places::Places;
 pub(crate) use reader::{Segment, SegmentView};

@@ -71,7 +71,7 @@ fn read_all(segment: &Segment) {
         }
     }
     if let Some(AttributeTable::Keyword(table)) = segment.attribute(1) {
-        let mut set = table.present();
+        let mut set = table.present(|| false);
         let _ = table.select("odd", &mut set, || false);
     }
 }

@@ -74,7 +74,8 @@ fn a_model_from_outside_orders_hits() {
         let scored = want.iter().filter(|entry| entry.1.is_finite()).count();
         assert_eq!(first(&found.order)[..scored], rows[..scored]);
         let calls = Budget::calls(200);
-        let found = pairwise_heap(hits.len(), 5, calls, |a, b| Ok::<_, Error>(score(a) > score(b)));
+        let better = |a, b| Ok::<_, Error>(score(a) > score(b));
+        let found = pairwise_heap(hits.len(), 5, calls, better).unwrap();
         assert!(found.stopped.is_none());
         assert_eq!(first(&found.order)[..scored], rows[..scored]);
     }
@@ -119,9 +120,9 @@ fn strategies(
     let found = pointwise(n, n, budget(n), |at| judge().map(|()| score(at)));
     add("pointwise", n, found);
     let stated = 2 * n + 2 * k * ceil_log(2);
-    add("heap", stated, Ok(pairwise_heap(n, k, budget(stated), better)));
+    add("heap", stated, pairwise_heap(n, k, budget(stated), better));
     let stated = k * (n - 1);
-    add("passes", stated, Ok(pairwise_passes(n, k, budget(stated), better)));
+    add("passes", stated, pairwise_passes(n, k, budget(stated), better));
     let (window, step) = (2 * k, k);
     let stated = n.saturating_sub(window).div_ceil(step) + 1;
     add("listwise", stated, listwise(n, window, step, 1, budget(stated), order));

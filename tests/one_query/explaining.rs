@@ -1,7 +1,10 @@
-use lateen::{Explanation, Feedback, Fusion, Index, Query, SparseField, TokenField};
+use lateen::{
+    Document, Explanation, Feedback, Forward, Fusion, Index, IndexWriter, Query, Schema,
+    SparseField, SparseOptions, TokenField, TokenMatrix, Update,
+};
 
-use super::Wiki;
 use super::set::{Set, SetFields, committed, larger};
+use super::{Wiki, has_sparse, has_tokens, row_of};
 
 #[test]
 fn the_parts_sum_to_the_score() {
@@ -181,4 +184,103 @@ fn pruned_terms_are_no_part_of_the_score() {
             assert!(told.terms.len() <= 3 && told.sum() == hit.score());
         }
     }
+}
+
+/// A document that lacks the field says so, and its parts sum to the score that it has all the same.
+#[test]
+fn what_is_absent_is_said() {
+    let wiki = Wiki::new(2);
+    let (mut without_rows, mut without_terms) = (0, 0);
+    for at in 0..wiki.queries() {
+        let rerank = wiki.by_terms(at).rerank(&wiki.tokens, wiki.matrix(at)).unwrap().top(100);
+        let parts = || [wiki.by_terms(at), wiki.by_tokens(at)];
+        let union = Query::union(parts(), &wiki.tokens, wiki.matrix(at)).unwrap().top(150);
+        let fused = Query::fused(Fusion::default(), parts()).unwrap().top(150);
+        for query in [&rerank, &union] {
+            for hit in &wiki.index.search(query).unwrap() {
+                let told = wiki.index.explain(query, hit).unwrap();
+                let lacks = !has_tokens(row_of(hit.key()));
+                assert_eq!((told.absent, hit.score() == f32::NEG_INFINITY), (lacks, lacks));
+                assert!(told.sum() == hit.score() || !lacks, "{} {}", told.sum(), hit.score());
+                assert_eq!(told.tokens.is_empty(), lacks);
+                without_rows += usize::from(lacks);
+            }
+        }
+        for hit in wiki.index.search(&fused).unwrap().iter().take(40) {
+            let told = wiki.index.explain(&fused, hit).unwrap();
+            let row = row_of(hit.key());
+            assert!(!told.absent && (told.sum() - hit.score()).abs() <= 1e-5 * hit.score());
+            let [terms, rows] = &told.parts[..] else { panic!("{told:?}") };
+            assert_eq!(terms.explanation.absent, !has_sparse(row));
+            assert_eq!(rows.explanation.absent, !has_tokens(row));
+            if !has_sparse(row) {
+                assert_eq!((terms.rank, terms.contribution), (None, 0.0));
+                assert_eq!(terms.explanation.sum(), 0.0);
+                without_terms += 1;
+            }
+            if !has_tokens(row) {
+                assert_eq!(rows.explanation.sum(), f32::NEG_INFINITY);
+            }
+        }
+    }
+    assert!(without_rows > 0 && without_terms > 0, "{without_rows} {without_terms}");
+}
+
+/// What was deleted, changed, replaced or merged since it was found is explained as it was found.
+#[test]
+fn a_hit_is_explained_as_it_was_found() {
+    let mut schema = Schema::builder();
+    let terms = schema.sparse("terms");
+    let bare = schema.sparse_with("bare", SparseOptions::default().forward(Forward::None));
+    let rows = schema.tokens("rows", 8);
+    let open = schema.bool("open");
+    let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+    let matrix = [0.5f32, 0.5, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0];
+    for (at, key) in (1u8..).zip(["deleted", "changed", "replaced", "stays"]) {
+        let vector = [(1u32, f32::from(at)), (2, 0.5)];
+        let document = Document::new(key).sparse(&terms, &vector).unwrap();
+        let document = document.sparse(&bare, &vector).unwrap();
+        writer.add(&document.tokens(&rows, TokenMatrix::new(&matrix, 8)).unwrap()).unwrap();
+    }
+    writer.commit().unwrap();
+    let index = writer.reader().unwrap();
+    let vector = [(1u32, 2.0f32), (3, 1.0)];
+    let queries = [
+        Query::sparse(&terms, &vector).unwrap(),
+        Query::sparse(&bare, &vector).unwrap(),
+        Query::sparse(&terms, &vector)
+            .unwrap()
+            .rerank(&rows, TokenMatrix::new(&matrix, 8))
+            .unwrap(),
+    ];
+    let found: Vec<_> = queries.iter().map(|query| index.search(query).unwrap()).collect();
+    writer.delete("deleted").unwrap();
+    writer.update(&Update::new("changed").bool(&open, true).unwrap()).unwrap();
+    let other = Document::new("replaced").sparse(&terms, &[(1u32, 9.0f32)]).unwrap();
+    writer.upsert(&other).unwrap();
+    writer.commit().unwrap();
+    writer.force_merge(1, |_| {}).unwrap();
+    writer.commit().unwrap();
+    let now = writer.reader().unwrap();
+    assert_eq!(now.len(), 3);
+    for index in [&index, &now] {
+        for (query, hits) in queries.iter().zip(&found) {
+            assert_eq!(hits.len(), 4);
+            for hit in hits {
+                let told = index.explain(query, hit).unwrap();
+                let close = (told.sum() - hit.score()).abs() <= 1e-5 * hit.score();
+                assert!(close && !told.absent, "{} for {}", told.sum(), hit.score());
+            }
+        }
+    }
+    // A part that a document lacks, and one that it does not share a term with.
+    let hit = &now.search(&Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap()[0];
+    assert_eq!(hit.key().as_str(), Some("replaced"));
+    let absent = |query: &Query| {
+        let told = now.explain(query, hit).unwrap();
+        (told.absent, told.sum())
+    };
+    let by_rows = Query::tokens(&rows, TokenMatrix::new(&matrix, 8)).unwrap();
+    assert_eq!(absent(&by_rows), (true, f32::NEG_INFINITY));
+    assert_eq!(absent(&Query::sparse(&terms, &[(7u32, 1.0f32)]).unwrap()), (false, 0.0));
 }

@@ -10,7 +10,9 @@ mod budget;
 mod explaining;
 mod filters;
 mod fusion;
+mod kept;
 mod lists;
+mod refused;
 mod time;
 mod words;
 

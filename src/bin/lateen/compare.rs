@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use lateen::eval::{Evaluation, Measure, Qrels, Run, compare, evaluate};
-use lateen::readers::{EmbeddingSet, SetQueries};
-use lateen::{Effort, Index};
+use lateen::readers::{EmbeddingSet, SetQueries, SetQuery};
+use lateen::{Effort, Index, Query};
 
 use crate::declared::vector_field;
 use crate::failure::{Code, Failure};
@@ -15,7 +15,9 @@ use crate::text;
 ///
 /// nDCG@10 and recall@100 of exact searches, without and with feedback, and p of a paired t-test on
 /// nDCG@10 against the first line. Where there are token rows: how much of the nDCG@10 of searching
-/// all of them a rerank of fewer documents loses, and how many of its ten best it does not find.
+/// all of them a rerank of fewer documents loses, and how many of its ten best it does not find; the
+/// same of a union beside each of its searches alone, with as many candidates, where the token search
+/// is the fastest there is, and the usual one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
@@ -74,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
                 top: 100,
             };
             let planner = Planner::new(&index, &args.index, mode, settings)?;
-            let run = answered(&index, &planner, &queries, args)?;
+            let run = answered(&index, &|asked| planner.query(asked), &queries, args)?;
             let ndcg = evaluate(&qrels, &run, Measure::Ndcg(10));
             let recall = evaluate(&qrels, &run, Measure::Recall(100)).mean();
             let base = first.get_or_insert_with(|| ndcg.clone());
@@ -95,61 +97,129 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     Ok(format!("{table}\n{}", losses(&index, &queries, &qrels, args)?))
 }
 
-/// Reranks whose loss is told: mode, and how many documents they look at in all.
-const RERANKS: [(&str, Mode, usize); 12] = [
-    ("sparse", Mode::Rerank, 50),
-    ("sparse", Mode::Rerank, 100),
-    ("sparse", Mode::Rerank, 150),
-    ("sparse", Mode::Rerank, 200),
-    ("sparse", Mode::Rerank, 300),
-    ("sparse", Mode::Rerank, 400),
-    ("sparse", Mode::Rerank, 500),
-    ("sparse", Mode::Rerank, 700),
-    ("sparse", Mode::Rerank, 1000),
-    ("centroids", Mode::Tokens, 100),
-    ("union, half of each", Mode::Union, 50),
-    ("union, half of each", Mode::Union, 100),
-];
+/// How many sparse candidates are reranked where the loss is told.
+const SPARSE: [usize; 9] = [50, 100, 150, 200, 300, 400, 500, 700, 1000];
+/// How many candidates there are in all where a union is held against each search alone.
+const DEPTHS: [usize; 4] = [10, 20, 50, 100];
+/// How the token search finds its candidates there: what finds nearly all leaves a union nothing to
+/// add.
+const EFFORTS: [Effort; 2] = [Effort::Level(0.0), Effort::Recall(0.98)];
 
-/// What MaxSim over a part of the documents loses beside MaxSim over all of them. The candidates of
-/// the centroids alone are those of the fastest search.
+/// What MaxSim over a part of the documents loses beside MaxSim over all of them.
+struct Judge<'a> {
+    index: &'a Index,
+    args: &'a Args,
+    queries: &'a SetQueries,
+    qrels: &'a Qrels,
+    all: Run,
+    whole: Evaluation,
+}
+
+/// Of one way, in percent where it is not p.
+struct Loss {
+    ndcg: f64,
+    p: Option<f64>,
+    missed: f64,
+}
+
+impl<'a> Judge<'a> {
+    fn new(
+        index: &'a Index,
+        queries: &'a SetQueries,
+        qrels: &'a Qrels,
+        args: &'a Args,
+    ) -> Result<Self, Failure> {
+        let planner = planner(index, args, Mode::Tokens, None, Effort::Exact)?;
+        let all = answered(index, &|asked| planner.query(asked), queries, args)?;
+        let whole = evaluate(qrels, &all, Measure::Ndcg(10));
+        Ok(Self { index, args, queries, qrels, all, whole })
+    }
+
+    /// Of one of the command's modes.
+    fn mode(&self, mode: Mode, candidates: Option<usize>, effort: Effort) -> Result<Loss, Failure> {
+        let planner = planner(self.index, self.args, mode, candidates, effort)?;
+        self.loss(&|asked| planner.query(asked))
+    }
+
+    /// Of half of the candidates by the exact sparse search, and half by the token search.
+    fn union(&self, depth: usize, effort: Effort) -> Result<Loss, Failure> {
+        let schema = self.index.schema();
+        let sparse = schema.sparse(&vector_field(&schema, "sparse"))?;
+        let tokens = schema.tokens(&vector_field(&schema, "tokens"))?;
+        self.loss(&|asked| {
+            let (Some(terms), Some(rows)) = (asked.sparse, asked.tokens) else {
+                let what = format!("query {}: vectors are missing", asked.id);
+                return Err(Failure::new(Code::Input, what));
+            };
+            let parts = [
+                Query::sparse(&sparse, terms)?.exact(),
+                Query::tokens(&tokens, rows)?.effort(effort),
+            ];
+            Ok(Query::union(parts, &tokens, rows)?.candidates(depth / 2).top(10))
+        })
+    }
+
+    fn loss(&self, ask: &dyn Fn(&SetQuery<'_>) -> Result<Query, Failure>) -> Result<Loss, Failure> {
+        let run = answered(self.index, ask, self.queries, self.args)?;
+        let part = evaluate(self.qrels, &run, Measure::Ndcg(10));
+        Ok(Loss {
+            ndcg: 100.0 * (1.0 - part.mean() / self.whole.mean()),
+            p: compare(&part, &self.whole)?.t_test.map(|test| test.p),
+            missed: 100.0 * (1.0 - overlap(&self.all, &run)),
+        })
+    }
+}
+
+fn planner(
+    index: &Index,
+    args: &Args,
+    mode: Mode,
+    candidates: Option<usize>,
+    effort: Effort,
+) -> Result<Planner, Failure> {
+    let (weights, filter, feedback, top) = ([1.0, 1.0], None, false, 10);
+    let settings = Settings { candidates, weights, filter, feedback, effort, top };
+    Planner::new(index, &args.index, mode, settings)
+}
+
+/// Two tables: of sparse candidates alone, with p, and of a union beside each of its searches alone.
 fn losses(
     index: &Index,
     queries: &SetQueries,
     qrels: &Qrels,
     args: &Args,
 ) -> Result<String, Failure> {
-    let ask = |mode, candidates, effort, top| {
-        let (weights, filter, feedback) = ([1.0, 1.0], None, false);
-        let settings = Settings { candidates, weights, filter, feedback, effort, top };
-        answered(index, &Planner::new(index, &args.index, mode, settings)?, queries, args)
-    };
-    let all = ask(Mode::Tokens, None, Effort::Exact, 10)?;
-    let whole = evaluate(qrels, &all, Measure::Ndcg(10));
+    let judge = Judge::new(index, queries, qrels, args)?;
     let mut rows = Vec::new();
-    for (name, mode, depth) in RERANKS {
-        let (candidates, effort) = match mode {
-            Mode::Tokens => (None, Effort::Level(0.0)),
-            Mode::Union => (Some(depth / 2), Effort::Exact),
-            _ => (Some(depth), Effort::Exact),
-        };
-        let run = ask(mode, candidates, effort, 10)?;
-        let part = evaluate(qrels, &run, Measure::Ndcg(10));
-        let p =
-            compare(&part, &whole)?.t_test.map_or("-".to_owned(), |test| format!("{:.4}", test.p));
-        let loss = 100.0 * (1.0 - part.mean() / whole.mean());
-        let missed = 100.0 * (1.0 - overlap(&all, &run));
-        let depth = if mode == Mode::Tokens { "-".to_owned() } else { depth.to_string() };
-        rows.push(vec![
-            name.to_owned(),
-            depth,
-            format!("{loss:.2} %"),
-            p,
-            format!("{missed:.2} %"),
-        ]);
+    for depth in SPARSE {
+        let Loss { ndcg, p, missed } = judge.mode(Mode::Rerank, Some(depth), Effort::Exact)?;
+        let p = p.map_or("-".to_owned(), |p| format!("{p:.4}"));
+        rows.push(vec![depth.to_string(), format!("{ndcg:.2} %"), p, format!("{missed:.2} %")]);
     }
-    let heading = ["MaxSim of candidates", ">in all", ">nDCG@10 lost", ">p", ">ten best missed"];
-    Ok(text::table(&heading, &rows))
+    let heading = ["MaxSim of sparse candidates", ">nDCG@10 lost", ">p", ">ten best missed"];
+    let alone = text::table(&heading, &rows);
+
+    let both = |loss: &Loss| format!("{:.2}, {:.2}", loss.ndcg, loss.missed);
+    // What a token search gives is in the order of MaxSim as it is: its ten best, however deep.
+    let mut tokens = Vec::new();
+    for effort in EFFORTS {
+        tokens.push(both(&judge.mode(Mode::Tokens, None, effort)?));
+    }
+    let mut rows = Vec::new();
+    for depth in DEPTHS {
+        let sparse = judge.mode(Mode::Rerank, Some(depth), Effort::Exact)?;
+        let mut cells = vec![depth.to_string(), both(&sparse)];
+        for (effort, tokens) in EFFORTS.into_iter().zip(&tokens) {
+            cells.push(tokens.clone());
+            cells.push(both(&judge.union(depth, effort)?));
+        }
+        rows.push(cells);
+    }
+    let heading =
+        ["candidates in all", ">sparse", ">tokens, level 0", ">union", ">tokens", ">union"];
+    let united = text::table(&heading, &rows);
+    let said = "of each: nDCG@10 lost and ten best missed, in %; of a union, half of each search's";
+    Ok(format!("{alone}\n{united}{said}\n"))
 }
 
 /// The share of one run's hits that another has, over all queries.
@@ -164,16 +234,16 @@ fn overlap(of: &Run, other: &Run) -> f64 {
     shared as f64 / all.max(1) as f64
 }
 
-/// The best hundred of every query.
+/// The hits of every query that have a score.
 fn answered(
     index: &Index,
-    planner: &Planner,
+    ask: &dyn Fn(&SetQuery<'_>) -> Result<Query, Failure>,
     queries: &SetQueries,
     args: &Args,
 ) -> Result<Run, Failure> {
     let mut run = Run::default();
     for asked in queries.iter() {
-        let query = planner.query(&asked).map_err(|failure| failure.at(args.set.display()))?;
+        let query = ask(&asked).map_err(|failure| failure.at(args.set.display()))?;
         let hits = index.search(&query).map_err(|error| Failure::index(&args.index, error))?;
         let scored = hits.iter().filter(|hit| hit.score().is_finite());
         run.push(asked.id, scored.map(|hit| (hit.key().to_string(), hit.score())))?;

@@ -95,7 +95,7 @@ impl IndexWriter {
         }
         let mut deleted = 0;
         for (held, passing) in self.segments.iter_mut().zip(passing) {
-            let fresh = passing.iter().filter(|&doc| held.dead.insert(doc)).count() as u64;
+            let fresh = passing.set.iter().filter(|&doc| held.dead.insert(doc)).count() as u64;
             held.dirty |= fresh > 0;
             deleted += fresh;
         }

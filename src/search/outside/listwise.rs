@@ -1,7 +1,8 @@
 //! Several candidates at a time.
 
-use super::{Budget, Counter, Reordered};
+use super::{Budget, Counter, Reordered, at_least_one};
 use crate::error::{Fault, InputError, Result};
+use crate::search::query::refuse;
 
 /// Orders windows of `window` candidates from the last to the first, each `step` before the one
 /// behind it (RankGPT, Sun et al. 2023). `order` is given the places in a window and gives them
@@ -10,7 +11,7 @@ use crate::error::{Fault, InputError, Result};
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input): a window of less than 2, a step of 0 or not below the
-/// window; an answer that is not an order of the window.
+/// window, no passes; an answer that is not an order of the window.
 pub fn listwise<E>(
     count: usize,
     window: usize,
@@ -19,10 +20,14 @@ pub fn listwise<E>(
     budget: Budget,
     mut order: impl FnMut(&[usize]) -> Result<Vec<usize>, E>,
 ) -> Result<Reordered<E>> {
-    if window < 2 || step == 0 || step >= window {
-        let value = format!("window {window}, step {step}");
-        return parameter(value, "a window of 2 or more, a step of 1 or more below it");
+    if window < 2 {
+        return Ok(refuse("window", window.to_string(), "2 or more")?);
     }
+    if step == 0 || step >= window {
+        let range = format!("1 or more, below the window of {window}");
+        return Ok(refuse("step", step.to_string(), &range)?);
+    }
+    at_least_one("passes", passes, count)?;
     let mut counter = Counter::new(budget);
     let mut places: Vec<usize> = (0..count).collect();
     let mut done = 0;
@@ -51,7 +56,7 @@ pub fn listwise<E>(
 /// group and gives the best of them (setwise prompting, Zhuang et al. 2024).
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input): a group of less than 3 (two at a time is
+/// [`Error::Input`](crate::Error::Input): a `k` of 0, a group of less than 3 (two at a time is
 /// [`pairwise_heap`](super::pairwise_heap)); an answer that is not of the group.
 pub fn groupwise<E>(
     count: usize,
@@ -60,8 +65,9 @@ pub fn groupwise<E>(
     budget: Budget,
     mut best: impl FnMut(&[usize]) -> Result<usize, E>,
 ) -> Result<Reordered<E>> {
+    at_least_one("k", k, count)?;
     if group < 3 {
-        return parameter(format!("group {group}"), "3 or more");
+        return Ok(refuse("group", group.to_string(), "3 or more")?);
     }
     let children = group - 1;
     let mut counter = Counter::new(budget);
@@ -113,8 +119,9 @@ pub fn elimination<E>(
     budget: Budget,
     mut order: impl FnMut(&[usize]) -> Result<Vec<usize>, E>,
 ) -> Result<Reordered<E>> {
-    if k == 0 || group <= k {
-        return parameter(format!("k {k}, group {group}"), "k of 1 or more, groups above k");
+    at_least_one("k", k, count)?;
+    if group <= k {
+        return Ok(refuse("group", group.to_string(), &format!("above the k of {k}"))?);
     }
     let mut counter = Counter::new(budget);
     let mut left: Vec<usize> = (0..count).collect();
@@ -150,9 +157,4 @@ fn check(asked: &[usize], answer: &[usize]) -> Result<()> {
 fn malformed<T>(what: &str) -> Result<T> {
     let fault = Fault::File { what: what.to_owned() };
     Err(InputError::new("callback", fault).into())
-}
-
-fn parameter<T>(value: String, range: &str) -> Result<T> {
-    let fault = Fault::Parameter { value, range: range.to_owned() };
-    Err(InputError::new("strategy", fault).into())
 }

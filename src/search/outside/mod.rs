@@ -16,7 +16,9 @@
 //! What goes wrong outside is not an error of the search: where the callback fails, the time is up
 //! or a flag is raised, the order is left as it was, and [`Reordered::stopped`] says why. Where the budget is used
 //! up, what was found out until then counts. What is no judgement at all (a score that is NaN, an
-//! order with a place missing) is an [`Error`](crate::Error), since it is a mistake in the callback.
+//! order with a place missing) is an [`Error`](crate::Error), since it is a mistake in the callback. So
+//! is a `k`, depth or number of passes of 0 where there are candidates, and a window, step or group
+//! that orders nothing; one that asks for more than there are candidates asks for all.
 //!
 //! ```
 //! use lateen::outside::{Budget, pairwise_heap};
@@ -25,9 +27,10 @@
 //! let texts = ["a", "abcd", "ab", "abc"];
 //! let found = pairwise_heap(texts.len(), 2, Budget::calls(20), |a, b| {
 //!     Ok::<_, std::io::Error>(texts[a].len() > texts[b].len())
-//! });
+//! })?;
 //! assert_eq!(found.order, [1, 3, 0, 2]);
 //! assert!(found.calls <= 20 && found.stopped.is_none());
+//! # Ok::<(), lateen::Error>(())
 //! ```
 
 mod listwise;
@@ -42,6 +45,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::error::InputError;
+use crate::search::query::refuse;
+
 /// What a strategy may use up.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -51,7 +57,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many calls.
+    /// So many calls; with 0 the order stays, and [`Stopped::Budget`] says why.
     pub fn calls(calls: usize) -> Self {
         Self { calls, deadline: None, cancel: None }
     }
@@ -166,6 +172,14 @@ fn with_rest(count: usize, best: Vec<usize>) -> Vec<usize> {
     let mut order = best;
     order.extend((0..count).filter(|&place| !there[place]));
     order
+}
+
+/// A number that must be 1 or more where there are candidates: of none, none are asked for.
+fn at_least_one(name: &str, number: usize, candidates: usize) -> Result<(), InputError> {
+    if number == 0 && candidates > 0 {
+        return refuse(name, number.to_string(), "1 or more");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

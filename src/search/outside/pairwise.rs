@@ -1,16 +1,21 @@
 //! Two candidates at a time (pairwise ranking prompting, Qin et al. 2024).
 
-use super::{Budget, Counter, Reordered};
+use super::{Budget, Counter, Reordered, at_least_one};
+use crate::error::Result;
 
 /// The best `k` by a heap over all candidates: `better(a, b)` says whether `a` is better than `b`.
 /// 2n + 2k⌈log₂ n⌉ calls at most. Each judgement counts, so one that contradicts others costs
 /// little; of equals, the earlier is asked about first.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input): a `k` of 0.
 pub fn pairwise_heap<E>(
     count: usize,
     k: usize,
     budget: Budget,
     mut better: impl FnMut(usize, usize) -> Result<bool, E>,
-) -> Reordered<E> {
+) -> Result<Reordered<E>> {
+    at_least_one("k", k, count)?;
     let mut counter = Counter::new(budget);
     let mut heap: Vec<usize> = (0..count).collect();
     let mut best = Vec::new();
@@ -23,7 +28,7 @@ pub fn pairwise_heap<E>(
             sift(&mut heap, 0, &mut counter, &mut better);
         }
     }
-    counter.finish(count, best)
+    Ok(counter.finish(count, best))
 }
 
 /// Lets what stands at a place of the heap sink to where no child is better.
@@ -56,12 +61,16 @@ fn sift<E>(
 /// The best `k` by `k` passes from the last candidate to the first, each of which carries the best
 /// that is left to its place by comparing neighbours. k(n − 1) calls at most; with few calls, most
 /// of the good of the first pass.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input): a `k` of 0.
 pub fn pairwise_passes<E>(
     count: usize,
     k: usize,
     budget: Budget,
     mut better: impl FnMut(usize, usize) -> Result<bool, E>,
-) -> Reordered<E> {
+) -> Result<Reordered<E>> {
+    at_least_one("k", k, count)?;
     let mut counter = Counter::new(budget);
     let mut order: Vec<usize> = (0..count).collect();
     'passes: for pass in 0..k.min(count) {
@@ -74,5 +83,5 @@ pub fn pairwise_passes<E>(
             }
         }
     }
-    counter.finish(count, order)
+    Ok(counter.finish(count, order))
 }

@@ -1,19 +1,20 @@
 //! Each candidate judged alone.
 
-use super::{Budget, Counter, Reordered};
+use super::{Budget, Counter, Reordered, at_least_one};
 use crate::error::{Fault, InputError, Result};
 
 /// Scores the first `depth` candidates, one a call, and orders them by score, of equal scores as
 /// they were; the others follow. With fewer calls than that, so many of the first are scored.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) for a score that is NaN.
+/// [`Error::Input`](crate::Error::Input): a depth of 0, a score that is NaN.
 pub fn pointwise<E>(
     count: usize,
     depth: usize,
     budget: Budget,
     mut score: impl FnMut(usize) -> Result<f32, E>,
 ) -> Result<Reordered<E>> {
+    at_least_one("depth", depth, count)?;
     let mut counter = Counter::new(budget);
     let mut scored: Vec<(usize, f32)> = Vec::new();
     for place in 0..depth.min(count) {

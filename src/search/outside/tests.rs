@@ -57,11 +57,11 @@ fn every_strategy_finds_the_true_best_within_its_calls() {
                 let wanted = &truth[..k.min(count)];
                 let bound = 2 * count + 2 * k.min(count) * log(2, count);
                 let better = |a: usize, b: usize| Ok::<_, ()>(scores[a] > scores[b]);
-                let heap = pairwise_heap(count, k, Budget::calls(bound), better);
+                let heap = pairwise_heap(count, k, Budget::calls(bound), better).unwrap();
                 assert!(heap.stopped.is_none() && heap.calls <= bound, "{count} {k}: {heap:?}");
                 assert!(heap.order.starts_with(wanted));
                 let bound = k.min(count) * count.saturating_sub(1);
-                let passes = pairwise_passes(count, k, Budget::calls(bound), better);
+                let passes = pairwise_passes(count, k, Budget::calls(bound), better).unwrap();
                 assert!(passes.stopped.is_none() && passes.order.starts_with(wanted));
                 for group in [3, 5, 20] {
                     let bound = count + k.min(count) * (log(group - 1, count) + 1);
@@ -115,11 +115,13 @@ fn no_strategy_goes_over_its_budget_and_what_it_found_counts() {
             pairwise_heap(50, 10, budget(), |a, b| {
                 made[1] += 1;
                 Ok(scores[a] > scores[b])
-            }),
+            })
+            .unwrap(),
             pairwise_passes(50, 10, budget(), |a, b| {
                 made[2] += 1;
                 Ok(scores[a] > scores[b])
-            }),
+            })
+            .unwrap(),
             listwise(50, 5, 1, 100, budget(), |asked| {
                 made[3] += 1;
                 sorted(&scores, asked)
@@ -149,6 +151,7 @@ fn failures_and_lateness_leave_the_order() {
     };
     let mut calls = 0;
     let found = pairwise_passes(9, 3, Budget::calls(99), |a, b| fails(&mut calls).map(|()| a > b));
+    let found = found.unwrap();
     assert_eq!((found.order, found.stopped), (as_it_was.clone(), Some(Stopped::Failed("down"))));
     let mut calls = 0;
     let found = pointwise(9, 9, Budget::calls(99), |at| fails(&mut calls).map(|()| at as f32));
@@ -159,7 +162,7 @@ fn failures_and_lateness_leave_the_order() {
         std::thread::sleep(Duration::from_millis(30));
         Ok::<_, ()>(true)
     };
-    let found = pairwise_heap(9, 3, Budget::calls(99).deadline(soon), slow);
+    let found = pairwise_heap(9, 3, Budget::calls(99).deadline(soon), slow).unwrap();
     assert_eq!((found.order, found.stopped), (as_it_was.clone(), Some(Stopped::Deadline)));
     // Raised during the fourth call.
     let flag = Arc::new(AtomicBool::new(false));
@@ -169,6 +172,7 @@ fn failures_and_lateness_leave_the_order() {
         flag.store(calls == 4, Ordering::Relaxed);
         Ok::<_, ()>(a > b)
     });
+    let found = found.unwrap();
     assert_eq!((found.order, found.calls), (as_it_was, 4));
     assert_eq!(found.stopped, Some(Stopped::Cancelled));
 }
@@ -184,6 +188,5 @@ fn what_is_no_judgement_is_an_error() {
     assert!(input(groupwise(3, 1, 2, budget(), |asked| Ok(asked[0]))));
     assert!(input(groupwise(3, 1, 3, budget(), |_| Ok(7))));
     assert!(input(elimination(9, 3, 3, budget(), |asked| Ok(asked.to_vec()))));
-    assert!(input(elimination(9, 0, 3, budget(), |asked| Ok(asked.to_vec()))));
     assert!(input(elimination(9, 1, 3, budget(), |_| Ok(vec![]))));
 }

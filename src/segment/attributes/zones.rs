@@ -6,32 +6,10 @@
 
 use std::sync::OnceLock;
 
+use super::order::Order;
+
 /// Documents in a zone.
 pub(super) const ZONE: usize = 4096;
-
-/// How the bits of a column's numbers are ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// As they are.
-    Unsigned,
-    /// As two's complement.
-    Signed,
-    /// As floating-point numbers that are none of NaN.
-    Float,
-}
-
-impl Order {
-    /// Bits that, as an unsigned number, stand in this order.
-    pub(super) fn rank(self, bits: u64) -> u64 {
-        const SIGN: u64 = 1 << 63;
-        match self {
-            Self::Unsigned => bits,
-            Self::Signed => bits ^ SIGN,
-            Self::Float if bits & SIGN == 0 => bits | SIGN,
-            Self::Float => !bits,
-        }
-    }
-}
 
 /// The least and the largest rank of a zone; the least is above the largest where there is none.
 #[derive(Clone, Copy, Debug)]
@@ -106,15 +84,6 @@ impl Zones {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_stand_in_order() {
-        let floats = [f64::NEG_INFINITY, -1.5, -f64::MIN_POSITIVE, -0.0, 0.0, 1e-310, 2.0, 1e300];
-        assert!(floats.map(|x| Order::Float.rank(x.to_bits())).is_sorted());
-        let whole = [i64::MIN, -2, -1, 0, 1, i64::MAX];
-        assert!(whole.map(|x| Order::Signed.rank(x.cast_unsigned())).is_sorted());
-        assert!([0, 1, u64::MAX].map(|x| Order::Unsigned.rank(x)).is_sorted());
-    }
 
     #[test]
     fn a_zone_says_what_a_range_is_to_it() {
