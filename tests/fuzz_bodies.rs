@@ -154,6 +154,7 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     jsonl.truncate(2000);
     let mut all = vec![
         ("open_packed", "small", packed),
+        ("open_packed", "tiny", sample::tiny()),
         ("open_packed", "empty", Vec::new()),
         ("manifest", "small", manifest),
         ("npy", "lengths", file("tok_doclens.npy")),

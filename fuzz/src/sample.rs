@@ -100,10 +100,39 @@ pub fn deletes(writer: &mut IndexWriter) -> lateen::Result<()> {
 
 /// The sample with all its changes, as one packed file.
 pub fn packed() -> Vec<u8> {
+    pack(schema(), |writer| {
+        plain(writer)?;
+        deletes(writer)
+    })
+}
+
+/// An index of three documents with a part of each kind, so that nearly every byte matters.
+pub fn tiny() -> Vec<u8> {
+    let mut schema = Schema::builder();
+    schema.sparse("sparse");
+    schema.tokens("bytes", TokenOptions::new(DIM).codec(TokenCodec::Int8));
+    schema.keyword("lang");
+    pack(schema.build().expect("a valid schema"), |writer| {
+        let schema = writer.schema().clone();
+        for i in 0..3u32 {
+            let (terms, row) = (terms(i), row(i));
+            let document = Document::new(format!("doc-{i:02}"))
+                .sparse(&schema.sparse("sparse")?, &terms)?
+                .tokens(&schema.tokens("bytes")?, TokenMatrix::new(&row, DIM))?
+                .keyword(&schema.keyword("lang")?, "en")?
+                .payload(b"text".to_vec());
+            writer.upsert(&document)?;
+        }
+        writer.delete("doc-01")?;
+        writer.commit().map(drop)
+    })
+}
+
+/// An index of what `fill` writes, as one packed file.
+fn pack(schema: Schema, fill: impl Fn(&mut IndexWriter) -> lateen::Result<()>) -> Vec<u8> {
     let make = || {
-        let mut writer = options().in_memory(schema())?;
-        plain(&mut writer)?;
-        deletes(&mut writer)?;
+        let mut writer = options().in_memory(schema)?;
+        fill(&mut writer)?;
         let name = format!("lateen-sample-{}-{:p}", std::process::id(), &raw const writer);
         let path = std::env::temp_dir().join(name);
         writer.reader()?.pack(&path)?;
