@@ -166,7 +166,7 @@ fn an_index_is_lived_in() {
             for _ in 0..next(30) {
                 let key = next(KEYS);
                 let deleted = writer.delete(key).unwrap().documents;
-                assert_eq!(deleted, model.remove(&key).is_some().into());
+                assert_eq!(deleted, u64::from(model.remove(&key).is_some()));
             }
             if next(50) == 0 {
                 let bound = version - 400;

@@ -12,9 +12,12 @@ use lateen::{Filter, Query, RoaringTreemap};
 
 use crate::{Built, SHARES, draw, part, us};
 
+/// Makes a filter anew.
+type Maker<'a> = Box<dyn Fn() -> Filter + 'a>;
+
 struct Shape<'a> {
     said: String,
-    make: Box<dyn Fn() -> Filter + 'a>,
+    make: Maker<'a>,
 }
 
 fn shapes(built: &Built) -> Vec<Shape<'_>> {
@@ -30,11 +33,11 @@ fn shapes(built: &Built) -> Vec<Shape<'_>> {
         {
             let (value, middle) = (format!("{word} {at}"), middle.clone());
             let bitmap: Arc<RoaringTreemap> = Arc::new(keys.iter().copied().collect());
-            let range: Box<dyn Fn() -> Filter + '_> = match word {
+            let range: Maker<'_> = match word {
                 "random" => Box::new(move || built.random.range(..drawn)),
                 _ => Box::new(move || built.place.range(middle.clone())),
             };
-            let makers: [(&str, Box<dyn Fn() -> Filter + '_>); 4] = [
+            let makers: [(&str, Maker<'_>); 4] = [
                 ("range", range),
                 ("keyword", Box::new(move || built.share.eq(value.as_str()))),
                 ("keys", Box::new(move || Filter::keys(keys.iter().copied()))),

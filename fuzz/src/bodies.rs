@@ -545,7 +545,7 @@ pub fn operations(data: &[u8]) {
             }
             4 | 5 => {
                 let deleted = writer.delete(key).expect("a key of the kind").documents;
-                assert_eq!(deleted, model.remove(&key).is_some().into());
+                assert_eq!(deleted, u64::from(model.remove(&key).is_some()));
             }
             6 => {
                 if weight > 6.0 {

@@ -72,7 +72,7 @@ pub fn crashes_of(disk: &Disk, data: &[u8]) {
             }
             3 => {
                 let was = writer.delete(key).expect("a key of the kind").documents;
-                assert_eq!(was, model.remove(&key).is_some().into());
+                assert_eq!(was, u64::from(model.remove(&key).is_some()));
             }
             4..=6 => {
                 // A commit may come with merges before and after it, each a generation.

@@ -78,7 +78,7 @@ fn count(
     whole()?;
     let mut united = United::new(&counted)?;
     // The most frequent so far, the least of them on top; of equals, the later value.
-    let mut best: BinaryHeap<Reverse<(u64, Reverse<usize>, usize, usize)>> = BinaryHeap::new();
+    let mut best = BinaryHeap::<Reverse<Ranked>>::new();
     for rank in 0usize.. {
         if rank % CHECK == 0 {
             whole()?;
@@ -100,6 +100,10 @@ fn count(
     facets.reverse();
     Ok(facets)
 }
+
+/// A value among the most frequent: its count, its place in the order of values (the earlier is the
+/// better of equals), and the segment and ordinal that have its text.
+type Ranked = (u64, Reverse<usize>, usize, usize);
 
 /// What each value of a segment counts, in the order of its values.
 struct Counted<'a> {

@@ -105,7 +105,7 @@ impl Game<'_> {
             Op::Delete(seed) => {
                 let key = Draw::new(*seed).pick(&self.known);
                 let deleted = self.writer().delete(&key).unwrap().documents;
-                assert_eq!(deleted, self.model.delete(&key).into(), "{key}");
+                assert_eq!(deleted, u64::from(self.model.delete(&key)), "{key}");
             }
             Op::Batch(seed) => self.batch(*seed),
             Op::Update(seed) => {

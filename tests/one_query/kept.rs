@@ -175,13 +175,15 @@ impl Living {
 }
 
 type Passes = fn(u64, u64, u64) -> bool;
+/// Makes a filter, and what it lets pass.
+type Maker = (fn(&Living) -> Filter, Passes);
 type Kind = (Filter, fn(&Living) -> Filter, Passes);
 
 /// Through commits, deletions, updates of what is filtered by, and merges; and in another index
 /// whose segments have the same keys.
 #[test]
 fn what_is_kept_is_never_out_of_date() {
-    let makers: [(fn(&Living) -> Filter, Passes); 6] = [
+    let makers: [Maker; 6] = [
         (|_| Filter::keys((0..900u64).map(|at| at * 3)), |key, _, _| key % 3 == 0),
         (
             |_| Filter::bitmap((0..900u64).map(|at| at * 2).collect::<RoaringTreemap>()),
@@ -234,7 +236,7 @@ fn what_is_kept_is_never_out_of_date() {
         }
     }
     living.writer.commit().unwrap();
-    assert_eq!(deleted, gone);
+    assert_eq!(deleted.documents, gone);
     living.check(&filters);
     // The same schema, other documents under the same keys.
     let mut other = Living::new();
@@ -262,9 +264,9 @@ fn what_is_cut_is_not_kept() {
         let until = Instant::now() + Duration::from_micros(round * 3);
         let hits = index.search(&query.clone().filter(all.clone()).deadline(until)).unwrap();
         if hits.complete() {
-            whole += 1
+            whole += 1;
         } else {
-            cut += 1
+            cut += 1;
         }
         if round % 10 == 0 {
             let wanted = |key: u64| {

@@ -74,7 +74,7 @@ fn deletions_during_a_merge_are_carried_over() {
         writer.commit().unwrap(); // now and then a merge begins, and goes on during what follows
         for key in (0..part * 50).step_by(7 + part as usize % 5) {
             let deleted = writer.delete(key).unwrap();
-            assert_eq!(deleted.documents, live.remove(&key).is_some().into());
+            assert_eq!(deleted.documents, u64::from(live.remove(&key).is_some()));
         }
         let again = part * 25;
         put(&mut writer, again, 2).unwrap();

@@ -101,7 +101,7 @@ impl Work {
         }
         for key in [round * 3 % 40, (round * 11 + 1) % 40] {
             let was = self.writer.delete(key)?;
-            assert_eq!(was.documents, self.live.remove(&key).is_some().into());
+            assert_eq!(was.documents, u64::from(self.live.remove(&key).is_some()));
         }
         if round % 3 == 1
             && let Some(&key) = self.live.keys().nth(round as usize % self.live.len().max(1))

@@ -95,7 +95,7 @@ fn a_curve_is_the_same_on_any_number_of_threads_and_after_a_merge() {
     let merged = MemStorage::new();
     let file = merged.create_new("segment").unwrap();
     let mut out = ContainerWriter::create(file, "segment".into(), ContainerKind::Segment).unwrap();
-    super::super::merge(&parts, &options, 3, 2, &|| Ok(()), &mut out).unwrap();
+    super::super::merge(&parts, &options, 3, (2, usize::MAX), &|| Ok(()), &mut out).unwrap();
     out.finish(1, 0).unwrap();
     assert!(container(&merged).bytes().as_slice() == want);
 }
