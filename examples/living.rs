@@ -49,7 +49,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.commit()?;
 
     // What is deleted leaves the disk; a copy is an index of its own.
-    writer.compact()?;
+    writer.compact(|_| {})?;
     index.refresh()?;
     println!("{} documents, {} deleted", index.len(), index.info().deleted);
     let copy = place.path().join("copy");

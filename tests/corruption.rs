@@ -110,7 +110,8 @@ struct Verdict {
 fn judge(open: impl FnOnce() -> lateen::Result<Index>, use_it: fn(&Index)) -> Verdict {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let Ok(index) = open() else { return true };
-        let found = index.verify().is_err();
+        // The checksums alone find it; `verify` begins with them.
+        let found = index.verify_checksums().is_err();
         use_it(&index);
         found
     }));

@@ -84,7 +84,7 @@ fn nothing_is_left_after_deleting(a_commit: usize) {
     let gone: Vec<Key> = gone.map(|(_, (key, _))| key.clone()).collect();
     assert_eq!(writer.delete_batch(gone).unwrap().documents, 1080);
     writer.commit().unwrap();
-    writer.compact().unwrap();
+    writer.compact(|_| {}).unwrap();
     let lived = writer.reader().unwrap();
     assert_eq!(lived.info().deleted, 0);
 
@@ -178,7 +178,7 @@ fn a_backup_is_the_commit_it_was_taken_of() {
         add(&mut writer, &fields, part);
         writer.commit().unwrap();
     }
-    writer.compact().unwrap();
+    writer.compact(|_| {}).unwrap();
     writer.delete(all[1].0.clone()).unwrap();
     writer.commit().unwrap();
     let later = place.path().join("later");

@@ -69,7 +69,10 @@ fn every_command_works_on_a_directory_and_on_a_packed_file() {
         assert!(run.rankings().all(|(_, ranking)| ranking.len() == 20), "{mode}");
     }
     for index in ["wiki", "wiki.lateen"] {
-        assert!(place.ok(&format!("verify {index}")).contains("sound: 400 documents"));
+        for flags in ["", " --checksums"] {
+            let said = place.ok(&format!("verify {index}{flags}"));
+            assert!(said.contains("sound: 400 documents"), "{said}");
+        }
         let text = place.ok(&format!("info {index}"));
         assert!(text.contains("documents   400 (0 deleted)"), "{text}");
         assert!(text.contains("dimension 128, int8") && text.contains("SEGMENT_HEAD"), "{text}");

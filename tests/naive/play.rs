@@ -138,7 +138,7 @@ impl Game<'_> {
                 let info = self.writer().snapshot().info();
                 let mut seen = Vec::new();
                 let commit = match most {
-                    0 => self.writer().compact().unwrap(),
+                    0 => self.writer().compact(|_| {}).unwrap(),
                     most => self.writer().force_merge(*most, |at| seen.push(at)).unwrap(),
                 };
                 let after = self.writer().snapshot().info();

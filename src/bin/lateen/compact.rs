@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::builder::RangedU64ValueParser;
-use lateen::IndexWriter;
+use lateen::{IndexWriter, MergeProgress};
 
 use crate::failure::Failure;
 use crate::interrupt::{Clearing, Left};
+use crate::progress::Progress;
 use crate::text;
 
 /// Merge the segments of an index
@@ -24,6 +25,14 @@ pub(crate) struct Args {
     segments: Option<usize>,
 }
 
+/// What the bar counts of each segment: its documents are not known before it is begun.
+const STEPS: u64 = 1000;
+
+/// How much of the segment at hand is written.
+fn part(at: &MergeProgress) -> u64 {
+    at.steps_done.saturating_mul(STEPS).checked_div(at.steps).unwrap_or(0).min(STEPS)
+}
+
 /// Merges; gives the sizes before and after.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
@@ -32,11 +41,17 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut writer = IndexWriter::options().threads(threads).open(&args.index).map_err(failed)?;
     let before = writer.snapshot().info();
+    let bar = Progress::new("merging", 0);
+    // Steps are of the segment that is written; those of the segments before it count as whole.
+    let watch = |at: MergeProgress| {
+        bar.stands_at(at.segments_done as u64 * STEPS + part(&at), at.segments as u64 * STEPS);
+    };
     match args.segments {
-        Some(most) => writer.force_merge(most, |_| {}),
-        None => writer.compact(),
+        Some(most) => writer.force_merge(most, watch),
+        None => writer.compact(watch),
     }
     .map_err(failed)?;
+    drop(bar);
     let after = writer.snapshot().info();
     Ok(format!(
         "{}: {}; {} in {} with {} deleted, now {} in {}, {:.2} s\n",

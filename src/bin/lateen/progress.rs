@@ -41,6 +41,12 @@ impl Progress {
         Self(bar)
     }
 
+    /// So many are done of as many as are known of now.
+    pub(crate) fn stands_at(&self, done: u64, of: u64) {
+        self.0.set_length(of);
+        self.0.set_position(done.min(of));
+    }
+
     /// So many more are done; an error where no more are wanted.
     pub(crate) fn add(&self, count: usize) -> Result<(), Failure> {
         self.0.inc(count as u64);

@@ -159,7 +159,7 @@ fn a_build_that_fails_is_told_by_the_next_call() {
         |writer| writer.delete(901u64).map(drop),
         |writer| writer.commit().map(drop),
         |writer| writer.rollback(),
-        |writer| writer.compact().map(drop),
+        |writer| writer.compact(|_| {}).map(drop),
         |writer| {
             let mut more = writer.schema().extend();
             more.i64("more");

@@ -48,7 +48,7 @@ fn an_index_lives_where_open_files_cannot_be_removed() {
         }
         assert_eq!(content(&snapshot).unwrap(), was);
         drop(snapshot);
-        work.writer.compact().unwrap();
+        work.writer.compact(|_| {}).unwrap();
         for version in 1..4 {
             put(&mut work.writer, 500, version).unwrap();
             work.writer.commit().unwrap();
@@ -126,7 +126,7 @@ fn numbers_of_changes_go_on() {
     drop(writer);
     let mut writer = start(&storage, false, Merges::Manual).unwrap();
     assert_eq!(writer.sequence(), 6);
-    writer.compact().unwrap();
+    writer.compact(|_| {}).unwrap();
     assert_eq!((writer.sequence(), writer.snapshot().sequence()), (6, 6));
 }
 

@@ -129,7 +129,7 @@ impl Work {
         self.expect();
         match round % 10 {
             6 => self.writer.force_merge(2, |_| {}),
-            9 => self.writer.compact(),
+            9 => self.writer.compact(|_| {}),
             _ => self.writer.commit(),
         }
     }

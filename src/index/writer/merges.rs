@@ -51,7 +51,7 @@ pub enum Merges {
     Manual,
 }
 
-/// How far [`IndexWriter::force_merge`] is.
+/// How far [`IndexWriter::force_merge`] or [`IndexWriter::compact`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MergeProgress {
@@ -377,16 +377,16 @@ impl IndexWriter {
     }
 
     /// Rewrites every segment that holds deleted documents, small neighbours together, and commits:
-    /// afterwards the index takes no more room than one that was built afresh. Gives the commit's
-    /// number.
+    /// afterwards the index takes no more room than one that was built afresh. `watch` is called now
+    /// and then with how far it is. Gives the commit's number.
     ///
     /// # Errors
     /// As [`force_merge`](Self::force_merge).
-    pub fn compact(&mut self) -> Result<u64> {
+    pub fn compact(&mut self, watch: impl FnMut(MergeProgress)) -> Result<u64> {
         // As many segments as the policy would leave of these documents, written in a row.
         let live: u64 = self.sizes().iter().map(Size::live_bytes).sum();
         let most = usize::try_from(live / (256 << 20)).unwrap_or(usize::MAX).saturating_add(1);
-        self.force_merge(most, |_| {})
+        self.force_merge(most, watch)
     }
 
     /// Commits, then merges until there are at most `most` segments (1 where 0 is given) and none
