@@ -7,7 +7,7 @@ use crate::search::query::refuse;
 /// Orders windows of `window` candidates from the last to the first, each `step` before the one
 /// behind it (RankGPT, Sun et al. 2023). `order` is given the places in a window and gives them
 /// back, best first. A pass carries the best `window − step` to the front; `passes` of them, so
-/// many each.
+/// many each. A pass over `count` candidates takes at most `⌈(count − window) / step⌉ + 1` calls.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input): a window of less than 2, a step of 0 or not below the
@@ -54,6 +54,7 @@ pub fn listwise<E>(
 
 /// The best `k` by a heap whose nodes have `group − 1` children: `best` is given the places of a
 /// group and gives the best of them (setwise prompting, Zhuang et al. 2024).
+/// Of `count` candidates it takes at most `count + k · (⌈log(count) / log(group − 1)⌉ + 1)` calls.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input): a `k` of 0, a group of less than 3 (two at a time is
@@ -107,7 +108,7 @@ pub fn groupwise<E>(
 
 /// The best `k` by elimination: in each round the candidates that are left are ordered in groups
 /// of `group`, neighbours together, and the best `k` of each group stay, until one group is left.
-/// Nothing of the true best `k` is ever dropped.
+/// Nothing of the true best `k` is ever dropped. Takes one call for each group of each round.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input): a `k` of 0, a group that is not above `k`; an answer that
