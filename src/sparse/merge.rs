@@ -36,7 +36,8 @@ pub(crate) struct MergePart<'a> {
 
 /// Writes the sections of a field that holds the living documents of all parts, part after part;
 /// nothing where none of them has it. All parts must be of these settings. The bytes do not depend
-/// on `threads`, nor on the `memory` that documents are turned over in. `wanted` is asked now and then, and ends the merge with its error.
+/// on `threads`, nor on the `memory` that documents are turned over in. `wanted` is asked now and
+/// then, and ends the merge with its error.
 ///
 /// # Errors
 /// `Corrupt` if something of a part cannot be read; `Io`; what `wanted` returns.

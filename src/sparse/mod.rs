@@ -8,10 +8,11 @@
 //! still be in the answer; forward rows give those their score. The answer is therefore the true
 //! top k of the stored weights, and the integers never show.
 //!
-//! `effort` says what a search that need not be exact leaves out, `curve` measures what that finds. `layout` names what is on disk,
-//! `column` and `rows` gather, `build` and `write` produce it, `index` and
-//! `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it, `verify` walks
-//! everything (`agreement`: that rows and postings say the same), `merge` puts segments together.
+//! `effort` says what a search that need not be exact leaves out, `curve` measures what that finds.
+//! `layout` names what is on disk, `column` and `rows` gather, `build` and `write` produce it,
+//! `index` and `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it,
+//! `verify` walks everything (`agreement`: that rows and postings say the same), `merge` puts
+//! segments together.
 
 mod agreement;
 mod bound;

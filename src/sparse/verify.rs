@@ -15,8 +15,8 @@ use super::write::MASK;
 impl SparseIndex {
     /// Walks everything: terms ascend, postings of a term lie end to end with those before, ascend
     /// and stay inside the segment, maxima and k-th impacts are those of the postings, rows lie end
-    /// to end, weights are finite and above zero, points of the curve are in range, and each row has exactly the postings that the
-    /// inverted index has of its document.
+    /// to end, weights are finite and above zero, points of the curve are in range, and each row
+    /// has exactly the postings that the inverted index has of its document.
     ///
     /// # Errors
     /// `Corrupt` at the first thing that does not hold.

@@ -22,8 +22,9 @@ lateen add <INDEX> --set <DIR> [--replace]
 /// Add documents to an index, from what `build` reads
 ///
 /// The index must have the fields that `build` would have given them. All of them are committed at
-/// once: an addition that fails or is interrupted leaves the index as it was, and searches that run
-/// meanwhile are not disturbed.
+/// once: an addition that fails leaves the index as it was, and so does one that is interrupted
+/// unless its commit, begun by then, is done within a second. Searches that run meanwhile are not
+/// disturbed.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE)]
 pub(crate) struct Args {

@@ -71,7 +71,8 @@ impl IndexWriter {
         Ok(self.change(deleted))
     }
 
-    /// Deletes every live document that passes, those not yet committed included. Documents gathered so far are written as a segment first.
+    /// Deletes every live document that passes, those not yet committed included.
+    /// Documents gathered so far are written as a segment first.
     ///
     /// # Errors
     /// [`Error::Schema`](crate::Error::Schema) for a field of another schema,

@@ -65,7 +65,8 @@ impl IndexWriter {
         beyond(&place, "documents", self.len().saturating_add(documents), limits.documents)
     }
 
-    /// Adds a batch, all of it or nothing: each document counts one in the sequence. A batch is taken whole before memory is looked at, so hand in parts of a size that memory can bear.
+    /// Adds a batch, all of it or nothing: each document counts one in the sequence. A batch is
+    /// taken whole before memory is looked at, so hand in parts of a size that memory can bear.
     ///
     /// # Errors
     /// As [`add`](Self::add); where the fault is of one document, with its row.

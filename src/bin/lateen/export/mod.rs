@@ -23,10 +23,10 @@ use crate::text;
 
 /// Write an index as an embedding set or as JSON lines, which `build` reads
 ///
-/// A set is a folder: ids, texts and attributes become lines of JSON, vectors arrays, in the order of the index, and
-/// the fields a `schema.toml` for `build --schema`. Vectors are what the index keeps: exactly what
-/// came in where nothing was rounded (forward rows, f16 tokens), decoded codes elsewhere. The
-/// index is verified first. What is written appears complete or not at all.
+/// A set is a folder: ids, texts and attributes become lines of JSON, vectors arrays, in the order
+/// of the index, and the fields a `schema.toml` for `build --schema`. Vectors are what the index
+/// keeps: exactly what came in where nothing was rounded (forward rows, f16 tokens), decoded codes
+/// elsewhere. The index is verified first. What is written appears complete or not at all.
 ///
 /// JSON lines have `id`, `contents`, the weights of words as `vector`, and attributes, as Anserini
 /// has them; `build --texts` reads them back.
