@@ -375,11 +375,44 @@ impl IndexWriter {
         self.guard(result)
     }
 
-    fn try_commit(&mut self) -> Result<u64> {
+    /// Does beforehand what takes long of a [`commit`](Self::commit): documents in memory become
+    /// segments, and small ones are merged. Nothing is visible by that, and
+    /// [`rollback`](Self::rollback) forgets it. The commit that follows, if nothing was added in
+    /// between, only publishes: this is the place to ask whether it is still wanted, or to wait for
+    /// others that commit at the same moment.
+    ///
+    /// ```
+    /// use lateen::{Document, IndexWriter, Schema};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut schema = Schema::builder();
+    /// let terms = schema.sparse("terms");
+    /// let mut writer = IndexWriter::create(dir.path().join("index"), schema.build()?)?;
+    /// writer.add(&Document::new("a").sparse(&terms, &[(3u32, 0.5f32)])?)?;
+    /// writer.prepare_commit()?;
+    /// assert_eq!(writer.snapshot().len(), 0);
+    /// writer.rollback()?;
+    /// assert_eq!(writer.len(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn prepare_commit(&mut self) -> Result<()> {
+        self.healthy()?;
+        let result = self.prepare();
+        self.guard(result)
+    }
+
+    fn prepare(&mut self) -> Result<()> {
         if self.changed {
             self.spill()?;
         }
-        self.merge_before_commit()?;
+        self.merge_before_commit()
+    }
+
+    fn try_commit(&mut self) -> Result<u64> {
+        self.prepare()?;
         if self.changed {
             self.write_commit()?;
             self.merge_after_commit();

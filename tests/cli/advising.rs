@@ -20,6 +20,11 @@ fn errors_say_what_to_do_next() {
     let rows = NpyArray::open(set().join("tok_queries.npy")).unwrap().shape()[0];
     let unit: Vec<f32> = (0..rows * 64).map(|at| f32::from(u8::from(at % 64 == 0))).collect();
     NpyArray::write(place.path("narrow/tok_queries.npy"), &unit, &[rows, 64]).unwrap();
+    copy_set(&place.path("lacking"));
+    fs::remove_file(place.path("lacking/tok_doclens.npy")).unwrap();
+    fs::write(place.path("cut.jsonl"), "{\"id\": \n").unwrap();
+    fs::write(place.path("latin.jsonl"), b"{\"id\": \"\xe9\"}\n").unwrap();
+    fs::write(place.path("twice.tsv"), "q1\ta\tb\n").unwrap();
     let ask = "--set SET --mode sparse --top 3";
     let table: &[(i32, String, &str, &str)] = &[
         (3, "build w --set nowhere".into(), "open nowhere", "check the path"),
@@ -61,8 +66,12 @@ fn errors_say_what_to_do_next() {
         (7, "export wiki wiki.lateen".into(), "exists already", "choose another name"),
         (7, "unpack wiki.lateen wiki".into(), "exists already", "--force"),
         (7, "build wiki --set SET".into(), "exists already", "--force replaces it"),
-        (8, format!("search wiki {ask} --run nowhere/r"), "write nowhere/r", "make the folder"),
-        (8, "pack wiki nowhere/w".into(), "nowhere/w", "make the folder first"),
+        (3, "build w --texts cut.jsonl".into(), "line 1, column 7: EOF", "mend that line"),
+        (3, "build w --texts latin.jsonl".into(), "not UTF-8", "save the file as UTF-8"),
+        (3, "build w --set lacking".into(), "tok_doclens.npy: missing", "write the files again"),
+        (3, "eval --qrels twice.tsv --run twice.tsv".into(), "twice.tsv", "mend"),
+        (7, "man letter.txt".into(), "a file", "choose another name"),
+        (2, "build w --sett x".into(), "'--sett'", "a similar argument exists: '--set'; --help"),
         (3, "add terms --set SET".into(), "no tokens field", "there are \"sparse\" (sparse)"),
         (2, "delete wiki".into(), "no id given", "--ids-from"),
     ];
@@ -72,8 +81,9 @@ fn errors_say_what_to_do_next() {
         assert!(before.contains(cause), "{line}: {said}");
         assert!(after.contains(next), "{line}: {said}");
     }
-    let names = ["bad.lateen", "in.jsonl", "letter.txt", "narrow", "terms", "wiki", "wiki.lateen"];
-    assert_eq!(place.names(), names);
+    let names = "bad.lateen cut.jsonl in.jsonl lacking latin.jsonl letter.txt narrow terms twice.tsv \
+                 wiki wiki.lateen";
+    assert_eq!(place.names().join(" "), names);
 }
 
 /// Flags that a mode, or the documents, have no use for.
@@ -186,10 +196,28 @@ fn nothing_to_do_is_said() {
     assert!(content(&place.path("wiki")) == before);
 }
 
-/// Folders above an index are made with it, and go with it.
+/// Folders above what is made are made with it, and go with it.
 #[test]
-fn a_build_that_fails_takes_the_folders_it_made() {
+fn what_fails_takes_the_folders_it_made() {
     let place = Place::new();
+    place.ok("build x/wiki --set SET");
+    for (line, made) in [
+        ("pack x/wiki c/d/w", "c/d/w"),
+        ("export x/wiki e/f/w", "e/f/w/texts.jsonl"),
+        ("search x/wiki --set SET --run g/h/r", "g/h/r"),
+        ("explain x/wiki --set SET --html i/j.html", "i/j.html"),
+        ("man k/l", "k/l/lateen.1"),
+    ] {
+        place.ok(line);
+        assert!(place.path(made).is_file(), "{line}");
+        fs::remove_dir_all(place.path(&made[..1])).unwrap();
+    }
+    fs::write(place.path("none"), "").unwrap();
+    place.fails(3, "search x/wiki --set SET --mode tokens --run g/h/r --filter nothing=1");
+    place.fails(4, "pack none c/d/w");
+    assert_eq!(place.names(), ["none", "x"]);
+    fs::remove_file(place.path("none")).unwrap();
+    fs::remove_dir_all(place.path("x")).unwrap();
     place.fails(3, "build a/b/wiki --set nowhere");
     assert_eq!(place.names(), [""; 0]);
     copy_set(&place.path("bad"));

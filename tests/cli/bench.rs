@@ -30,7 +30,7 @@ fn effort_is_measured_as_a_table_as_data_and_as_a_picture() {
     }
     place.fails(2, "bench wiki --set SET --efforts 0,2");
     place.fails(3, "bench wiki --set nowhere");
-    place.fails(8, "bench wiki --set SET --svg nowhere/x.svg");
+    place.fails(8, "bench wiki --set SET --svg tokens.svg/x.svg");
 }
 
 #[test]

@@ -70,12 +70,13 @@ fn places_that_cannot_be_written_are_named() {
     place.ok("build wiki --set SET");
     fs::create_dir(place.path("folder")).unwrap();
     let search = "search wiki --set SET --mode sparse --top 5 --run";
-    let line = place.fails(8, &format!("{search} nowhere/out.run"));
-    assert!(line.contains("write nowhere/out.run: "), "{line}");
-    place.fails(8, &format!("{search} folder"));
-    place.fails(8, "pack wiki nowhere/wiki.lateen");
-    place.fails(7, "pack wiki folder");
     fs::write(place.path("file"), "").unwrap();
+    let line = place.fails(8, &format!("{search} file/out.run"));
+    assert!(line.contains("write file/out.run: "), "{line}");
+    place.fails(8, &format!("{search} folder"));
+    place.fails(8, "pack wiki file/wiki.lateen");
+    place.fails(7, "pack wiki folder");
+    place.fails(7, "man file");
     place.fails(8, "build file/wiki --set SET");
     if Path::new("/dev/full").exists() {
         place.fails(8, &format!("{search} /dev/full"));

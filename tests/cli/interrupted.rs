@@ -64,6 +64,40 @@ fn caught_at_work(place: &Place, line: &str, made: &str) -> bool {
     true
 }
 
+/// Up to the moment a commit is published nothing of it is left; from then on all of it is.
+#[test]
+fn an_addition_that_is_ended_while_it_commits_is_there_whole_or_not_at_all() {
+    let place = Place::new();
+    let line = |id: usize| format!("{{\"id\": \"n{id}\", \"vector\": {{\"{}\": 1}}}}\n", id % 97);
+    fs::write(place.path("one.jsonl"), line(0)).unwrap();
+    fs::write(place.path("in.jsonl"), (1..60_000).map(line).collect::<String>()).unwrap();
+    let mut caught = 0;
+    for _ in 0..10 {
+        place.ok("build w --texts one.jsonl --term-ids --force");
+        let before = content(&place.path("w"));
+        let files = names(&place.path("w"));
+        let mut command = place.command("add w --texts in.jsonl --term-ids");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // What is written is a segment: all documents are read by then.
+        let written = || names(&place.path("w")).iter().any(|name| !files.contains(name));
+        while child.try_wait().unwrap().is_none() && !written() {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        let pid = child.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &pid]).stderr(Stdio::null()).status();
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            assert_eq!(Index::open(place.path("w")).unwrap().len(), 60_000);
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        assert!(one_line(&output).starts_with("lateen: interrupted; "), "{output:?}");
+        assert!(content(&place.path("w")) == before);
+        caught += 1;
+    }
+    assert!(caught > 0, "never in time");
+}
+
 #[test]
 fn an_interrupted_copy_of_an_index_leaves_nothing() {
     let place = Place::new();

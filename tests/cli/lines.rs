@@ -96,8 +96,14 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
         (
             "\n{\"id\": \"b\", \"vector\": {\"7\": -1}}\n",
             "",
-            "line 3 (id \"b\"): sparse, position 0: weight -1",
+            "line 3, column 26 (id \"b\"): the weight -1 of \"7\" is negative; leave",
         ),
+        (
+            "{\"id\": \"b\", \"x\": {\"y\": 1}, \"vector\": {\"7\": 1, \"8\": 1e99}}\n",
+            "",
+            "line 2, column 56: the weight of \"8\" is beyond what f32 holds; mend that line",
+        ),
+        ("{\"id\": \"\", \"vector\": {}}\n", "", "line 2, column 9: an id of no letters; mend"),
         (
             "{\"id\": \"a\", \"vector\": {\"7\": 1}}\n",
             "",
@@ -106,13 +112,13 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
         (
             "{\"id\": \"b\", \"vector\": {\"oil\": 1}}\n",
             "--term-ids",
-            "(id \"b\"): \"oil\" is no term id",
+            "line 2, column 28 (id \"b\"): \"oil\" is no term id; without --term-ids",
         ),
         ("[1]\n", "", "line 2, column 1: no object"),
         (
             "{\"id\": \"b\", \"vector\": {\"7\": 1}, \"year\": 1.5}\n",
             "--attribute year:i64",
-            "line 2 (id \"b\"): year: 1.5",
+            "line 2, column 38 (id \"b\"): year: 1.5 is not what the field holds; mend",
         ),
         ("{\"id\": \"b\", \"vector\": {\"7\": 1}, \"src\": 3}\n", "", "line 2, column "),
     ];

@@ -6,9 +6,10 @@ use std::time::Instant;
 use clap::builder::RangedU64ValueParser;
 use lateen::IndexWriter;
 
+use crate::build::{LEAST, writers};
 use crate::declared::{Fields, vector_field};
 use crate::failure::{Code, Failure};
-use crate::interrupt::{Clearing, Left};
+use crate::interrupt::{self, Clearing, Left};
 use crate::pooling::Pooling;
 use crate::source::Room;
 use crate::{source, text};
@@ -22,9 +23,8 @@ lateen add <INDEX> --set <DIR> [--replace]
 /// Add documents to an index, from what `build` reads
 ///
 /// The index must have the fields that `build` would have given them. All of them are committed at
-/// once: an addition that fails leaves the index as it was, and so does one that is interrupted
-/// unless its commit, begun by then, is done within a second. Searches that run meanwhile are not
-/// disturbed.
+/// once: an addition that fails or is interrupted leaves the index as it was. Searches that run
+/// meanwhile are not disturbed.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE)]
 pub(crate) struct Args {
@@ -40,12 +40,18 @@ pub(crate) struct Args {
     /// Replace documents whose id is there already, instead of refusing all of them
     #[arg(long)]
     replace: bool,
+    /// Memory to keep to, in MiB, 64 at least. Files are mapped and come on top
+    #[arg(long, value_name = "MIB", default_value = "512", allow_negative_numbers = true)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(LEAST..=1_048_576))]
+    memory: usize,
 }
 
 /// Adds; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let start = Instant::now();
-    let mut source = args.source.open(Room::default())?;
+    let memory = args.memory.saturating_mul(1 << 20);
+    let room = Room::of(memory);
+    let mut source = args.source.open(room)?;
     if args.pool.is_some() && source.dim().is_none() {
         let what = "--pool is for token rows, which the documents do not have";
         return Err(Failure::new(Code::Usage, what).next("leave it out"));
@@ -54,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut writer = IndexWriter::options()
         .threads(threads)
+        .memory(writers(memory, source.words(room))?)
         .open(&args.index)
         .map_err(|error| Failure::index(&args.index, error))?;
     let schema = writer.schema().clone();
@@ -66,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         source.know(&words);
     }
     let before = writer.len();
-    let taken = source.take_in(&mut writer, &fields, Room::default(), args.replace);
+    let taken = source.take_in(&mut writer, &fields, room, args.replace);
     let count = match taken {
         Ok(count) => count,
         Err(failure) => {
@@ -75,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             return Err(failure);
         }
     };
-    let commit = writer.commit().map_err(|error| Failure::index(&args.index, error))?;
+    let commit = interrupt::commit(&mut writer, &args.index)?;
     let now = writer.len();
     let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
     Ok(format!(

@@ -20,7 +20,7 @@ use crate::{interrupt, text};
 const SAMPLE: usize = 20_000;
 
 /// Least memory, in MiB: with less, segments of ordinary documents are too small to be written in.
-const LEAST: u64 = 64;
+pub(crate) const LEAST: u64 = 64;
 
 /// What the process takes beside its writer and what it reads.
 const OWN: usize = 12 << 20;
@@ -196,7 +196,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
 }
 
 /// What is left for the writer of all memory, beside what has so many bytes of words.
-fn writers(memory: usize, words: usize) -> Result<usize, Failure> {
+pub(crate) fn writers(memory: usize, words: usize) -> Result<usize, Failure> {
     // A chunk of documents, and what the writer makes of it on the way in.
     let beside = OWN + memory / 8;
     let left = memory.saturating_sub(beside).saturating_sub(words);

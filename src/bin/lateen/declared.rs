@@ -233,6 +233,17 @@ impl Attribute {
         }
     }
 
+    /// Whether it can hold a value.
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::Keyword(_) => strings(value).is_some(),
+            Self::I64(_) => value.as_i64().is_some(),
+            Self::U64(_) => value.as_u64().is_some(),
+            Self::F64(_) => value.as_f64().is_some(),
+            Self::Bool(_) => value.as_bool().is_some(),
+        }
+    }
+
     /// The attributes of a schema.
     pub(crate) fn of(schema: &Schema) -> Result<Vec<Self>, lateen::SchemaError> {
         let mut all = Vec::new();
@@ -285,6 +296,21 @@ impl Fields {
     /// The names of the attributes.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.attributes.iter().map(Attribute::name).collect()
+    }
+
+    /// What is wrong with the entries of a document, and the name of the one.
+    pub(crate) fn misfit(&self, entries: &BTreeMap<String, Value>) -> Option<(&str, String)> {
+        self.attributes.iter().find_map(|attribute| {
+            let name = attribute.name();
+            let value = entries.get(name).filter(|value| !value.is_null())?;
+            (!attribute.holds(value)).then(|| (name, misfit(name, value)))
+        })
+    }
+
+    /// What is wrong with an id.
+    pub(crate) fn no_key(&self, id: &str) -> Option<&'static str> {
+        (self.keys == KeyKind::U64 && id.parse::<u64>().is_err())
+            .then_some("the id is no whole number, as those of this index are")
     }
 
     /// Hands documents to a writer.
@@ -350,12 +376,10 @@ impl Fields {
     }
 
     fn key(&self, row: usize, id: &str) -> Result<Key, Refused> {
-        match self.keys {
-            KeyKind::U64 => {
-                let what = || "the id is no whole number, as those of this index are".to_owned();
-                id.parse::<u64>().map(Key::from).map_err(|_| Refused::Row(row, what()))
-            }
-            KeyKind::Str => Ok(Key::from(id)),
+        match (self.no_key(id), self.keys) {
+            (Some(what), _) => Err(Refused::Row(row, what.to_owned())),
+            (None, KeyKind::U64) => Ok(Key::from(id.parse::<u64>().unwrap_or_default())),
+            (None, KeyKind::Str) => Ok(Key::from(id)),
         }
     }
 }
@@ -382,12 +406,14 @@ fn column<T>(
 ) -> Result<Vec<Option<T>>, Refused> {
     let value = |(row, entries): (usize, &BTreeMap<String, Value>)| match entries.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => read(value).map(Some).ok_or_else(|| {
-            let shown: String = value.to_string().chars().take(60).collect();
-            Refused::Row(row, format!("{name}: {shown} is not what the field holds"))
-        }),
+        Some(value) => read(value).map(Some).ok_or_else(|| Refused::Row(row, misfit(name, value))),
     };
     chunk.entries.iter().enumerate().map(value).collect()
+}
+
+fn misfit(name: &str, value: &Value) -> String {
+    let shown: String = value.to_string().chars().take(60).collect();
+    format!("{name}: {shown} is not what the field holds")
 }
 
 /// A string, or a list of strings.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lateen::{IndexWriter, Key, KeyKind};
 
 use crate::failure::{Code, Failure};
-use crate::interrupt::{Clearing, Left};
+use crate::interrupt::{self, Clearing, Left};
 use crate::text;
 
 /// Delete documents from an index by their ids
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let keys = ids.iter().map(key).collect::<Result<Vec<_>, _>>()?;
     let failed = |error| Failure::index(&args.index, error);
     let deleted = writer.delete_batch(keys).map_err(failed)?;
-    let commit = writer.commit().map_err(failed)?;
+    let commit = interrupt::commit(&mut writer, &args.index)?;
     Ok(format!(
         "{}: {} deleted, {} left, commit {commit}\n",
         args.index.display(),

@@ -122,7 +122,8 @@ impl Failure {
         let said: Vec<&str> = lines
             .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more info"))
             .collect();
-        let said = said.join(" ");
+        // Tips are sentences of their own.
+        let said = said.join(" ").replace(" tip: ", "; ");
         let said = said.strip_prefix("error: ").unwrap_or(&said);
         Self::new(Code::Usage, said).next("--help says more")
     }
@@ -172,6 +173,17 @@ fn advice(error: &Error) -> Option<&'static str> {
             Fault::Counts { .. } => "write files that belong together in one go",
             Fault::NotNormalized { .. } => "give rows of length 1",
             Fault::Negative { .. } => "leave such entries out",
+            Fault::Syntax { what, .. } if what == "not UTF-8" => "save the file as UTF-8",
+            Fault::Syntax { .. } => "mend that line",
+            Fault::NotFinite { .. } | Fault::TooHeavy { .. } | Fault::TooLarge { .. } => {
+                "look at what made the vectors: such values are no weights or components"
+            }
+            Fault::DuplicateTerm { .. } | Fault::Twice => "leave one of them out",
+            Fault::Empty { .. } => "leave it out, or give what is missing",
+            Fault::Backwards { .. } | Fault::Ragged { .. } => "write the arrays again",
+            Fault::ZeroRow => "leave such rows out",
+            // Some say it themselves.
+            Fault::File { what } if !what.contains("; ") => "write the files again, complete",
             _ => return None,
         },
         _ => return None,

@@ -24,6 +24,9 @@ use crate::staging;
 /// Whether the command was told to end.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
+/// Whether what the command does can no longer be taken back.
+static STANDS: AtomicBool = AtomicBool::new(false);
+
 /// What is to be cleared away, with the number of its entry; the last is cleared first.
 static LEFT: Mutex<Vec<(u64, Left)>> = Mutex::new(Vec::new());
 
@@ -118,7 +121,11 @@ pub(crate) fn watch() {
     let _ = signal_hook::flag::register(XFSZ, Arc::default());
     let _ = ctrlc::set_handler(|| {
         // Asked twice, it does not wait.
-        if !TOLD.swap(true, Ordering::Relaxed) {
+        if !TOLD.swap(true, Ordering::SeqCst) {
+            std::thread::sleep(GRACE);
+        }
+        // A commit that has begun to be published is neither stopped nor denied.
+        while STANDS.load(Ordering::SeqCst) {
             std::thread::sleep(GRACE);
         }
         let all: Vec<Left> = left().drain(..).rev().map(|(_, what)| what).collect();
@@ -158,7 +165,23 @@ pub(crate) fn cleared(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
 
 /// An error from the first signal on.
 pub(crate) fn check() -> Result<(), Failure> {
-    if TOLD.load(Ordering::Relaxed) { Err(interrupted()) } else { Ok(()) }
+    if TOLD.load(Ordering::SeqCst) { Err(interrupted()) } else { Ok(()) }
+}
+
+/// Commits what was prepared, unless the command was told to end: then the index is as it was.
+/// From here on a signal comes too late, and the command ends as if there had been none.
+pub(crate) fn commit(writer: &mut IndexWriter, place: &Path) -> Result<u64, Failure> {
+    let failed = |error| Failure::index(place, error);
+    let prepared = writer.prepare_commit().map_err(failed);
+    STANDS.store(true, Ordering::SeqCst);
+    let wanted = prepared.and_then(|()| check());
+    if let Err(failure) = wanted {
+        STANDS.store(false, Ordering::SeqCst);
+        // What was written on the way goes; where it cannot, the next writer clears it.
+        let _ = writer.rollback();
+        return Err(failure);
+    }
+    writer.commit().map_err(failed)
 }
 
 fn interrupted() -> Failure {

@@ -35,6 +35,7 @@ mod explain;
 mod export;
 mod failure;
 mod frontier;
+mod gathered;
 mod info;
 mod interrupt;
 mod manual;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 
 /// Write the completions of a shell to standard output
 ///
@@ -33,6 +33,10 @@ pub(crate) struct Man {
 /// Writes the pages; says which.
 pub(crate) fn run(args: &Man) -> Result<String, Failure> {
     let refused = |error| Failure::io("write", args.dir.display(), &error);
+    if args.dir.is_file() {
+        let what = format!("{}: a file; the pages go into a directory", args.dir.display());
+        return Err(Failure::new(Code::Exists, what).next("choose another name"));
+    }
     std::fs::create_dir_all(&args.dir).map_err(refused)?;
     let command = super::Cli::command();
     let pages = 1 + command.get_subcommands().count();

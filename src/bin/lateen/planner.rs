@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
-use lateen::readers::SetQuery;
+use lateen::readers::{SetQueries, SetQuery};
 use lateen::{Effort, Feedback, Filter, Fusion, Index, Query, SparseField, TokenField};
 
 use crate::declared::vector_field;
@@ -28,6 +28,19 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// All that an index and the queries of a set have both.
+    fn of(index: &Index, queries: &SetQueries) -> Self {
+        let schema = index.schema();
+        let sparse = schema.sparse(&vector_field(&schema, "sparse")).is_ok();
+        let tokens = schema.tokens(&vector_field(&schema, "tokens")).is_ok();
+        match (sparse && queries.has_sparse(), tokens && queries.dim().is_some()) {
+            (true, true) => Self::Union,
+            (false, true) => Self::Tokens,
+            // Where there is neither, what is missing is said of the sparse half.
+            _ => Self::Sparse,
+        }
+    }
+
     /// As it is written after `--mode`.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -44,9 +57,9 @@ impl Mode {
 /// The flags that say how to ask.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Asking {
-    /// How to search
+    /// How to search [default: `union`, or what index and queries have of `sparse` and `tokens`]
     #[arg(long, value_enum)]
-    pub(crate) mode: Mode,
+    mode: Option<Mode>,
     /// Candidates that a rerank orders, and that each search of a fusion gives [default: 100, or K
     /// where that is more]; `sparse` and `tokens` have none
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -80,20 +93,22 @@ impl Asking {
         self.candidates.unwrap_or(100)
     }
 
-    /// Flags that the mode has no use for are an error: whoever gives them expects another search.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    /// The mode that was asked for, or fits. Flags that it has no use for are an error: whoever
+    /// gives them expects another search.
+    pub(crate) fn mode(&self, index: &Index, queries: &SetQueries) -> Result<Mode, Failure> {
+        let mode = self.mode.unwrap_or_else(|| Mode::of(index, queries));
         let refuse = |flag: &str, modes: &str| {
-            let what = format!("{flag} has no meaning in --mode {}", self.mode.name());
+            let what = format!("{flag} has no meaning in --mode {}", mode.name());
             Err(Failure::new(Code::Usage, what).next(format!("leave it out, or take {modes}")))
         };
-        let alone = matches!(self.mode, Mode::Sparse | Mode::Tokens);
-        if self.weights.is_some() && self.mode != Mode::Weighted {
+        let alone = matches!(mode, Mode::Sparse | Mode::Tokens);
+        if self.weights.is_some() && mode != Mode::Weighted {
             return refuse("--weights", "--mode weighted");
         }
         if self.candidates.is_some() && alone {
             return refuse("--candidates", "rerank, union, rrf or weighted");
         }
-        Ok(())
+        Ok(mode)
     }
 
     /// What the flags say, for so many hits.

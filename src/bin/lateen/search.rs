@@ -20,8 +20,9 @@ use crate::{interrupt, text};
 const CHUNK: usize = 1024;
 
 const USAGE: &str = "\
-lateen search <INDEX> --set <DIR> --mode <MODE> --top <K>
+lateen search <INDEX> --set <DIR>
            (--run <FILE> | --query <ID> [--json] | --json) [--parts]
+           [--mode <MODE>] [--top <K>]
            [--exact | --effort <E> | --recall <R>]
            [--candidates <N>] [--weights <S,T>] [--filter <EXPR>]
            [--feedback] [--explain <FILE>] [--threads <N>]";
@@ -51,10 +52,10 @@ pub(crate) struct Args {
     /// The query to show or to explain [default for --explain: the first]
     #[arg(long, value_name = "ID")]
     query: Option<String>,
-    /// Hits for each query
+    /// Hits for each query [default: 10, with --run 100]
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
-    top: usize,
+    top: Option<usize>,
     /// The file to write the run to; one that is there is replaced
     #[arg(long, value_name = "FILE", required_unless_present_any = ["query", "json"])]
     run: Option<PathBuf>,
@@ -72,7 +73,6 @@ pub(crate) struct Args {
 
 /// Searches and writes the run; gives a summary.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
-    args.asking.check()?;
     if args.query.is_some() && args.run.is_some() && args.explain.is_none() {
         let what = "--query has no meaning beside --run, which asks all queries";
         return Err(Failure::new(Code::Usage, what).next("leave one of them out"));
@@ -84,8 +84,10 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     if queries.is_empty() {
         return Err(explain::no_queries().at(place));
     }
-    let settings = args.asking.settings(args.top);
-    let planner = Planner::new(&index, &args.index, args.asking.mode, settings)?;
+    let mode = args.asking.mode(&index, &queries)?;
+    let top = args.top.unwrap_or(if args.run.is_some() { 100 } else { 10 });
+    let settings = args.asking.settings(top);
+    let planner = Planner::new(&index, &args.index, mode, settings)?;
     if let Some(file) = &args.explain {
         let asked = explain::chosen(&queries, args.query.as_deref()).map_err(|f| f.at(place))?;
         let query = planner.query(&asked).map_err(|failure| failure.at(place))?;

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use lateen::readers::{DocumentChunk, EmbeddingSet, JsonLines, SetDocuments};
 use lateen::{Error, Fault, IndexWriter, SparseBatch, Vocabulary};
-use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
 
 use crate::arrays::{SparseArrays, SparseFiles, SparsePart, TokenArrays, TokenFiles, TokenPart};
 use crate::declared::{Chunk, Fields, Refused};
 use crate::failure::{Code, Failure};
+use crate::gathered::{Gathered, Terms, sources, wanted};
 use crate::progress::Progress;
 use crate::words::Words;
 
@@ -36,13 +35,6 @@ impl Room {
     /// How many documents of so many bytes make a chunk.
     fn documents(self, bytes: u64) -> usize {
         usize::try_from(self.chunk as u64 / bytes.max(1)).unwrap_or(CHUNK).clamp(1, CHUNK)
-    }
-}
-
-impl Default for Room {
-    /// Beside a writer with the library's own default.
-    fn default() -> Self {
-        Self::of(512 << 20)
     }
 }
 
@@ -94,11 +86,6 @@ pub(crate) struct Lines {
     terms: Option<Terms>,
     /// The words of the arrays' term ids, where they are given.
     named: Option<Words>,
-}
-
-enum Terms {
-    Ids,
-    Words(Words),
 }
 
 impl Args {
@@ -348,7 +335,6 @@ impl Lines {
         let bar = Progress::of("documents", whole);
         // A line takes about four times its bytes as vector, text and JSON.
         let line_bytes = room.chunk / 4;
-        let names = fields.names();
         let mut first = 0;
         loop {
             let size = tokens.as_ref().map_or(CHUNK, |rows| rows.fit(first, CHUNK, room.chunk));
@@ -359,7 +345,7 @@ impl Lines {
                 first,
                 left,
                 line_bytes,
-                &names,
+                fields,
                 &mut self.terms,
             )?;
             let count = gathered.ids.len();
@@ -406,121 +392,5 @@ impl Lines {
             return Err(Failure::new(Code::Input, what).next(next));
         }
         Ok(first as u64)
-    }
-}
-
-/// Some documents, read from lines.
-#[derive(Default)]
-struct Gathered {
-    ids: Vec<String>,
-    texts: Vec<String>,
-    lines: Vec<u64>,
-    entries: Vec<BTreeMap<String, Value>>,
-    vectors: Vec<Vec<(u32, f32)>>,
-    /// Whether there are no more lines.
-    ended: bool,
-}
-
-impl Gathered {
-    /// Reads so many documents, or lines of about so many bytes, whichever is less.
-    fn read(
-        name: &str,
-        texts: Option<&mut JsonLines>,
-        first: usize,
-        size: usize,
-        bytes: usize,
-        names: &[&str],
-        terms: &mut Option<Terms>,
-    ) -> Result<Self, Failure> {
-        let mut all = Self::default();
-        let Some(texts) = texts else {
-            all.ids = (first..first + size).map(|row| row.to_string()).collect();
-            all.entries = vec![BTreeMap::new(); size];
-            return Ok(all);
-        };
-        let mut read = 0;
-        while all.ids.len() < size && read <= bytes {
-            let Some(record) = texts.next().transpose().map_err(Failure::input)? else {
-                all.ended = true;
-                break;
-            };
-            let (line, own) = texts.line();
-            read += own.len();
-            let place = || format!("{name}: line {line} (id {:?})", record.id);
-            let refuse = |what: String| Failure::new(Code::Input, what).at(place());
-            if let Some(terms) = terms {
-                let vector = record.vector.as_ref();
-                let vector = vector.ok_or_else(|| {
-                    refuse("an object without a `vector`".into())
-                        .next("give weights of words, or vectors by --sparse or --tokens")
-                })?;
-                let mut pairs = Vec::with_capacity(vector.len());
-                for (word, weight) in vector {
-                    let id = match terms {
-                        Terms::Ids => word.parse().map_err(|_| {
-                            let next = "without --term-ids words are taken as they are";
-                            refuse(format!("{word:?} is no term id")).next(next)
-                        }),
-                        Terms::Words(words) => words.id(word).map_err(|no| no.at(place())),
-                    };
-                    pairs.push((id?, *weight));
-                }
-                all.vectors.push(pairs);
-            }
-            all.entries.push(match names {
-                [] => BTreeMap::new(),
-                ["src"] => sources(record.src.as_deref()),
-                _ => wanted(texts, names)?,
-            });
-            all.lines.push(line);
-            all.ids.push(record.id);
-            all.texts.push(record.text.unwrap_or_default());
-        }
-        Ok(all)
-    }
-}
-
-/// The entry `src`, which readers of lines know: they need not be read again for it.
-fn sources(source: Option<&str>) -> BTreeMap<String, Value> {
-    source.map(|source| ("src".to_owned(), Value::from(source))).into_iter().collect()
-}
-
-/// The entries of these names in the line that was read last.
-fn wanted(lines: &JsonLines, names: &[&str]) -> Result<BTreeMap<String, Value>, Failure> {
-    let (number, line) = lines.line();
-    let mut reader = serde_json::Deserializer::from_str(line);
-    Wanted(names).deserialize(&mut reader).map_err(|error| {
-        let what = format!("{}: line {number}, column {}", lines.name(), error.column());
-        Failure::new(Code::Input, format!("{what}: {error}"))
-    })
-}
-
-struct Wanted<'n>(&'n [&'n str]);
-
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = BTreeMap<String, Value>;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Wanted<'_> {
-    type Value = BTreeMap<String, Value>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = BTreeMap::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if self.0.contains(&name.as_str()) {
-                found.insert(name, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
     }
 }

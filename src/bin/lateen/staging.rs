@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use lateen::{Error, Index};
 
-use crate::beside::{is_there, sync_names};
+use crate::beside::{Above, is_there, sync_names};
 use crate::failure::{Code, Failure};
 use crate::interrupt::{Clearing, Left};
 
@@ -32,9 +32,8 @@ pub(crate) struct Staging {
     /// Its lock, where it has one.
     lock: Option<File>,
     done: bool,
-    /// The folders above it that are not there yet, the deepest first.
-    above: Vec<PathBuf>,
-    clearing: Vec<Clearing>,
+    above: Above,
+    clearing: Option<Clearing>,
 }
 
 impl Staging {
@@ -60,16 +59,9 @@ impl Staging {
         let lock = if replaces { replaceable(out, force)? } else { None };
         clear(&building)?;
         clear(&aside)?;
-        let above: Vec<PathBuf> = out
-            .ancestors()
-            .skip(1)
-            .take_while(|folder| !folder.as_os_str().is_empty() && !is_there(folder))
-            .map(Path::to_owned)
-            .collect();
         // The last is cleared first.
-        let folders = above.iter().rev().cloned().map(Left::Folder);
-        let clearing =
-            folders.chain([Left::Building(building.clone())]).map(Clearing::of).collect();
+        let above = Above::of(out);
+        let clearing = Some(Clearing::of(Left::Building(building.clone())));
         let (out, done) = (out.to_owned(), false);
         Ok(Self { out, building, aside, replaces, lock, done, above, clearing })
     }
@@ -82,7 +74,7 @@ impl Staging {
     /// Gives what was built its name, in place of what has it now. The writer must be closed.
     pub(crate) fn publish(mut self) -> Result<(), Failure> {
         let refused = |error: io::Error| Failure::io("write", self.out.display(), &error);
-        self.clearing.clear();
+        self.clearing = None;
         // Windows renames no directory that has an open file in it, so the lock goes first.
         drop(self.lock.take());
         if self.replaces {
@@ -98,6 +90,7 @@ impl Staging {
             return Err(refused(error));
         }
         self.done = true;
+        self.above.keep();
         sync_names(&self.out).map_err(refused)?;
         // The new index is in place whether or not the old one can be removed.
         let _ = clear(&self.aside);
@@ -109,12 +102,9 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if !self.done {
             let _ = clear(&self.building);
-            for folder in &self.above {
-                let _ = fs::remove_dir(folder); // which it does where it is empty
-            }
         }
         // Until here whoever interrupts us clears it.
-        self.clearing.clear();
+        self.clearing = None;
     }
 }
 

@@ -159,6 +159,9 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
         }
 
         fn visit_str<E: de::Error>(self, id: &str) -> Result<String, E> {
+            if id.is_empty() {
+                return Err(de::Error::custom("an id of no letters"));
+            }
             Ok(id.to_owned())
         }
 
@@ -196,6 +199,10 @@ fn vector<'de, D: Deserializer<'de>>(
             while let Some((word, weight)) = map.next_entry::<String, f32>()? {
                 if !seen.insert(word.clone()) {
                     return Err(de::Error::custom(format_args!("{word:?} has two weights")));
+                }
+                if !weight.is_finite() {
+                    let what = format_args!("the weight of {word:?} is beyond what f32 holds");
+                    return Err(de::Error::custom(what));
                 }
                 weights.push((word, weight));
             }
@@ -253,6 +260,12 @@ mod tests {
             ("{\"id\": \"a\", \"vector\": {\"b\": \"1\"}}", 0, "line 1, column "),
             ("{\"id\": \"a\", \"vector\": [1, 2]}", 0, "an object of words"),
             ("{\"id\": \"a\", \"vector\": {\"b\": 1e999}}", 0, "number out of range"),
+            (
+                "{\"id\": \"a\", \"vector\": {\"b\": 1e99, \"c\": 1}}",
+                0,
+                "line 1, column 34: the weight of \"b\" is beyond what f32 holds",
+            ),
+            ("{\"id\": \"\"}", 0, "line 1, column 9: an id of no letters"),
             ("{\"id\": \"\\ud800\"}", 0, "line 1, column "),
         ];
         for (text, good, words) in cases {

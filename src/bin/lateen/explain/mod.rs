@@ -22,9 +22,9 @@ use crate::text;
 const DEEPEST: usize = 10_000;
 
 const USAGE: &str = "\
-lateen explain <INDEX> [KEY]... --set <DIR> --mode <MODE>
+lateen explain <INDEX> [KEY]... --set <DIR>
            [--query <ID>] [--top <K>] [--json] [--html <FILE>]
-           [how to search, as `search` has it]";
+           [--mode <MODE> and how to search, as `search` has it]";
 
 /// Tell where the scores of documents come from
 ///
@@ -156,20 +156,20 @@ pub(crate) fn chosen<'a>(
 
 /// Explains; gives what is printed.
 pub(crate) fn run(args: &Args) -> Result<String, Failure> {
-    args.asking.check()?;
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;
     let queries = set.queries().map_err(Failure::input)?;
     let from = chosen(&queries, args.query.as_deref()).map_err(|f| f.at(args.set.display()))?;
-    let planner =
-        Planner::new(&index, &args.index, args.asking.mode, args.asking.settings(args.top))?;
+    let mode = args.asking.mode(&index, &queries)?;
+    let planner = Planner::new(&index, &args.index, mode, args.asking.settings(args.top))?;
     let query = planner.query(&from).map_err(|failure| failure.at(set.dir().display()))?;
     let asked = Asked::new(&index, &from, query)?;
     let output = args.html.as_deref().map(Output::create).transpose()?;
     let told = if args.keys.is_empty() {
         first(&index, &asked.query)?
     } else {
-        let key = |key: &String| named(&index, &asked.query, &args.asking, key);
+        let simple = matches!(mode, Mode::Sparse | Mode::Tokens);
+        let key = |key: &String| named(&index, &asked.query, &args.asking, simple, key);
         args.keys.iter().map(key).collect::<Result<_, _>>()?
     };
     if let Some(output) = output {
@@ -217,7 +217,13 @@ fn first(index: &Index, query: &Query) -> Result<Vec<Told>, Failure> {
 }
 
 /// The document of a key, whether or not the query finds it.
-fn named(index: &Index, query: &Query, asking: &Asking, name: &str) -> Result<Told, Failure> {
+fn named(
+    index: &Index,
+    query: &Query,
+    asking: &Asking,
+    simple: bool,
+    name: &str,
+) -> Result<Told, Failure> {
     let refuse = |what: &str| Failure::new(Code::Input, format!("{name}: {what}"));
     let key = match index.schema().key_kind() {
         KeyKind::Str => Key::from(name),
@@ -239,7 +245,6 @@ fn named(index: &Index, query: &Query, asking: &Asking, name: &str) -> Result<To
         parts: Explanation::default(),
         note: None,
     };
-    let simple = matches!(asking.mode, Mode::Sparse | Mode::Tokens);
     // Of more hits than candidates there are none, and more candidates would be another query.
     let deep = query.clone().candidates(asking.candidates()).top(if simple {
         DEEPEST

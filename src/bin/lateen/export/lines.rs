@@ -1,5 +1,6 @@
 //! Documents as lines of JSON with the weights of their words, as Anserini reads and writes them.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
@@ -37,7 +38,7 @@ pub(super) fn write(index: &Index, args: &Args) -> Result<String, Failure> {
         let name = stray.name();
         return Err(refuse(format!("an attribute is named {name:?}, which means another thing")));
     }
-    let words = Words::of(index, field, args.term_ids)?;
+    let mut words = Words::of(index, field, args.term_ids)?;
     let lines = Beside::new(&args.out, "exporting")?;
     let refused = |error| Failure::io("write", args.out.display(), &error);
     let mut out = BufWriter::new(File::create(lines.path()).map_err(refused)?);
@@ -51,8 +52,8 @@ pub(super) fn write(index: &Index, args: &Args) -> Result<String, Failure> {
         record.text = entry.remove("text").and_then(|text| text.as_str().map(str::to_owned));
         let vector = fields.vector(&document)?;
         entries += vector.len() as u64;
-        let named = vector.into_iter().map(|(term, weight)| Ok((words.name(term)?, weight)));
-        record.vector = Some(named.collect::<Result<_, Failure>>()?);
+        let named = vector.into_iter().map(|(term, weight)| (words.name(term), weight));
+        record.vector = Some(named.collect());
         let mut line = record.to_json();
         // Attributes stand behind what every reader knows.
         for (name, value) in entry {
@@ -69,35 +70,50 @@ pub(super) fn write(index: &Index, args: &Args) -> Result<String, Failure> {
     out.get_ref().sync_all().map_err(refused)?;
     drop(out);
     lines.publish(true).map_err(refused)?;
-    let without = match fields.tokens {
+    let rows = match fields.tokens {
         Some(_) => "; token rows have no place in it",
         None => "",
     };
     Ok(format!(
-        "{}: {}, {} of {}{without}\n",
+        "{}: {}, {} of {}{rows}\n",
         args.out.display(),
         text::many(documents, "document"),
         text::many(entries, "weight"),
-        if words.0.is_some() { "words" } else { "term ids" },
+        words.told(),
     ))
 }
 
-/// What terms are called; by their ids where `None`.
-struct Words(Option<std::collections::HashMap<u32, String>>);
+/// What terms are called; by their ids alone where there are no words.
+struct Words {
+    words: Option<HashMap<u32, String>>,
+    /// Terms that have none, though others do.
+    without: BTreeSet<u32>,
+}
 
 impl Words {
     fn of(index: &Index, field: &SparseField, ids: bool) -> Result<Self, Failure> {
         let there = !ids && index.vocabulary(field)?.is_some();
-        Ok(Self(there.then(|| explain::words(index)).transpose()?))
+        let words = there.then(|| explain::words(index)).transpose()?;
+        Ok(Self { words, without: BTreeSet::new() })
     }
 
-    fn name(&self, term: u32) -> Result<String, Failure> {
-        match &self.0 {
-            None => Ok(term.to_string()),
-            Some(words) => words.get(&term).cloned().ok_or_else(|| {
-                let what = format!("the index has no word for its term {term}");
-                Failure::new(Code::Input, what).next("--term-ids writes the ids of all")
-            }),
-        }
+    fn name(&mut self, term: u32) -> String {
+        let Some(words) = &self.words else { return term.to_string() };
+        words.get(&term).cloned().unwrap_or_else(|| {
+            self.without.insert(term);
+            format!("[term {term}]")
+        })
+    }
+
+    /// What stands for a weight's term, for the summary.
+    fn told(&self) -> String {
+        let others = match self.without.len() {
+            0 => String::new(),
+            count => {
+                let what = text::many(count as u64, "term");
+                format!("; {what} without a word as [term N]")
+            }
+        };
+        format!("{}{others}", if self.words.is_some() { "words" } else { "term ids" })
     }
 }

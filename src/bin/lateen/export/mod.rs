@@ -29,7 +29,7 @@ use crate::text;
 /// elsewhere. The index is verified first. What is written appears complete or not at all.
 ///
 /// JSON lines have `id`, `contents`, the weights of words as `vector`, and attributes, as Anserini
-/// has them; `build --texts` reads them back.
+/// has them; `build --texts` reads them back. A term that the index has no word for is `[term N]`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
