@@ -21,6 +21,9 @@ use crate::progress::Progress;
 use crate::search::quantile;
 use crate::text;
 
+/// Queries that are asked at once, where there are as many with their repetitions.
+const BATCH: usize = 4096;
+
 /// Measure recall against time, from the least effort to exact
 ///
 /// Recall is the share of the true top K that is found, ties at its end counted as found. Median
@@ -167,13 +170,19 @@ fn measure(
         }
     }
     times.sort_unstable();
+    // Few queries are asked more than once at a time, so that what is measured is not the start of
+    // threads.
+    let copies = (BATCH / queries.len()).clamp(1, args.repeat);
+    let batch: Vec<Query> = queries.iter().cycle().take(copies * queries.len()).cloned().collect();
+    let rounds = args.repeat.div_ceil(copies);
     let mut qps = [0.0; 2];
     for (threads, qps) in (1..).zip(&mut qps) {
         let start = Instant::now();
-        for _ in 0..args.repeat {
-            std::hint::black_box(index.search_batch(queries, threads).map_err(failed)?);
+        for _ in 0..rounds {
+            interrupt::check()?;
+            std::hint::black_box(index.search_batch(&batch, threads).map_err(failed)?);
         }
-        *qps = (args.repeat * queries.len()) as f64 / start.elapsed().as_secs_f64().max(1e-9);
+        *qps = (rounds * batch.len()) as f64 / start.elapsed().as_secs_f64().max(1e-9);
     }
     Ok(Point {
         effort,

@@ -145,6 +145,7 @@ fn labels(points: impl Iterator<Item = (f32, (i32, i32))>) -> Vec<(String, (i32,
     let label = |(mut efforts, places): Group| {
         efforts.sort_by(f32::total_cmp);
         let text = match efforts.as_slice() {
+            [one, other] => format!("{one}, {other}"),
             [first, .., last] => format!("{first}–{last}"),
             one => one.iter().map(ToString::to_string).collect(),
         };
