@@ -64,13 +64,13 @@ fn errors_say_what_to_do_next() {
         ),
         (7, "pack wiki wiki.lateen".into(), "exists already", "choose another name"),
         (7, "export wiki wiki.lateen".into(), "exists already", "choose another name"),
-        (7, "unpack wiki.lateen wiki".into(), "exists already", "--force"),
+        (7, "unpack wiki.lateen wiki".into(), "exists already", "choose another name"),
         (7, "build wiki --set SET".into(), "exists already", "--force replaces it"),
         (3, "build w --texts cut.jsonl".into(), "line 1, column 7: EOF", "mend that line"),
         (3, "build w --texts latin.jsonl".into(), "not UTF-8", "save the file as UTF-8"),
         (3, "build w --set lacking".into(), "tok_doclens.npy: missing", "write the files again"),
         (3, "eval --qrels twice.tsv --run twice.tsv".into(), "twice.tsv", "mend"),
-        (7, "man letter.txt".into(), "a file", "choose another name"),
+        (7, "man letter.txt".into(), "no directory", "choose another name"),
         (2, "build w --sett x".into(), "'--sett'", "a similar argument exists: '--set'; --help"),
         (3, "add terms --set SET".into(), "no tokens field", "there are \"sparse\" (sparse)"),
         (2, "delete wiki".into(), "no id given", "--ids-from"),
@@ -194,6 +194,32 @@ fn nothing_to_do_is_said() {
     let said = place.ok("eval --qrels qrels.tsv --run part.run");
     assert!(said.ends_with("60 judged queries, 2 of them answered\n"), "{said}");
     assert!(content(&place.path("wiki")) == before);
+}
+
+/// What people read as a line, programs read as JSON.
+#[test]
+fn every_report_is_data_as_well() {
+    let place = Place::new();
+    fs::write(place.path("in.jsonl"), "{\"id\": \"a\", \"vector\": {\"x\": 1, \"y\": 0}}\n")
+        .unwrap();
+    for (line, entry, value) in [
+        ("build wiki --set SET --pool 2", "/documents", 400.into()),
+        ("build w --texts in.jsonl", "/zeros_dropped", 1.into()),
+        ("add w --texts in.jsonl --replace", "/replaced", 1.into()),
+        ("compact w", "/after/segments", 1.into()),
+        ("delete w a nobody", "/deleted", 1.into()),
+        ("verify wiki", "/meaning", true.into()),
+        ("pack wiki wiki.lateen", "/documents", 400.into()),
+        ("unpack wiki.lateen again", "/documents", 400.into()),
+        ("export again set", "/weights", 52_179.into()),
+        ("export again lines --as jsonl", "/weights", 52_179.into()),
+        ("upgrade wiki", "/changed", false.into()),
+        ("compare wiki --set SET", "/ways/0/mode", "sparse".into()),
+    ] {
+        let said = place.ok(&format!("{line} --json"));
+        let data: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(data.pointer(entry), Some(&value), "{line}: {said}");
+    }
 }
 
 /// Folders above what is made are made with it, and go with it.

@@ -138,7 +138,8 @@ fn arrays_that_disagree_are_named() {
         ("--tokens nowhere.npy", 3, "nowhere.npy"),
         ("--tokens texts.jsonl", 2, ".npy or .safetensors"),
         ("--set SET --tokens rows.npy", 2, "cannot be used with"),
-        ("", 2, "required"),
+        ("", 2, "no documents given; name a set by --set"),
+        ("--term-ids", 2, "--texts"),
     ] {
         let said = place.fails(code, &format!("build w {flags}"));
         assert!(said.contains(words), "{flags}: {said}");

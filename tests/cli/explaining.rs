@@ -86,7 +86,9 @@ fn a_terminal_reads_words_and_numbers() {
     let text = place.ok(&format!("{line} --mode union --top 1"));
     assert_eq!(text.matches("of the query").count(), 1, "the same table twice: {text}");
     assert!(text.starts_with("wikiq-1045  "), "{text}");
-    for words in ["1. wiki-", "the parts add up to ", "search 1: rank ", "of the query", "Sufi"] {
+    for words in
+        ["1. wiki-", "the parts add up to ", "search 1 (sparse): rank ", "of the query", "Sufi"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     // The set's vocabulary names the terms; nobody watches, so there are no colours.

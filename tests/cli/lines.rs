@@ -92,7 +92,11 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
     let good = "{\"id\": \"a\", \"vector\": {\"7\": 1}}\n";
     let cases = [
         ("{\"id\": \"b\", \"vector\": {\"7\": }}\n", "", "standard input: line 2, column 29: "),
-        ("{\"id\": \"b\"}\n", "", "line 2 (id \"b\"): an object without a `vector`"),
+        (
+            "{\"id\": \"b\"}\n",
+            "",
+            "line 2, column 11 (id \"b\"): an object without a `vector`; give",
+        ),
         (
             "\n{\"id\": \"b\", \"vector\": {\"7\": -1}}\n",
             "",
@@ -102,6 +106,21 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
             "{\"id\": \"b\", \"x\": {\"y\": 1}, \"vector\": {\"7\": 1, \"8\": 1e99}}\n",
             "",
             "line 2, column 56: the weight of \"8\" is beyond what f32 holds; mend that line",
+        ),
+        (
+            "{\"id\": \"b\", \"vector\": {\"7\": 1e17}}\n",
+            "",
+            "line 2, column 26 (id \"b\"): the weight 1e17 of \"7\" is above 1e16; look",
+        ),
+        (
+            "{\"id\": \"b\", \"vector\": {\"7\": 0}}\n",
+            "",
+            "line 2, column 20 (id \"b\"): a vector without a weight above zero; leave the line out",
+        ),
+        (
+            "{\"id\": \"b\", \"vector\": {\"7\": 1, \"\": 1}}\n",
+            "",
+            "line 2, column 33 (id \"b\"): a word of no letters; leave it out",
         ),
         ("{\"id\": \"\", \"vector\": {}}\n", "", "line 2, column 9: an id of no letters; mend"),
         (

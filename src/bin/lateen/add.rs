@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::builder::RangedU64ValueParser;
 use lateen::IndexWriter;
+use serde_json::json;
 
 use crate::build::{LEAST, writers};
 use crate::declared::{Fields, vector_field};
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value = "512", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(LEAST..=1_048_576))]
     memory: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Adds; gives a summary.
@@ -84,13 +88,17 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     };
     let commit = interrupt::commit(&mut writer, &args.index)?;
     let now = writer.len();
-    let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
-    Ok(format!(
-        "{}: {} added, {} replaced, {}, commit {commit}, {:.2} s\n{pooled}",
+    let pooled = fields.pooling.as_ref().map_or_else(String::new, Pooling::summary);
+    let (added, seconds) = (now - before, start.elapsed().as_secs_f64());
+    let said = format!(
+        "{}: {} added, {} replaced, {}, commit {commit}, {seconds:.2} s\n{pooled}",
         args.index.display(),
-        text::count(now - before),
-        text::count(count - (now - before)),
+        text::count(added),
+        text::count(count - added),
         text::many(now, "document"),
-        start.elapsed().as_secs_f64(),
-    ))
+    );
+    let rows = fields.pooling.as_ref().map(Pooling::data);
+    let data = json!({ "added": added, "replaced": count - added, "documents": now,
+        "commit": commit, "seconds": seconds, "pooling": rows });
+    Ok(text::told(args.json, &data, said))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::builder::RangedU64ValueParser;
 use lateen::readers::SetDocuments;
 use lateen::{Index, IndexWriter, PruningLoss, SparseCodec, TokenCodec};
+use serde_json::{Value, json};
 
 use crate::codecs::{self, Rows, Tier};
 use crate::declared::{self, Declared, Fields, Kind};
@@ -91,6 +92,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value = "512", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(LEAST..=1_048_576))]
     memory: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
@@ -168,7 +172,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         .memory(writers(memory, source.words(room))?)
         .create(staging.path(), schema)
         .map_err(|error| Failure::index(&args.out, error))?;
-    let pruned = source.set().map_or(Ok(String::new()), |set| pruned(set, args))?;
+    let loss = source.set().map_or(Ok(None), |set| loss(set, args))?;
     source.take_in(&mut writer, &fields, room, false)?;
     let bar = Progress::new("writing", 1);
     writer.commit().map_err(|error| Failure::index(&args.out, error))?;
@@ -185,14 +189,21 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         0 => String::new(),
         _ => format!("{} weights of zero were dropped\n", text::count(zeros)),
     };
-    let pooled = fields.pooling.map_or_else(String::new, |pooling| pooling.summary());
-    Ok(format!(
+    let pooled = fields.pooling.as_ref().map_or_else(String::new, Pooling::summary);
+    let pruned = loss.as_ref().map_or_else(String::new, |loss| pruned(loss, args));
+    let said = format!(
         "{}: {} in {}, {}, {seconds:.2} s ({rate:.0} documents/s)\n{dropped}{pooled}{pruned}",
         args.out.display(),
         text::many(info.documents, "document"),
         text::many(info.segments.len() as u64, "segment"),
         text::bytes(info.bytes()),
-    ))
+    );
+    let (rows, pruning) = (fields.pooling.as_ref().map(Pooling::data), loss.map(data));
+    let data = json!({ "documents": info.documents, "segments": info.segments.len(),
+        "bytes": info.bytes(), "commit": info.commit, "seconds": seconds,
+        "documents_per_second": rate, "zeros_dropped": zeros, "pooling": rows,
+        "pruning": pruning });
+    Ok(text::told(args.json, &data, said))
 }
 
 /// What is left for the writer of all memory, beside what has so many bytes of words.
@@ -214,16 +225,25 @@ pub(crate) fn writers(memory: usize, words: usize) -> Result<usize, Failure> {
 }
 
 /// What the pruning of documents loses, where it was asked for: on a sample spread evenly.
-fn pruned(documents: &SetDocuments, args: &Args) -> Result<String, Failure> {
-    let SparseCodec::Pruned(percent) = args.sparse_codec() else { return Ok(String::new()) };
+fn loss(documents: &SetDocuments, args: &Args) -> Result<Option<PruningLoss>, Failure> {
+    let SparseCodec::Pruned(percent) = args.sparse_codec() else { return Ok(None) };
     let rows = (0..documents.len()).step_by(documents.len().div_ceil(SAMPLE).max(1));
     let loss = PruningLoss::measure(percent, rows.filter_map(|row| documents.vector(row)))?;
+    Ok(Some(loss))
+}
+
+fn data(loss: PruningLoss) -> Value {
+    json!({ "kept": loss.kept, "recall@10": loss.recall_10, "recall@100": loss.recall_100,
+        "queries": loss.queries, "documents": loss.documents })
+}
+
+fn pruned(loss: &PruningLoss, args: &Args) -> String {
     let share = |share: f64| 100.0 * share;
     let without = match args.forward() {
         Rows::None => "answers",
         _ => "exact answers lose nothing; without forward rows they would",
     };
-    Ok(format!(
+    format!(
         "pruned to {:.1} % of the entries: {without} lose {:.2} % of the ten best and {:.2} % of the \
          hundred best ({} documents asked of {})\n",
         share(loss.kept),
@@ -231,5 +251,5 @@ fn pruned(documents: &SetDocuments, args: &Args) -> Result<String, Failure> {
         share(1.0 - loss.recall_100),
         text::count(loss.queries as u64),
         text::count(loss.documents as u64),
-    ))
+    )
 }

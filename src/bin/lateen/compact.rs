@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::builder::RangedU64ValueParser;
-use lateen::{IndexWriter, MergeProgress};
+use lateen::{IndexInfo, IndexWriter, MergeProgress};
+use serde_json::json;
 
 use crate::failure::Failure;
-use crate::interrupt::{Clearing, Left};
+use crate::interrupt::{self, Clearing, Left};
 use crate::progress::Progress;
 use crate::text;
 
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     segments: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What the bar counts of each segment: its documents are not known before it is begun.
@@ -45,6 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     // Steps are of the segment that is written; those of the segments before it count as whole.
     let watch = |at: MergeProgress| {
         bar.stands_at(at.segments_done as u64 * STEPS + part(&at), at.segments as u64 * STEPS);
+        if at.segments_done == at.segments {
+            interrupt::settle();
+        }
     };
     match args.segments {
         Some(most) => writer.force_merge(most, watch),
@@ -53,8 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     .map_err(failed)?;
     drop(bar);
     let after = writer.snapshot().info();
-    Ok(format!(
-        "{}: {}; {} in {} with {} deleted, now {} in {}, {:.2} s\n",
+    let seconds = start.elapsed().as_secs_f64();
+    let said = format!(
+        "{}: {}; {} in {} with {} deleted, now {} in {}, {seconds:.2} s\n",
         args.index.display(),
         text::many(after.documents, "document"),
         text::bytes(before.bytes()),
@@ -62,6 +70,12 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         text::count(before.deleted),
         text::bytes(after.bytes()),
         after.segments.len(),
-        start.elapsed().as_secs_f64(),
-    ))
+    );
+    let of = |info: &IndexInfo| {
+        let (segments, deleted) = (info.segments.len(), info.deleted);
+        json!({ "bytes": info.bytes(), "segments": segments, "deleted": deleted })
+    };
+    let data = json!({ "documents": after.documents, "before": of(&before), "after": of(&after),
+        "commit": after.commit, "seconds": seconds });
+    Ok(text::told(args.json, &data, said))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lateen::eval::{Evaluation, Measure, Qrels, Run, compare, evaluate};
 use lateen::readers::{EmbeddingSet, SetQueries, SetQuery};
 use lateen::{Effort, Index, Query};
+use serde_json::{Map, Value, json};
 
 use crate::declared::vector_field;
 use crate::failure::{Code, Failure};
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// The embedding set whose queries are asked and judged
     #[arg(long, value_name = "DIR")]
     set: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// The ways: their names, modes and candidates.
@@ -48,14 +52,15 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         return Err(crate::explain::no_queries().at(args.set.display()));
     }
     let Some(qrels) = set.qrels() else {
-        return Err(Failure::new(Code::Input, format!("{}: no qrels.tsv", args.set.display())));
+        let what = format!("{}: no qrels.tsv", args.set.display());
+        return Err(Failure::new(Code::Input, what).next("take a set that has judgements"));
     };
     let qrels = Qrels::read(qrels).map_err(Failure::input)?;
     let schema = index.schema();
     let sparse = schema.sparse(&vector_field(&schema, "sparse")).is_ok();
     let tokens = schema.tokens(&vector_field(&schema, "tokens")).is_ok();
     let mut first: Option<Evaluation> = None;
-    let mut rows = Vec::new();
+    let (mut rows, mut ways) = (Vec::new(), Vec::new());
     for (name, mode, candidates) in WAYS {
         let there = match mode {
             Mode::Sparse => sparse,
@@ -84,6 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             cells.push(format!("{:.4}", ndcg.mean()));
             cells.push(test.map_or("-".to_owned(), |test| format!("{:.4}", test.p)));
             cells.push(format!("{recall:.4}"));
+            ways.push(json!({ "mode": mode.name(), "candidates": candidates,
+                "feedback": feedback, "ndcg@10": ndcg.mean(), "p": test.map(|test| test.p),
+                "recall@100": recall }));
         }
         rows.push(cells);
     }
@@ -91,10 +99,13 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         ["asked by", ">nDCG@10", ">p", ">recall@100", ">feedback: nDCG@10", ">p", ">recall@100"];
     let judged = text::count(qrels.len() as u64);
     let table = format!("{}{judged} judged queries\n", text::table(&heading, &rows));
+    let mut data = json!({ "judged": qrels.len(), "ways": ways });
     if !(sparse && tokens) {
-        return Ok(table);
+        return Ok(text::told(args.json, &data, table));
     }
-    Ok(format!("{table}\n{}", losses(&index, &queries, &qrels, args)?))
+    let (told, lost) = losses(&index, &queries, &qrels, args)?;
+    data["lost"] = lost;
+    Ok(text::told(args.json, &data, format!("{table}\n{told}")))
 }
 
 /// How many sparse candidates are reranked where the loss is told.
@@ -188,11 +199,14 @@ fn losses(
     queries: &SetQueries,
     qrels: &Qrels,
     args: &Args,
-) -> Result<String, Failure> {
+) -> Result<(String, Value), Failure> {
     let judge = Judge::new(index, queries, qrels, args)?;
-    let mut rows = Vec::new();
+    let data = |loss: &Loss| json!({ "ndcg@10_percent": loss.ndcg, "p": loss.p, "top10_missed_percent": loss.missed });
+    let (mut rows, mut reranked) = (Vec::new(), Map::new());
     for depth in SPARSE {
-        let Loss { ndcg, p, missed } = judge.mode(Mode::Rerank, Some(depth), Effort::Exact)?;
+        let loss = judge.mode(Mode::Rerank, Some(depth), Effort::Exact)?;
+        reranked.insert(depth.to_string(), data(&loss));
+        let Loss { ndcg, p, missed } = loss;
         let p = p.map_or("-".to_owned(), |p| format!("{p:.4}"));
         rows.push(vec![depth.to_string(), format!("{ndcg:.2} %"), p, format!("{missed:.2} %")]);
     }
@@ -203,23 +217,27 @@ fn losses(
     // What a token search gives is in the order of MaxSim as it is: its ten best, however deep.
     let mut tokens = Vec::new();
     for effort in EFFORTS {
-        tokens.push(both(&judge.mode(Mode::Tokens, None, effort)?));
+        tokens.push(judge.mode(Mode::Tokens, None, effort)?);
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut united) = (Vec::new(), Map::new());
     for depth in DEPTHS {
         let sparse = judge.mode(Mode::Rerank, Some(depth), Effort::Exact)?;
         let mut cells = vec![depth.to_string(), both(&sparse)];
-        for (effort, tokens) in EFFORTS.into_iter().zip(&tokens) {
-            cells.push(tokens.clone());
-            cells.push(both(&judge.union(depth, effort)?));
+        let mut of_depth = json!({ "sparse": data(&sparse) });
+        for ((effort, tokens), name) in EFFORTS.into_iter().zip(&tokens).zip(["fastest", "usual"]) {
+            let union = judge.union(depth, effort)?;
+            cells.extend([both(tokens), both(&union)]);
+            of_depth[name] = json!({ "tokens": data(tokens), "union": data(&union) });
         }
+        united.insert(depth.to_string(), of_depth);
         rows.push(cells);
     }
     let heading =
         ["candidates in all", ">sparse", ">tokens, level 0", ">union", ">tokens", ">union"];
-    let united = text::table(&heading, &rows);
+    let both = text::table(&heading, &rows);
     let said = "of each: nDCG@10 lost and ten best missed, in %; of a union, half of each search's";
-    Ok(format!("{alone}\n{united}{said}\n"))
+    let data = json!({ "rerank": reranked, "union": united });
+    Ok((format!("{alone}\n{both}{said}\n"), data))
 }
 
 /// The share of one run's hits that another has, over all queries.

@@ -91,12 +91,16 @@ enum FieldKind {
     Bool,
 }
 
+/// What to do about a declaration that is wrong.
+const HELP: &str = "`lateen build --help` says what a schema may have";
+
 impl Declared {
     /// Reads the declaration in a file of TOML.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let place = path.display();
         let refuse = |what: String| Failure::new(Code::Input, format!("{place}: {what}"));
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| refuse(error.to_string()).next("check the path"))?;
         let file: File = toml::from_str(&text).map_err(|error| {
             let at = error.span().map(|span| {
                 let before = text.get(..span.start).unwrap_or(&text);
@@ -104,7 +108,7 @@ impl Declared {
                 let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
                 format!("line {line}, column {column}: ")
             });
-            refuse(format!("{}{}", at.unwrap_or_default(), error.message()))
+            refuse(format!("{}{}", at.unwrap_or_default(), error.message())).next(HELP)
         })?;
         let mut declared =
             Self { keys: KeyKind::Str, sparse: None, tokens: None, attributes: Vec::new() };
@@ -113,7 +117,9 @@ impl Declared {
         }
         for field in file.field {
             let name = field.name.clone();
-            declared.take(field).map_err(|what| refuse(format!("field {name:?}: {what}")))?;
+            declared
+                .take(field)
+                .map_err(|what| refuse(format!("field {name:?}: {what}")).next(HELP))?;
         }
         Ok(declared)
     }

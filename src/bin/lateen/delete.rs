@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lateen::{IndexWriter, Key, KeyKind};
+use serde_json::json;
 
 use crate::failure::{Code, Failure};
 use crate::interrupt::{self, Clearing, Left};
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// A file of ids, one a line
     #[arg(long, value_name = "FILE")]
     ids_from: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Deletes; gives how many there were.
@@ -52,10 +56,13 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let failed = |error| Failure::index(&args.index, error);
     let deleted = writer.delete_batch(keys).map_err(failed)?;
     let commit = interrupt::commit(&mut writer, &args.index)?;
-    Ok(format!(
+    let said = format!(
         "{}: {} deleted, {} left, commit {commit}\n",
         args.index.display(),
         text::count(deleted.documents),
         text::many(writer.len(), "document"),
-    ))
+    );
+    let left = writer.len();
+    let data = json!({ "deleted": deleted.documents, "documents": left, "commit": commit });
+    Ok(text::told(args.json, &data, said))
 }

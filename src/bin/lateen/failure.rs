@@ -99,6 +99,10 @@ impl Failure {
                 return Self::new(Code::Usage, what)
                     .next(format!("`lateen unpack {place} DIR` makes a directory, which does"));
             }
+            // What is made has no manifest yet that would name what is missing.
+            Error::Io { op: "create" | "write", source, .. } => {
+                return Self::io("write", place, source);
+            }
             Error::Io { source, .. } => of_index(source.kind()),
             _ => None,
         };
@@ -174,10 +178,16 @@ fn advice(error: &Error) -> Option<&'static str> {
             Fault::NotNormalized { .. } => "give rows of length 1",
             Fault::Negative { .. } => "leave such entries out",
             Fault::Syntax { what, .. } if what == "not UTF-8" => "save the file as UTF-8",
+            Fault::Syntax { what, .. } if what.contains("gzip") => {
+                "decompress it first, or name the file `.gz`"
+            }
             Fault::Syntax { .. } => "mend that line",
             Fault::NotFinite { .. } | Fault::TooHeavy { .. } | Fault::TooLarge { .. } => {
                 "look at what made the vectors: such values are no weights or components"
             }
+            Fault::OutOfRange { .. } => "give a number in that range",
+            Fault::Parameter { .. } => "give a value in that range",
+            Fault::TooMany { .. } => "give fewer",
             Fault::DuplicateTerm { .. } | Fault::Twice => "leave one of them out",
             Fault::Empty { .. } => "leave it out, or give what is missing",
             Fault::Backwards { .. } | Fault::Ragged { .. } => "write the arrays again",
@@ -215,7 +225,14 @@ impl From<Error> for Failure {
 
 impl From<SchemaError> for Failure {
     fn from(error: SchemaError) -> Self {
-        Error::from(error).into()
+        let next = match &error {
+            SchemaError::Name { .. } => Some("give each field a name of its own"),
+            SchemaError::Setting { .. } => Some("see `lateen build --help`"),
+            _ => None,
+        };
+        let mut failure = Self::from(Error::from(error));
+        failure.next = next.map(str::to_owned).or(failure.next);
+        failure
     }
 }
 
@@ -228,10 +245,20 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Letters of a message that are shown at most, but for a quarter as many of its end.
+const LONGEST: usize = 800;
+
 fn line(text: &str) -> String {
     let spaced = crate::text::plain(text);
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    words.join(" ")
+    let line = words.join(" ");
+    // A name or an id may be of any length; a line is there to be read.
+    match (line.char_indices().nth(LONGEST), line.char_indices().rev().nth(LONGEST / 4)) {
+        (Some((end, _)), Some((rest, _))) if end < rest => {
+            format!("{} … {}", &line[..end], &line[rest..])
+        }
+        _ => line,
+    }
 }
 
 #[cfg(test)]
@@ -243,6 +270,8 @@ mod tests {
         let failure = Failure::new(Code::Input, "a\nb\tc\u{1b}[0m  d").at("x");
         assert_eq!(failure.to_string(), "x: a b c [0m d");
         assert_eq!(failure.code(), 3);
+        let long = Failure::new(Code::Input, "é".repeat(5000)).at("x").to_string();
+        assert!(long.starts_with("x: é") && long.chars().count() < 1010, "{long}");
         let failure = failure.next("do\nthat");
         assert_eq!(failure.to_string(), "x: a b c [0m d; do that");
         assert_eq!(

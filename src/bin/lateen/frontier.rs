@@ -56,7 +56,7 @@ fn plot(
     // Whole powers of ten, which the axis has labels for.
     let times = || points.iter().flat_map(|point| [micros(point.median), micros(point.p99)]);
     let low = 10f64.powf((times().fold(f64::INFINITY, f64::min) / 1.1).log10().floor());
-    let high = 10f64.powf((times().fold(0.1, f64::max) * 1.1).log10().ceil()).max(10.0 * low);
+    let high = 10f64.powf((times().fold(0.1, f64::max) * 1.6).log10().ceil()).max(10.0 * low);
     let text = |size: u32, colour: RGBColor| ("sans-serif", size).into_font().color(&colour);
     let shown: String = title.chars().take(60).collect();
     root.draw(&Text::new(format!("Recall against latency, {mode}"), (24, 18), text(22, INK.0)))?;
@@ -114,8 +114,9 @@ fn plot(
         .iter()
         .map(|point| (point.effort, chart.backend_coord(&(point.recall, micros(point.median)))));
     for (efforts, place) in labels(places) {
-        let style = text(12, FAINT.0).pos(Pos::new(HPos::Center, VPos::Top));
-        root.draw(&Text::new(efforts, (place.0, place.1 + 8), style))?;
+        // The line comes from the left and leaves upwards.
+        let style = text(12, FAINT.0).pos(Pos::new(HPos::Left, VPos::Top));
+        root.draw(&Text::new(efforts, (place.0 + 6, place.1 + 4), style))?;
     }
     root.present()?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lateen::limits::MAX_WEIGHT;
 use lateen::readers::JsonLines;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -54,11 +55,11 @@ impl Gathered {
             };
             let (line, own) = texts.line();
             read += own.len();
-            let place = || format!("{name}: line {line} (id {:?})", record.id);
-            let refuse = |what: String| Failure::new(Code::Input, what).at(place());
+            let place = |column: usize| {
+                format!("{name}: line {line}, column {column} (id {:?})", record.id)
+            };
             let refuse_at = |part: Part<'_>, what: String| {
-                let place = format!("{name}: line {line}, column {}", part.column(own));
-                Failure::new(Code::Input, what).at(format!("{place} (id {:?})", record.id))
+                Failure::new(Code::Input, what).at(place(part.column(own)))
             };
             if let Some(what) = fields.no_key(&record.id) {
                 let next = "give numbers as ids, or build with ids of text";
@@ -67,12 +68,22 @@ impl Gathered {
             if let Some(terms) = terms {
                 let vector = record.vector.as_ref();
                 let vector = vector.ok_or_else(|| {
-                    refuse("an object without a `vector`".into())
+                    let what = "an object without a `vector`".to_owned();
+                    Failure::new(Code::Input, what)
+                        .at(place(own.trim_end().len()))
                         .next("give weights of words, or vectors by --sparse or --tokens")
                 })?;
+                if vector.iter().all(|entry| entry.1 == 0.0) {
+                    let what = "a vector without a weight above zero".to_owned();
+                    return Err(refuse_at(Part::of(&["vector"]), what).next("leave the line out"));
+                }
                 let mut pairs = Vec::with_capacity(vector.len());
                 for (at, (word, weight)) in vector.iter().enumerate() {
                     let refuse_entry = |what| refuse_at(Part::entry(at), what);
+                    if *weight > MAX_WEIGHT {
+                        let what = format!("the weight {weight:e} of {word:?} is above {MAX_WEIGHT:e}");
+                        return Err(refuse_entry(what).next("look at what made it"));
+                    }
                     if *weight < 0.0 {
                         let what = format!("the weight {weight} of {word:?} is negative");
                         return Err(refuse_entry(what).next("leave such entries out"));
@@ -82,7 +93,9 @@ impl Gathered {
                             let next = "without --term-ids words are taken as they are";
                             refuse_entry(format!("{word:?} is no term id")).next(next)
                         }),
-                        Terms::Words(words) => words.id(word).map_err(|no| no.at(place())),
+                        Terms::Words(words) => {
+                            words.id(word).map_err(|no| no.at(place(Part::entry(at).column(own))))
+                        }
                     };
                     pairs.push((id?, *weight));
                 }

@@ -120,10 +120,8 @@ pub(crate) fn watch() {
     #[cfg(unix)]
     let _ = signal_hook::flag::register(XFSZ, Arc::default());
     let _ = ctrlc::set_handler(|| {
-        // Asked twice, it does not wait.
-        if !TOLD.swap(true, Ordering::SeqCst) {
-            std::thread::sleep(GRACE);
-        }
+        TOLD.store(true, Ordering::SeqCst);
+        std::thread::sleep(GRACE);
         // A commit that has begun to be published is neither stopped nor denied.
         while STANDS.load(Ordering::SeqCst) {
             std::thread::sleep(GRACE);
@@ -166,6 +164,18 @@ pub(crate) fn cleared(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
 /// An error from the first signal on.
 pub(crate) fn check() -> Result<(), Failure> {
     if TOLD.load(Ordering::SeqCst) { Err(interrupted()) } else { Ok(()) }
+}
+
+/// From here on a signal comes too late, and the command ends as if there had been none. Where one
+/// came before, this does not come back: the command is about to be ended.
+pub(crate) fn settle() {
+    STANDS.store(true, Ordering::SeqCst);
+    if TOLD.load(Ordering::SeqCst) {
+        STANDS.store(false, Ordering::SeqCst);
+        loop {
+            std::thread::park();
+        }
+    }
 }
 
 /// Commits what was prepared, unless the command was told to end: then the index is as it was.

@@ -33,8 +33,8 @@ pub(crate) struct Man {
 /// Writes the pages; says which.
 pub(crate) fn run(args: &Man) -> Result<String, Failure> {
     let refused = |error| Failure::io("write", args.dir.display(), &error);
-    if args.dir.is_file() {
-        let what = format!("{}: a file; the pages go into a directory", args.dir.display());
+    if args.dir.exists() && !args.dir.is_dir() {
+        let what = format!("{}: no directory; the pages go into a directory", args.dir.display());
         return Err(Failure::new(Code::Exists, what).next("choose another name"));
     }
     std::fs::create_dir_all(&args.dir).map_err(refused)?;

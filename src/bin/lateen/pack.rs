@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lateen::{Error, Index};
+use serde_json::json;
 
 use crate::beside::{Beside, is_there};
 use crate::failure::{Code, Failure};
@@ -18,6 +19,9 @@ pub(crate) struct Args {
     index: PathBuf,
     /// The file to make; one that is there is an error
     file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Packs; gives the size.
@@ -39,10 +43,12 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let refused = |error| Failure::io("write", args.file.display(), &error);
     packing.publish(true).map_err(refused)?;
     let metadata = std::fs::metadata(&args.file).map_err(refused)?;
-    Ok(format!(
+    let said = format!(
         "{}: {}, {}\n",
         args.file.display(),
         text::many(index.len(), "document"),
         text::bytes(metadata.len()),
-    ))
+    );
+    let data = json!({ "documents": index.len(), "bytes": metadata.len() });
+    Ok(text::told(args.json, &data, said))
 }

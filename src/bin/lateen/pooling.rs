@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use lateen::{ReducedTokens, TokenBatch, TokenReduction};
+use serde_json::{Value, json};
 
 use crate::text;
 
@@ -28,6 +29,11 @@ impl Pooling {
         add(&self.given, reduced.iter().map(ReducedTokens::given).sum());
         add(&self.kept, reduced.iter().map(ReducedTokens::len).sum());
         Ok(reduced)
+    }
+
+    /// The same as data.
+    pub(crate) fn data(&self) -> Value {
+        json!({ "rows_given": self.given.get(), "rows_kept": self.kept.get() })
     }
 
     /// A line that says what share was kept.

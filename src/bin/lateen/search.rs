@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     top: Option<usize>,
     /// The file to write the run to; one that is there is replaced
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["query", "json"])]
+    #[arg(long, value_name = "FILE")]
     run: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -76,6 +76,11 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     if args.query.is_some() && args.run.is_some() && args.explain.is_none() {
         let what = "--query has no meaning beside --run, which asks all queries";
         return Err(Failure::new(Code::Usage, what).next("leave one of them out"));
+    }
+    if args.run.is_none() && args.query.is_none() && !args.json && args.explain.is_none() {
+        let next = "--query ID shows the hits of one query, --run FILE writes those of all, --json \
+                    gives them to a program";
+        return Err(Failure::new(Code::Usage, "nothing to do with the hits").next(next));
     }
     let index = Index::open(&args.index).map_err(|error| Failure::index(&args.index, error))?;
     let set = EmbeddingSet::open(&args.set).map_err(Failure::input)?;

@@ -40,7 +40,7 @@ impl Room {
 
 /// What to read.
 #[derive(Debug, clap::Args)]
-#[group(id = "source", required = true, multiple = true)]
+#[group(skip)]
 pub(crate) struct Args {
     /// An embedding set: a folder of texts and vectors
     #[arg(long, value_name = "DIR", conflicts_with_all = ["texts", "sparse", "tokens"])]
@@ -91,6 +91,13 @@ pub(crate) struct Lines {
 impl Args {
     /// Opens what the flags name.
     pub(crate) fn open(&self, room: Room) -> Result<Source, Failure> {
+        if self.set.is_none() && self.texts.is_none() {
+            if self.sparse.is_empty() && self.tokens.is_empty() {
+                let next =
+                    "name a set by --set, lines by --texts, or arrays by --sparse and --tokens";
+                return Err(Failure::new(Code::Usage, "no documents given").next(next));
+            }
+        }
         if let Some(dir) = &self.set {
             let set = EmbeddingSet::open(dir).map_err(Failure::input)?;
             let documents = set.documents().map_err(Failure::input)?;

@@ -2,6 +2,11 @@
 
 use std::fmt::Write;
 
+/// What a command has to tell: to a person, or to a program.
+pub(crate) fn told(json: bool, data: &serde_json::Value, text: String) -> String {
+    if json { format!("{data:#}\n") } else { text }
+}
+
 /// A count with its thousands apart: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();

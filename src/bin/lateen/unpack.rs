@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use lateen::Index;
+use serde_json::json;
 
+use crate::beside::is_there;
 use crate::failure::{Code, Failure};
 use crate::staging::Staging;
 use crate::{interrupt, text};
@@ -17,6 +19,9 @@ pub(crate) struct Args {
     file: PathBuf,
     /// The directory to make; one that is there is an error
     out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Unpacks; gives the size.
@@ -25,6 +30,9 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         let what = format!("{}: a directory, and not packed", args.file.display());
         let next = "it takes changes as it is";
         return Err(Failure::new(Code::Usage, what).next(next));
+    }
+    if is_there(&args.out) {
+        return Err(Failure::exists(&args.out));
     }
     let failed = |error| Failure::index(&args.file, error);
     let index = Index::open(&args.file).map_err(failed)?;
@@ -37,10 +45,13 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     Index::open(staging.path()).and_then(|copy| copy.verify())?;
     interrupt::check()?;
     staging.publish()?;
-    Ok(format!(
+    let bytes = index.info().bytes();
+    let said = format!(
         "{}: {}, {}\n",
         args.out.display(),
         text::many(index.len(), "document"),
-        text::bytes(index.info().bytes()),
-    ))
+        text::bytes(bytes),
+    );
+    let data = json!({ "documents": index.len(), "bytes": bytes });
+    Ok(text::told(args.json, &data, said))
 }

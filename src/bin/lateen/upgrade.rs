@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use lateen::Index;
+use serde_json::json;
 
 use crate::failure::Failure;
+use crate::text;
 
 /// Bring an index to the format that this version writes
 ///
@@ -14,6 +16,9 @@ use crate::failure::Failure;
 pub(crate) struct Args {
     /// The index: a directory, or a packed file
     index: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Looks at the format; says what was done.
@@ -24,8 +29,10 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let index = Index::open(&args.index).map_err(failed)?;
     index.verify().map_err(failed)?;
     let (major, minor) = index.info().format;
-    Ok(format!(
+    let said = format!(
         "{}: format {major}.{minor} is current; every byte is sound\n",
         args.index.display()
-    ))
+    );
+    let data = json!({ "format": [major, minor], "changed": false });
+    Ok(text::told(args.json, &data, said))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lateen::Index;
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::text;
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Only the checksums and the padding: all that damage on the way changes, in less time
     #[arg(long)]
     checksums: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Checks; gives what was checked.
@@ -31,11 +35,14 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         Failure::index(&args.index, error).next(next)
     })?;
     let info = index.info();
-    Ok(format!(
-        "{}: sound: {}, {}, {:.2} s\n",
+    let seconds = start.elapsed().as_secs_f64();
+    let said = format!(
+        "{}: sound: {}, {}, {seconds:.2} s\n",
         args.index.display(),
         text::many(info.documents, "document"),
         text::bytes(info.bytes()),
-        start.elapsed().as_secs_f64(),
-    ))
+    );
+    let data = json!({ "documents": info.documents, "bytes": info.bytes(), "commit": info.commit,
+        "meaning": !args.checksums, "seconds": seconds });
+    Ok(text::told(args.json, &data, said))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lateen::limits::MAX_WORD_BYTES;
 use lateen::{IndexWriter, SparseField, Vocabulary};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -58,14 +59,15 @@ impl Words {
                 let (Some(id), Some(word), Some(weight), None) = (id, word, weight, parts.next())
                 else {
                     let what = "expected a term id, a word and perhaps a weight, tabs between";
-                    return Err(refuse(format!("line {}: {what}", at + 1)));
+                    return Err(refuse(format!("line {}: {what}", at + 1)).next("mend that line"));
                 };
                 (word, id, weight)
             } else {
                 (line, at, 1.0)
             };
             if words.find(word).is_ok() {
-                return Err(refuse(format!("line {}: {word:?} is there already", at + 1)));
+                let what = format!("line {}: {word:?} is there already", at + 1);
+                return Err(refuse(what).next("leave one of them out"));
             }
             words.push(word, id, weight);
         }
@@ -143,7 +145,8 @@ impl Words {
     /// The id of a word; one that is new gets the next.
     ///
     /// # Errors
-    /// A word that is not in the list that was given; more words than there is room for.
+    /// A word that is not in the list that was given, of no letters or of too many; more words than
+    /// there is room for.
     pub(crate) fn id(&mut self, word: &str) -> Result<u32, Failure> {
         if let Ok(number) = self.find(word) {
             return Ok(self.ids[number]);
@@ -151,6 +154,13 @@ impl Words {
         if self.fixed {
             let what = format!("{word:?} is not in the vocabulary");
             return Err(Failure::new(Code::Input, what).next("add it there, or leave it out"));
+        }
+        if word.is_empty() || word.len() > MAX_WORD_BYTES {
+            let what = match word.len() {
+                0 => "a word of no letters".to_owned(),
+                bytes => format!("a word of {bytes} bytes, the limit is {MAX_WORD_BYTES}"),
+            };
+            return Err(Failure::new(Code::Input, what).next("leave it out"));
         }
         if let Some(room) = self.room
             && self.bytes() > room
@@ -211,7 +221,10 @@ mod tests {
             let expected = *naive.entry(word.clone()).or_insert(next);
             assert_eq!(words.id(&word).unwrap(), expected, "{word}");
         }
-        assert_eq!(words.id("").unwrap(), naive.len() as u32, "a word of no letters is one");
+        for (word, said) in [(String::new(), "no letters"), ("x".repeat(256), "256 bytes")] {
+            assert!(words.id(&word).unwrap_err().to_string().contains(said));
+        }
+        assert_eq!(words.id(&"x".repeat(255)).unwrap(), naive.len() as u32);
         for (word, id) in &naive {
             assert_eq!(words.id(word).unwrap(), *id);
         }

@@ -90,8 +90,11 @@ impl Lines {
             }
         }
         let Self { name, line, number, .. } = self;
-        let text = std::str::from_utf8(line)
-            .map_err(|error| syntax(name, *number, error.valid_up_to() + 1, "not UTF-8"))?;
+        let text = std::str::from_utf8(line).map_err(|error| {
+            let gzip = *number == 1 && line.starts_with(b"\x1f\x8b");
+            let what = if gzip { "gzip, not lines of text" } else { "not UTF-8" };
+            syntax(name, *number, error.valid_up_to() + 1, what)
+        })?;
         Ok(Some((*number, text.trim_end_matches(['\n', '\r']))))
     }
 

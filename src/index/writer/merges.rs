@@ -391,7 +391,8 @@ impl IndexWriter {
 
     /// Commits, then merges until there are at most `most` segments (1 where 0 is given) and none
     /// holds deleted documents, and commits again. `watch` is called now and then with how far it
-    /// is. Gives the commit's number.
+    /// is, and once when all segments are written and none is committed yet. Gives the commit's
+    /// number.
     ///
     /// # Errors
     /// As [`commit`](Self::commit); [`Error::Corrupt`] for damage in a segment, each of which is
@@ -427,6 +428,8 @@ impl IndexWriter {
             }
             self.finish(true)?;
         }
+        let all = MergeProgress { segments, segments_done: segments, steps: 0, steps_done: 0 };
+        watch(all);
         let mut commit = self.commit()?;
         let kept = kept(self.storage.as_ref(), self.committed.manifest());
         if kept.iter().flat_map(|kept| &kept.segments).any(|entry| !self.holds(&entry.pin)) {
@@ -435,7 +438,6 @@ impl IndexWriter {
             self.changed = true;
             commit = self.commit()?;
         }
-        watch(MergeProgress { segments, segments_done: segments, steps: 0, steps_done: 0 });
         Ok(commit)
     }
 }

@@ -292,7 +292,12 @@ fn fused(told: &Explanation) -> Vec<String> {
             0.0 => String::new(),
             adds => format!(", adds {adds:.4}"),
         };
-        format!("search {number}: rank {rank}, score {own}{adds}")
+        let of = match &part.explanation {
+            own if !own.terms.is_empty() => " (sparse)",
+            own if !own.tokens.is_empty() => " (tokens)",
+            _ => "",
+        };
+        format!("search {number}{of}: rank {rank}, score {own}{adds}")
     };
     (1..).zip(&told.parts).map(line).collect()
 }

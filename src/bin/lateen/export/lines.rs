@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write as _};
 
 use lateen::readers::Record;
 use lateen::{Index, SparseField};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Args, Fields};
 use crate::beside::Beside;
@@ -74,13 +74,16 @@ pub(super) fn write(index: &Index, args: &Args) -> Result<String, Failure> {
         Some(_) => "; token rows have no place in it",
         None => "",
     };
-    Ok(format!(
+    let said = format!(
         "{}: {}, {} of {}{rows}\n",
         args.out.display(),
         text::many(documents, "document"),
         text::many(entries, "weight"),
         words.told(),
-    ))
+    );
+    let data = json!({ "documents": documents, "weights": entries,
+        "terms_without_a_word": words.without.len() });
+    Ok(text::told(args.json, &data, said))
 }
 
 /// What terms are called; by their ids alone where there are no words.

@@ -13,7 +13,7 @@ use lateen::{
     FieldInfo, Floats, Index, IndexInfo, Ints, KeyKind, Schema, SparseField, StoredDocument,
     TokenField,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::beside::{Beside, is_there};
 use crate::declared::{Attribute, vector_field};
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Term ids in `vector`, even where the index has words for them: for `build --term-ids`
     #[arg(long)]
     term_ids: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What an index can become.
@@ -103,13 +106,16 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
         }
     }
     folder.publish(true).map_err(refused)?;
-    Ok(format!(
+    let said = format!(
         "{}: {}, {}, {}\n",
         args.out.display(),
         text::many(totals.documents as u64, "document"),
         text::many(totals.entries as u64, "weight"),
         text::many(totals.rows as u64, "token row"),
-    ))
+    );
+    let data = json!({ "documents": totals.documents, "weights": totals.entries,
+        "token_rows": totals.rows });
+    Ok(text::told(args.json, &data, said))
 }
 
 struct Fields {
