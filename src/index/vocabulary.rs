@@ -395,4 +395,47 @@ mod tests {
         assert!(refused(&[("a", 1, 0.0)]) && refused(&[("a", 1, f32::NAN)]));
         assert!(refused(&[(&"x".repeat(256), 1, 1.0)]) && !refused(&[("a", 1, 1.0)]));
     }
+
+    /// Each part of the section is changed in turn.
+    #[test]
+    fn words_that_lie_are_damage() {
+        let good =
+            Vocabulary::weighted([("fat", 7, 0.5), ("oil", 3, 1.5), ("wax", 9, 2.0)]).unwrap();
+        let head = size_of::<VocabularyHead>();
+        let (ends, weights) = (head, head + 2 * 12);
+        let (slots, text) = (weights + 12, good.bytes().len() - 9);
+        let word = |at: usize| good.bytes()[at..at + 4].to_vec();
+        let empty = (slots..text).step_by(4).find(|&at| word(at) == [0; 4]).unwrap();
+        let taken = (slots..text).step_by(4).find(|&at| word(at) != [0; 4]).unwrap();
+        let cases: [(usize, &[u8], &str); 7] = [
+            (ends, &[200], "word 0 cannot be read"),
+            (ends, &[0], "word 0 cannot be read"),
+            (text, &[0xFF], "word 0 cannot be read"),
+            (text, b"cat", "word 0 is not where it is looked for"),
+            (taken, &[0], "is not where it is looked for"),
+            (weights, &f32::NAN.to_le_bytes(), "word 0 has no weight above zero"),
+            (empty, &[1], "slots of words that there are not"),
+        ];
+        assert!(good.verify("x").is_ok());
+        for (at, change, said) in cases {
+            let mut bytes = good.bytes().to_vec();
+            bytes[at..at + change.len()].copy_from_slice(change);
+            let damaged = Vocabulary { bytes: Bytes::from_vec(&bytes), ..good.clone() };
+            let error = damaged.verify("x").unwrap_err();
+            assert!(
+                matches!(error, Error::Corrupt(_)) && error.to_string().contains(said),
+                "{error}"
+            );
+            // Asked all the same, it gives what can be a weight, or nothing.
+            let mut vector = Vec::new();
+            damaged.query(["fat", "oil", "wax"], &mut vector);
+            assert!(vector.iter().all(|entry| entry.1 > 0.0), "{said}");
+        }
+        let short =
+            Vocabulary { bytes: Bytes::from_vec(&good.bytes()[..text - 1]), ..good.clone() };
+        assert!(short.verify("x").unwrap_err().to_string().contains("too short"));
+        assert!(short.get("fat").is_none() && short.iter().next().is_none());
+        assert_eq!(short.query(["fat", "oil"], &mut Vec::new()), 2);
+        assert_eq!(format!("{good:?}"), "Vocabulary { words: 3, .. }");
+    }
 }

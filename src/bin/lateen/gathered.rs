@@ -81,7 +81,8 @@ impl Gathered {
                 for (at, (word, weight)) in vector.iter().enumerate() {
                     let refuse_entry = |what| refuse_at(Part::entry(at), what);
                     if *weight > MAX_WEIGHT {
-                        let what = format!("the weight {weight:e} of {word:?} is above {MAX_WEIGHT:e}");
+                        let what =
+                            format!("the weight {weight:e} of {word:?} is above {MAX_WEIGHT:e}");
                         return Err(refuse_entry(what).next("look at what made it"));
                     }
                     if *weight < 0.0 {

@@ -5,6 +5,7 @@ mod crash;
 mod faults;
 mod living;
 mod reading;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,0 +1,74 @@
+//! What values say of themselves, and the same index by every door.
+
+use crate::index::{Index, IndexWriter};
+use crate::schema::Schema;
+use crate::{Document, KeywordField, Query, SparseField, TokenMatrix};
+
+fn filled(place: &std::path::Path) -> (IndexWriter, SparseField, KeywordField) {
+    let mut schema = Schema::builder();
+    let (terms, rows) = (schema.sparse("terms"), schema.tokens("rows", 8));
+    let kind = schema.keyword("kind");
+    let mut writer = IndexWriter::create(place.join("w"), schema.build().unwrap()).unwrap();
+    let unit = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let spans = [(at as u32, at as u32 + 2)];
+        let entries = [(1u32, 1.0 + at as f32)];
+        let document = Document::new(name).sparse(&terms, &entries).unwrap();
+        let matrix = TokenMatrix::new(&unit, 8).spans(&spans);
+        let document = document.tokens(&rows, matrix).unwrap();
+        writer.add(&document.keyword(&kind, if at == 0 { "x" } else { "y" }).unwrap()).unwrap();
+    }
+    (writer, terms, kind)
+}
+
+#[test]
+fn values_say_what_they_are() {
+    let place = tempfile::tempdir().unwrap();
+    let (mut writer, terms, _) = filled(place.path());
+    let said = format!("{writer:?}");
+    assert!(said.contains("commit: 1") && said.contains("pending: 3"), "{said}");
+    assert!(writer.snapshot().is_empty());
+    writer.commit().unwrap();
+    let index = Index::open(place.path().join("w")).unwrap();
+    let snapshot = index.snapshot();
+    let said = format!("{snapshot:?}");
+    assert!(said.contains("commit: 2, documents: 3, segments: 1"), "{said}");
+    assert!(!snapshot.is_empty());
+    let stored = index.get("b").unwrap().unwrap();
+    assert!(format!("{stored:?}").contains("\"b\""), "{stored:?}");
+    let rows = index.schema().tokens("rows").unwrap();
+    assert_eq!(stored.spans(&rows).unwrap(), Some(vec![(1, 3)]));
+    let hits = index.search(&Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap();
+    assert!(hits.complete() && hits.certified());
+    assert_eq!(hits.len(), 3);
+}
+
+#[test]
+fn bytes_in_hand_are_an_index_like_others() {
+    let place = tempfile::tempdir().unwrap();
+    let (mut writer, terms, kind) = filled(place.path());
+    writer.commit().unwrap();
+    let index = Index::open(place.path().join("w")).unwrap();
+    let file = place.path().join("w.lateen");
+    index.pack(&file).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let fixed: &'static [u8] = bytes.clone().leak();
+    let query = Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap().filter(kind.eq("y"));
+    let facets = index.facets_of(&query, &kind, 5).unwrap();
+    assert_eq!((facets.len(), facets[0].count), (1, 2));
+    let ask = |index: &Index| -> Vec<(String, f32)> {
+        let hits = index.search(&query).unwrap();
+        hits.iter().map(|hit| (hit.key().to_string(), hit.score())).collect()
+    };
+    assert_eq!(ask(&index), [("c".to_owned(), 3.0), ("b".to_owned(), 2.0)]);
+    for other in [
+        Index::options().from_bytes(&bytes).unwrap(),
+        Index::options().from_static(fixed).unwrap(),
+        // Where it cannot be used as it lies.
+        Index::options().from_static(&[&[0], fixed].concat().leak()[1..]).unwrap(),
+    ] {
+        other.verify().unwrap();
+        assert_eq!(ask(&other), ask(&index));
+    }
+    assert!(Index::options().from_bytes(&bytes[..bytes.len() - 1]).is_err());
+}
