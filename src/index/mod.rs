@@ -41,7 +41,7 @@ use crate::schema::{KeywordField, Schema, SparseField};
 use crate::search::{Expansion, Explanation, Facet, Filter, Query};
 use crate::shared::Allowance;
 use crate::storage::{
-    Bytes, FsStorage, OpenMode, Storage, open_parts, open_path, open_untrusted, publish_path,
+    Bytes, Cache, FsStorage, OpenMode, Storage, open_parts, open_path, open_untrusted, publish_path,
 };
 use crate::trace::span;
 
@@ -92,9 +92,13 @@ impl IndexOptions {
         self
     }
 
-    /// Most bytes that an index opened with [`OpenMode::Read`] holds of its segments at a time, all
-    /// its snapshots together. What needs more is an error, [`Error::Io`], as a read that failed.
-    /// Without it there is no limit but the size of the segments.
+    /// Most bytes that an index opened with [`OpenMode::Read`] holds of its segments, all its
+    /// snapshots together, while nobody searches it; no limit without it. A search needs the
+    /// sections of its fields at once, and these may be as many bytes too: what needs more is an
+    /// error, [`Error::Io`], as a read that failed. So searches that run at the same time hold at
+    /// most this each, what they share counting once, and let go of the rest when they end.
+    /// [`IndexInfo::resident`] tells what is held. Not counted are keys and scores of searches, the
+    /// manifest, tombstones, and what makes a filter faster.
     #[must_use]
     pub fn resident(mut self, bytes: u64) -> Self {
         self.resident = Some(bytes);
@@ -142,7 +146,7 @@ impl IndexOptions {
     /// As [`Index::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Index> {
         let path = path.as_ref();
-        let resident = Arc::new(Allowance::new(self.resident.unwrap_or(u64::MAX)));
+        let resident = Arc::new(Cache::new(self.resident.unwrap_or(u64::MAX)));
         let storage: Arc<dyn Storage> = if path.is_dir() {
             Arc::new(match (self.how.untrusted, self.mode) {
                 (Some(bytes), _) => FsStorage::untrusted(path, bytes),
@@ -277,7 +281,7 @@ impl Index {
         let _span = span!(DEBUG, "refresh", commit = before.commit());
         let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;
         let another = newest.identity() != before.identity();
-        if !another && before.sound(Ok(())).is_ok() {
+        if !another && !before.has_failed() {
             return Ok(false);
         }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = newest;
@@ -476,7 +480,7 @@ fn load(
         let opened = bytes.and_then(|bytes| {
             if let Some(known) = known
                 && seen == Some(*known.identity())
-                && known.sound(Ok(())).is_ok()
+                && !known.has_failed()
             {
                 return Ok(known.clone());
             }
