@@ -234,6 +234,14 @@ impl Container {
     /// `Corrupt` at the first difference.
     pub(crate) fn verify(&self) -> Result<()> {
         Self::open(self.bytes.clone(), &self.file, self.kind, Some(&self.pin))?;
+        self.verify_sections()
+    }
+
+    /// The same without the structure, for who has just opened it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub(crate) fn verify_sections(&self) -> Result<()> {
         for (ordinal, entry) in (0u32..).zip(self.entries.iter()) {
             self.verify_section(ordinal, entry)?;
         }

@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::{PackedStorage, write_pack};
+use crate::format::{Container, PackedStorage, write_pack};
 use crate::id::Key;
 use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
@@ -417,10 +417,10 @@ impl Index {
         let storage = self.storage.as_ref();
         // Reading a manifest or tombstones checks all of them.
         let commit = snapshot.commit();
-        let manifest = Manifest::bytes(storage, commit).and_then(|bytes| {
-            let identity = Manifest::identity(&bytes, commit)?;
-            let manifest = Manifest::of(bytes, commit, &Limits::default())?;
-            let mut own = manifest.segments.iter().take_while(|_| identity == *snapshot.identity());
+        let manifest = Manifest::open(storage, commit).and_then(|file| {
+            let manifest = Manifest::of(&file, commit, &Limits::default())?;
+            let same = file.pin() == *snapshot.identity();
+            let mut own = manifest.segments.iter().take_while(|_| same);
             own.try_for_each(|entry| entry.deleted(storage).map(drop))
         });
         if let Err(error) = manifest {
@@ -474,18 +474,17 @@ fn load(
     let limits = how.limits();
     loop {
         let generation = newest_generation(storage)?;
-        let bytes = Manifest::bytes(storage, generation);
-        let identity = |bytes: Result<Bytes>| Manifest::identity(&bytes?, generation);
-        let seen = bytes.as_ref().ok().and_then(|bytes| identity(Ok(bytes.clone())).ok());
-        let opened = bytes.and_then(|bytes| {
+        let file = Manifest::open(storage, generation);
+        let seen = file.as_ref().ok().map(Container::pin);
+        let opened = file.and_then(|file| {
             if let Some(known) = known
                 && seen == Some(*known.identity())
                 && !known.has_failed()
             {
                 return Ok(known.clone());
             }
-            let manifest = Manifest::of(bytes.clone(), generation, &limits)?;
-            let snapshot = Snapshot::open(storage, (manifest, bytes), kernels, known)?;
+            let manifest = Manifest::of(&file, generation, &limits)?;
+            let snapshot = Snapshot::open(storage, (manifest, file), kernels, known)?;
             let snapshot = snapshot.within(&limits);
             let snapshot = match &how.subset {
                 Some(Subset(choose)) => snapshot.subset(choose.as_ref()),
@@ -503,7 +502,7 @@ fn load(
             return opened;
         }
         // Another index with a commit of this number may have come as well.
-        let same = || identity(Manifest::bytes(storage, generation)).ok() == seen;
+        let same = || Manifest::open(storage, generation).ok().map(|file| file.pin()) == seen;
         if newest_generation(storage)? == generation && same() {
             return opened;
         }

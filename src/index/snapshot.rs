@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
 use crate::error::{Error, Result};
-use crate::format::{Pin, corrupt, tombstones_name};
+use crate::format::{Container, Pin, corrupt, tombstones_name};
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
 use crate::index::info::SegmentInfo;
@@ -65,16 +65,16 @@ impl Inner {
 }
 
 impl Snapshot {
-    /// Opens every file that a manifest, of these bytes, names. A segment that `known` has open
+    /// Opens every file that a manifest, read from this one, names. A segment that `known` has open
     /// already is shared.
     pub(crate) fn open(
         storage: &dyn Storage,
-        (manifest, bytes): (Manifest, Bytes),
+        (manifest, file): (Manifest, Container),
         kernels: &'static Kernels,
         known: Option<&Self>,
     ) -> Result<Self> {
-        let identity = Manifest::identity(&bytes, manifest.generation)?;
-        let mut read = BTreeMap::from([(manifest.file(), bytes)]);
+        let identity = file.pin();
+        let mut read = BTreeMap::from([(manifest.file(), file.bytes().clone())]);
         let mut keep = |name: String| {
             let bytes = storage.open(&name).map_err(|error| Error::opening(&*name, error))?;
             read.insert(name, bytes);
@@ -125,31 +125,16 @@ impl Snapshot {
         })
     }
 
-    /// The same commit with those segments only that are chosen.
-    pub(crate) fn subset(self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
-        let mut chosen = self.info().segments.iter().map(choose).collect::<Vec<_>>().into_iter();
-        let mut manifest = self.inner.manifest.clone();
-        let mut segments = self.inner.segments.clone();
-        let mut also = chosen.clone();
-        manifest.segments.retain(|_| chosen.next().unwrap_or(false));
-        segments.retain(|_| also.next().unwrap_or(false));
-        let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
-        let (read, scratch) = (self.inner.read.clone(), ScratchPool::default());
-        let (partial, limits) = (true, self.inner.limits.clone());
-        let identity = self.inner.identity;
-        Self {
-            inner: Arc::new(Inner {
-                manifest,
-                segments,
-                read,
-                identity,
-                origin,
-                partial,
-                kernels,
-                limits,
-                scratch,
-            }),
+    /// The same commit with those segments only that are chosen, before anybody shares it.
+    pub(crate) fn subset(mut self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
+        let chosen: Vec<bool> = self.info().segments.iter().map(choose).collect();
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            let (mut these, mut also) = (chosen.iter(), chosen.iter());
+            inner.manifest.segments.retain(|_| these.next().is_some_and(|&taken| taken));
+            inner.segments.retain(|_| also.next().is_some_and(|&taken| taken));
+            inner.partial = true;
         }
+        self
     }
 
     /// The same with limits, before anybody shares it. Segments that an earlier snapshot has open
