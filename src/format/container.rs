@@ -47,7 +47,10 @@ impl Container {
         pin: Option<&Pin>,
     ) -> Result<Self> {
         // What cannot be read concerns this container, and no other of the file.
-        let bytes = bytes.reading().map_or(bytes.clone(), |by| bytes.read_by(&by));
+        let bytes = match bytes.reading() {
+            Some(by) => bytes.read_by(&by),
+            None => bytes,
+        };
         let data = &Data { bytes: &bytes, file };
         let header = read_header(data, pin.is_some())?;
         if header.kind != kind.number() {

@@ -118,7 +118,9 @@ impl Cache {
         let mut held = self.lock();
         let own = (file, 0, 0)..=(file, u64::MAX, u64::MAX);
         let places: Vec<Place> = held.parts.range(own).map(|(place, _)| *place).collect();
-        places.into_iter().for_each(|place| held.remove(place));
+        for place in places {
+            held.remove(place);
+        }
     }
 }
 
