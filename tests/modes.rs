@@ -118,6 +118,8 @@ fn files_that_change_under_a_reader_are_an_error() {
             assert!(failed > 0 || share == 99, "{share}");
             assert!(answers(&heap, &queries) == truth);
             fs::write(if at.is_dir() { segment(at) } else { at.clone() }, &good).unwrap();
+            // Whoever was told comes back when the file does.
+            assert!(answers(&after, &queries) == truth, "{share}");
         }
         // Other bytes in the same place.
         let index = reading().open(at).unwrap();
@@ -129,10 +131,9 @@ fn files_that_change_under_a_reader_are_an_error() {
         assert_eq!(errors.len(), queries.len());
         assert!(errors.iter().all(|error| matches!(error, Error::Corrupt(_))), "{errors:?}");
         fs::write(&file, &good).unwrap();
-        if at.is_dir() {
-            index.refresh().unwrap();
-            assert!(answers(&index, &queries) == truth);
-        }
+        assert!(answers(&index, &queries) == truth);
+        index.refresh().unwrap();
+        assert!(answers(&index, &queries) == truth);
     }
 }
 
@@ -150,9 +151,30 @@ fn no_more_is_held_than_allowed() {
     let error = queries.iter().find_map(|query| few.search(query).err()).unwrap();
     let Error::Io { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), ErrorKind::FileTooLarge);
-    // What one index let go another snapshot of it can have.
-    few.refresh().unwrap();
     assert!(answers(&few, &queries[..1]) == truth[..1]);
+    assert!(few.info().resident <= size / 4);
+    // Each query has room by itself, all together have none: what another needed goes.
+    let less = reading().resident(size * 2 / 3).open(&path).unwrap();
+    let (mut most, mut sum) = (0, 0);
+    for _ in 0..2 {
+        for (query, truth) in queries.iter().zip(&truth) {
+            assert_eq!(answers(&less, std::slice::from_ref(query))[0], *truth);
+            most = most.max(less.info().resident);
+        }
+    }
+    for query in &queries[..4] {
+        let alone = reading().open(&path).unwrap();
+        alone.search(query).unwrap();
+        sum += alone.info().resident;
+    }
+    assert!(most <= size * 2 / 3 && sum > size * 2 / 3, "{most}, {sum} of {size}");
+    less.verify().unwrap();
+    assert!(less.snapshot().warm() > 1_000_000);
+    assert!(less.info().resident <= size * 2 / 3);
+    let batch = less.search_batch(&queries, 2).unwrap();
+    let keys = |hits: &lateen::Hits| hits.iter().map(|hit| hit.key().clone()).collect::<Vec<_>>();
+    let alone: Vec<_> = queries.iter().map(|query| keys(&index.search(query).unwrap())).collect();
+    assert_eq!(batch.iter().map(keys).collect::<Vec<_>>(), alone);
     assert!(matches!(reading().resident(10).open(&path), Err(Error::Io { .. })));
 }
 

@@ -15,7 +15,7 @@ use super::section::{Section, section_name};
 use super::sums::{Sums, part, range};
 use super::{corrupt, wide};
 use crate::error::{Error, Result};
-use crate::storage::Bytes;
+use crate::storage::{Bytes, Reading};
 
 /// An open container. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,6 +46,11 @@ impl Container {
         kind: ContainerKind,
         pin: Option<&Pin>,
     ) -> Result<Self> {
+        // What cannot be read concerns this container, and no other of the file.
+        let bytes = match bytes.reading() {
+            Some(by) => bytes.read_by(&by),
+            None => bytes,
+        };
         let data = &Data { bytes: &bytes, file };
         let header = read_header(data, pin.is_some())?;
         if header.kind != kind.number() {
@@ -75,12 +80,8 @@ impl Container {
                 return Err(corrupt(file, "section table", table_place(*i), what));
             }
         }
-        let own = (0u32..).zip(&entries).take_while(|_| bytes.is_file());
-        let parts: Option<Vec<Bytes>> =
-            own.map(|(at, entry)| part(&bytes, file, at, entry, &footer)).collect();
-        let parts = parts.filter(|parts| !parts.is_empty()).map(Into::into);
-        Ok(Self {
-            parts,
+        let mut container = Self {
+            parts: None,
             file: file.into(),
             kind,
             pin: found,
@@ -88,7 +89,33 @@ impl Container {
             entries: entries.into(),
             order: order.into(),
             bytes,
-        })
+        };
+        container.parts = container.own_parts();
+        Ok(container)
+    }
+
+    /// The sections, as whoever reads the bytes comes to read them; `None` where they are there.
+    fn own_parts(&self) -> Option<Arc<[Bytes]>> {
+        let own = (0..self.entries.len()).take_while(|_| self.bytes.is_file());
+        let parts: Option<Vec<Bytes>> = own.map(|at| self.own_part(&self.bytes, at)).collect();
+        parts.filter(|parts| !parts.is_empty()).map(Into::into)
+    }
+
+    fn own_part(&self, bytes: &Bytes, at: usize) -> Option<Bytes> {
+        let (ordinal, entry) = (u32::try_from(at).ok()?, self.entries.get(at)?);
+        part(bytes, &self.file, ordinal, entry, self.sums_offset)
+    }
+
+    /// Somebody who begins to read it; `None` where its bytes are there.
+    pub(crate) fn reading(&self) -> Option<Arc<Reading>> {
+        self.bytes.reading()
+    }
+
+    /// The same container, of which nothing is read yet, as somebody comes to read it.
+    pub(crate) fn read_by(&self, by: &Arc<Reading>) -> Self {
+        let mut own = Self { bytes: self.bytes.read_by(by), ..self.clone() };
+        own.parts = own.own_parts();
+        own
     }
 
     /// A container that is still being written: its closed sections, of this process's own making.
@@ -179,7 +206,8 @@ impl Container {
         self.bytes.fault().map_or(Ok(()), Err)
     }
 
-    /// Touches every page; gives how many bytes.
+    /// Touches every page; gives how many bytes. Where they are read, one section after the other,
+    /// and as much stays as may be held.
     pub(crate) fn warm(&self) -> u64 {
         const PAGE: usize = 4096;
         let touch = |all: &[u8]| {
@@ -187,10 +215,14 @@ impl Container {
             std::hint::black_box(sum);
             wide(all.len())
         };
-        match &self.parts {
-            None => touch(self.bytes.as_slice()),
-            Some(parts) => parts.iter().map(|part| touch(part.as_slice())).sum(),
+        if !self.bytes.is_file() {
+            return touch(self.bytes.as_slice());
         }
+        let read = |at| {
+            let bytes = self.bytes.read_by(&self.reading()?);
+            Some(touch(self.own_part(&bytes, at)?.as_slice()))
+        };
+        (0..self.entries.len()).filter_map(read).sum()
     }
 
     /// Every section in the order of the file: kind, field, bytes.
@@ -205,6 +237,14 @@ impl Container {
     /// `Corrupt` at the first difference.
     pub(crate) fn verify(&self) -> Result<()> {
         Self::open(self.bytes.clone(), &self.file, self.kind, Some(&self.pin))?;
+        self.verify_sections()
+    }
+
+    /// The same without the structure, for who has just opened it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub(crate) fn verify_sections(&self) -> Result<()> {
         for (ordinal, entry) in (0u32..).zip(self.entries.iter()) {
             self.verify_section(ordinal, entry)?;
         }

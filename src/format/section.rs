@@ -123,6 +123,12 @@ impl<T> Array<T> {
     pub(crate) fn section(&self) -> &Section {
         &self.section
     }
+
+    /// How many elements the section has; nothing is read for that. Where it cannot be read, the
+    /// slice is empty all the same.
+    pub(crate) fn count(&self) -> usize {
+        self.section.len().checked_div(size_of::<T>()).unwrap_or(0)
+    }
 }
 
 impl<T: Pod> Deref for Array<T> {

@@ -1,9 +1,11 @@
 //! The block sums of a section, and sections that are read and checked when they are first touched.
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::kinds::SectionKind;
-use super::layout::{BLOCK_BYTES, Footer, SectionEntry, block_seed, blocks};
+use super::layout::{BLOCK_BYTES, SectionEntry, block_seed, blocks};
 use super::section::section_name;
 use super::{corrupt, wide};
 use crate::error::{Error, Result};
@@ -57,16 +59,17 @@ impl Sums {
 /// where the bytes are there already.
 pub(super) fn part(
     bytes: &Bytes,
-    file: &str,
+    file: &Arc<str>,
     ordinal: u32,
     entry: &SectionEntry,
-    footer: &Footer,
+    sums_offset: u64,
 ) -> Option<Bytes> {
-    let name = section_name(SectionKind(entry.kind), entry.field);
-    let (file, offset, length) = (file.to_owned(), entry.offset, entry.length);
-    let sums = Sums::of(entry, ordinal, footer.sums_offset)?;
-    let len = usize::try_from(length).ok()?;
+    let (file, kind, field) = (Arc::clone(file), SectionKind(entry.kind), entry.field);
+    let (offset, range) = (entry.offset, range(entry.offset, entry.length)?);
+    let sums = Sums::of(entry, ordinal, sums_offset)?;
+    let len = range.len();
     let load = move |source: &ReadFile, base: u64| {
+        let name = section_name(kind, field);
         let io = |error| Error::io("read", format!("{file}, {name}"), error);
         let own_len = usize::try_from(sums.end.saturating_sub(sums.start)).unwrap_or(usize::MAX);
         let mut own = Aligned::zeroed(own_len).map_err(io)?;
@@ -86,5 +89,5 @@ pub(super) fn part(
         }
         Ok(content)
     };
-    bytes.part(len, load)
+    bytes.part(range, load)
 }

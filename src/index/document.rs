@@ -31,8 +31,8 @@ impl StoredDocument {
         Self { snapshot, segment, doc, key }
     }
 
-    fn part(&self) -> &Segment {
-        &self.snapshot.segments()[self.segment].segment
+    fn part<T>(&self, make: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
+        self.snapshot.read_one(self.segment, make)
     }
 
     /// Its key.
@@ -46,7 +46,7 @@ impl StoredDocument {
     /// [`Error::Corrupt`](crate::Error::Corrupt) where the stored bytes are damaged; so for every
     /// getter here. A handle of another schema is [`Error::Schema`](crate::Error::Schema).
     pub fn payload(&self) -> Result<Option<Vec<u8>>> {
-        self.snapshot.sound(self.part().payload(self.doc))
+        self.part(|part| part.payload(self.doc))
     }
 
     /// Its values of a keyword attribute: distinct, in byte order.
@@ -54,20 +54,20 @@ impl StoredDocument {
     /// # Errors
     /// As [`payload`](Self::payload).
     pub fn keywords(&self, field: &KeywordField) -> Result<Vec<String>> {
-        match self.part().attribute(self.snapshot.schema().resolve(field)?) {
+        let at = self.snapshot.schema().resolve(field)?;
+        self.part(|part| match part.attribute(at) {
             Some(AttributeTable::Keyword(table)) => {
-                let values = self.snapshot.sound(table.get(self.doc))?;
-                Ok(values.into_iter().map(str::to_owned).collect())
+                Ok(table.get(self.doc)?.into_iter().map(str::to_owned).collect())
             }
             _ => Ok(Vec::new()),
-        }
+        })
     }
 
     fn bits(&self, at: usize) -> Result<Option<u64>> {
-        match self.part().attribute(at) {
-            Some(AttributeTable::Number(table)) => self.snapshot.sound(Ok(table.get(self.doc))),
+        self.part(|part| match part.attribute(at) {
+            Some(AttributeTable::Number(table)) => Ok(table.get(self.doc)),
             _ => Ok(None),
-        }
+        })
     }
 
     /// Its value of a signed integer attribute.
@@ -110,9 +110,10 @@ impl StoredDocument {
     /// As [`payload`](Self::payload).
     pub fn sparse(&self, field: &SparseField) -> Result<Option<Vec<(TermId, f32)>>> {
         let at = self.snapshot.schema().resolve(field)?;
-        let Some(index) = self.part().sparse(at) else { return Ok(None) };
-        let row = index.row(self.doc).map(|row| row.map(|row| row.iter().collect()));
-        self.snapshot.sound(row)
+        self.part(|part| {
+            let Some(index) = part.sparse(at) else { return Ok(None) };
+            Ok(index.row(self.doc)?.map(|row| row.iter().collect()))
+        })
     }
 
     /// Its token rows as stored, decoded, one after another; `None` where it lacks the field.
@@ -121,8 +122,7 @@ impl StoredDocument {
     /// As [`payload`](Self::payload).
     pub fn tokens(&self, field: &TokenField) -> Result<Option<Vec<f32>>> {
         let at = self.snapshot.schema().resolve(field)?;
-        let rows = self.part().tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc));
-        self.snapshot.sound(rows)
+        self.part(|part| part.tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc)))
     }
 
     /// The bytes `start..end` of its text that each of its token rows stands for; `None` where it
@@ -132,10 +132,11 @@ impl StoredDocument {
     /// As [`payload`](Self::payload).
     pub fn spans(&self, field: &TokenField) -> Result<Option<Vec<(u32, u32)>>> {
         let at = self.snapshot.schema().resolve(field)?;
-        let Some(store) = self.part().tokens(at) else { return Ok(None) };
-        let stored = self.snapshot.sound(store.stored(self.doc))?;
-        let Some(rows) = stored else { return Ok(None) };
-        Ok((0..rows.coded.len()).map(|row| rows.spans.get(row)).collect())
+        self.part(|part| {
+            let Some(store) = part.tokens(at) else { return Ok(None) };
+            let Some(rows) = store.stored(self.doc)? else { return Ok(None) };
+            Ok((0..rows.coded.len()).map(|row| rows.spans.get(row)).collect())
+        })
     }
 }
 

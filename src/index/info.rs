@@ -3,6 +3,7 @@
 use crate::format::FORMAT;
 use crate::index::snapshot::Snapshot;
 use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenTier};
+use crate::segment::Segment;
 
 /// What a commit of an index consists of; see [`Index::info`](crate::Index::info).
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,10 @@ pub struct IndexInfo {
     /// ([`IndexWriter::info`](crate::IndexWriter::info)) has met with that and it has not been made
     /// good since; readers do not know.
     pub merge_error: Option<String>,
+    /// Bytes of segments that are held at this moment by an index that was opened with
+    /// [`OpenMode::Read`](crate::OpenMode::Read), for all its snapshots; 0 of any other. See
+    /// [`IndexOptions::resident`](crate::IndexOptions::resident).
+    pub resident: u64,
 }
 
 impl IndexInfo {
@@ -146,20 +151,10 @@ impl Snapshot {
                 vectors: (0..)
                     .zip(fields)
                     .filter_map(|(at, field)| {
-                        let (entries, recall, drift) = match &field.kind {
-                            FieldKind::Sparse(_) => {
-                                let index = view.segment.sparse(at)?;
-                                (index.entries(), index.recall_curve(), None)
-                            }
-                            FieldKind::Tokens(_) => {
-                                let store = view.segment.tokens(at)?;
-                                let drift = store.drift();
-                                let drift = drift.map(|(trained, now)| DriftInfo { trained, now });
-                                (store.rows_total(), store.recall_curve(), drift)
-                            }
-                            _ => return None,
-                        };
-                        Some(VectorInfo { field: field.name.clone(), entries, recall, drift })
+                        let known = vectors(&view.segment, at, field, false)?;
+                        // What cannot be read by position is left out.
+                        let read = view.segment.with(|own| Ok(vectors(own, at, field, true)));
+                        read.ok().flatten().or(Some(known))
                     })
                     .collect(),
             })
@@ -172,8 +167,33 @@ impl Snapshot {
             fields: fields.iter().map(|field| FieldInfo::of(field)).collect(),
             segments,
             merge_error: None,
+            resident: self.held(),
         }
     }
+}
+
+/// What a vector field holds; with what was measured of it, if that is asked for.
+fn vectors(segment: &Segment, at: usize, field: &FieldDef, measured: bool) -> Option<VectorInfo> {
+    let (mut recall, mut drift) = (Vec::new(), None);
+    let entries = match &field.kind {
+        FieldKind::Sparse(_) => {
+            let index = segment.sparse(at)?;
+            if measured {
+                recall = index.recall_curve();
+            }
+            index.entries()
+        }
+        FieldKind::Tokens(_) => {
+            let store = segment.tokens(at)?;
+            if measured {
+                recall = store.recall_curve();
+                drift = store.drift().map(|(trained, now)| DriftInfo { trained, now });
+            }
+            store.rows_total()
+        }
+        _ => return None,
+    };
+    Some(VectorInfo { field: field.name.clone(), entries, recall, drift })
 }
 
 impl FieldInfo {

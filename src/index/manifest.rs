@@ -15,7 +15,7 @@ use crate::format::{
 use crate::index::vocabulary::Vocabulary;
 use crate::limits::{Limits, MAX_SEGMENT_DOCS, MAX_SEGMENTS, beyond};
 use crate::schema::{FieldKind, Schema};
-use crate::storage::{Bytes, Storage};
+use crate::storage::Storage;
 
 /// One generation of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,36 +277,29 @@ impl Manifest {
         generation: u64,
         limits: &Limits,
     ) -> Result<Self> {
-        Self::of(Self::bytes(storage, generation)?, generation, limits)
+        Self::of(&Self::open(storage, generation)?, generation, limits)
     }
 
-    /// The bytes of a generation's manifest, unchecked.
+    /// The file of a generation's manifest, of which nothing but the structure is checked. Its pin
+    /// tells it from every other, one of another index with the same number included.
     ///
     /// # Errors
-    /// `Io`
-    pub(crate) fn bytes(storage: &dyn Storage, generation: u64) -> Result<Bytes> {
+    /// As [`Container::open`]; `Io`.
+    pub(crate) fn open(storage: &dyn Storage, generation: u64) -> Result<Container> {
         let name = manifest_name(generation);
         let place = |error| Error::opening(format!("{}/{name}", storage.place()), error);
-        storage.open(&name).map_err(place)
+        let bytes = storage.open(&name).map_err(place)?;
+        Container::open(bytes, &name, ContainerKind::Manifest, None)
     }
 
-    /// What tells a manifest from every other, one of another index with the same number included.
-    ///
-    /// # Errors
-    /// As [`Container::open`].
-    pub(crate) fn identity(bytes: &Bytes, generation: u64) -> Result<Pin> {
-        let name = manifest_name(generation);
-        Ok(Container::open(bytes.clone(), &name, ContainerKind::Manifest, None)?.pin())
-    }
-
-    /// The manifest of a generation, from its bytes.
+    /// The manifest of a generation, from its file.
     ///
     /// # Errors
     /// As [`read_within`](Self::read_within).
-    pub(crate) fn of(bytes: Bytes, generation: u64, limits: &Limits) -> Result<Self> {
+    pub(crate) fn of(file: &Container, generation: u64, limits: &Limits) -> Result<Self> {
         let name = manifest_name(generation);
-        beyond(&name, "bytes", bytes.len() as u64, limits.file_bytes)?;
-        let manifest = Self::parse(bytes, &name)?;
+        beyond(&name, "bytes", file.bytes().len() as u64, limits.file_bytes)?;
+        let manifest = Self::parse(file)?;
         manifest.within(limits)?;
         if manifest.generation != generation {
             let what = format!("generation {} under this name", manifest.generation);
@@ -315,10 +308,9 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads a manifest from its bytes.
-    pub(crate) fn parse(bytes: Bytes, name: &str) -> Result<Self> {
-        let container = Container::open(bytes, name, ContainerKind::Manifest, None)?;
-        container.verify()?;
+    /// Reads a manifest, and checks all of it, from a file that was just opened.
+    pub(crate) fn parse(container: &Container) -> Result<Self> {
+        container.verify_sections()?;
         let head_section = container.section(SectionKind::MANIFEST_HEAD, NO_FIELD)?;
         let head: ManifestHead = head_section.one()?;
         if head.generation == 0 || head.parent >= head.generation {
@@ -330,8 +322,8 @@ impl Manifest {
         if schema_hash(&schema) != head.schema_hash {
             return Err(head_section.corrupt(16, "hash of another schema"));
         }
-        let segments = segments(&container, &head)?;
-        let vocabularies = vocabularies(&container, &schema)?;
+        let segments = segments(container, &head)?;
+        let vocabularies = vocabularies(container, &schema)?;
         let (generation, parent, next_ordinal) = (head.generation, head.parent, head.next_ordinal);
         let sequence = head.sequence;
         let manifest =

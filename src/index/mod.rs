@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
-use crate::format::{PackedStorage, write_pack};
+use crate::format::{Container, PackedStorage, write_pack};
 use crate::id::Key;
 use crate::index::commit::{generations, newest_generation};
 use crate::index::manifest::Manifest;
@@ -41,7 +41,7 @@ use crate::schema::{KeywordField, Schema, SparseField};
 use crate::search::{Expansion, Explanation, Facet, Filter, Query};
 use crate::shared::Allowance;
 use crate::storage::{
-    Bytes, FsStorage, OpenMode, Storage, open_parts, open_path, open_untrusted, publish_path,
+    Bytes, Cache, FsStorage, OpenMode, Storage, open_parts, open_path, open_untrusted, publish_path,
 };
 use crate::trace::span;
 
@@ -92,9 +92,13 @@ impl IndexOptions {
         self
     }
 
-    /// Most bytes that an index opened with [`OpenMode::Read`] holds of its segments at a time, all
-    /// its snapshots together. What needs more is an error, [`Error::Io`], as a read that failed.
-    /// Without it there is no limit but the size of the segments.
+    /// Most bytes that an index opened with [`OpenMode::Read`] holds of its segments, all its
+    /// snapshots together, while nobody searches it; no limit without it. A search needs the
+    /// sections of its fields at once, and these may be as many bytes too: what needs more is an
+    /// error, [`Error::Io`], as a read that failed. So searches that run at the same time hold at
+    /// most this each, what they share counting once, and let go of the rest when they end.
+    /// [`IndexInfo::resident`] tells what is held. Not counted are keys and scores of searches, the
+    /// manifest, tombstones, and what makes a filter faster.
     #[must_use]
     pub fn resident(mut self, bytes: u64) -> Self {
         self.resident = Some(bytes);
@@ -142,7 +146,7 @@ impl IndexOptions {
     /// As [`Index::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Index> {
         let path = path.as_ref();
-        let resident = Arc::new(Allowance::new(self.resident.unwrap_or(u64::MAX)));
+        let resident = Arc::new(Cache::new(self.resident.unwrap_or(u64::MAX)));
         let storage: Arc<dyn Storage> = if path.is_dir() {
             Arc::new(match (self.how.untrusted, self.mode) {
                 (Some(bytes), _) => FsStorage::untrusted(path, bytes),
@@ -277,7 +281,7 @@ impl Index {
         let _span = span!(DEBUG, "refresh", commit = before.commit());
         let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;
         let another = newest.identity() != before.identity();
-        if !another && before.sound(Ok(())).is_ok() {
+        if !another && !before.has_failed() {
             return Ok(false);
         }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = newest;
@@ -413,10 +417,10 @@ impl Index {
         let storage = self.storage.as_ref();
         // Reading a manifest or tombstones checks all of them.
         let commit = snapshot.commit();
-        let manifest = Manifest::bytes(storage, commit).and_then(|bytes| {
-            let identity = Manifest::identity(&bytes, commit)?;
-            let manifest = Manifest::of(bytes, commit, &Limits::default())?;
-            let mut own = manifest.segments.iter().take_while(|_| identity == *snapshot.identity());
+        let manifest = Manifest::open(storage, commit).and_then(|file| {
+            let manifest = Manifest::of(&file, commit, &Limits::default())?;
+            let same = file.pin() == *snapshot.identity();
+            let mut own = manifest.segments.iter().take_while(|_| same);
             own.try_for_each(|entry| entry.deleted(storage).map(drop))
         });
         if let Err(error) = manifest {
@@ -470,18 +474,17 @@ fn load(
     let limits = how.limits();
     loop {
         let generation = newest_generation(storage)?;
-        let bytes = Manifest::bytes(storage, generation);
-        let identity = |bytes: Result<Bytes>| Manifest::identity(&bytes?, generation);
-        let seen = bytes.as_ref().ok().and_then(|bytes| identity(Ok(bytes.clone())).ok());
-        let opened = bytes.and_then(|bytes| {
+        let file = Manifest::open(storage, generation);
+        let seen = file.as_ref().ok().map(Container::pin);
+        let opened = file.and_then(|file| {
             if let Some(known) = known
                 && seen == Some(*known.identity())
-                && known.sound(Ok(())).is_ok()
+                && !known.has_failed()
             {
                 return Ok(known.clone());
             }
-            let manifest = Manifest::of(bytes.clone(), generation, &limits)?;
-            let snapshot = Snapshot::open(storage, (manifest, bytes), kernels, known)?;
+            let manifest = Manifest::of(&file, generation, &limits)?;
+            let snapshot = Snapshot::open(storage, (manifest, file), kernels, known)?;
             let snapshot = snapshot.within(&limits);
             let snapshot = match &how.subset {
                 Some(Subset(choose)) => snapshot.subset(choose.as_ref()),
@@ -499,7 +502,7 @@ fn load(
             return opened;
         }
         // Another index with a commit of this number may have come as well.
-        let same = || identity(Manifest::bytes(storage, generation)).ok() == seen;
+        let same = || Manifest::open(storage, generation).ok().map(|file| file.pin()) == seen;
         if newest_generation(storage)? == generation && same() {
             return opened;
         }

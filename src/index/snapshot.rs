@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::docset::DocSet;
 use crate::embed::check_key_kind;
 use crate::error::{Error, Result};
-use crate::format::{Pin, corrupt, tombstones_name};
+use crate::format::{Container, Pin, corrupt, tombstones_name};
 use crate::id::Key;
 use crate::index::document::{Hit, Hits, StoredDocument};
 use crate::index::info::SegmentInfo;
@@ -17,7 +17,9 @@ use crate::index::vocabulary::Vocabulary;
 use crate::kernel::Kernels;
 use crate::limits::Limits;
 use crate::schema::{KeywordField, Schema, SparseField};
-use crate::search::{self, Expansion, Explanation, Facet, Filter, Query, ScratchPool, View};
+use crate::search::{
+    self, Expansion, Explanation, Facet, Filter, Query, Scratch, ScratchPool, View,
+};
 use crate::segment::{Segment, SegmentView};
 use crate::storage::{Bytes, Storage};
 
@@ -55,17 +57,24 @@ impl fmt::Debug for Snapshot {
     }
 }
 
+impl Inner {
+    fn view<'a>(&'a self, segments: &'a [SegmentView]) -> View<'a> {
+        let (schema, limits) = (&self.manifest.schema, &self.limits);
+        View { schema, segments, kernels: self.kernels, limits }
+    }
+}
+
 impl Snapshot {
-    /// Opens every file that a manifest, of these bytes, names. A segment that `known` has open
+    /// Opens every file that a manifest, read from this one, names. A segment that `known` has open
     /// already is shared.
     pub(crate) fn open(
         storage: &dyn Storage,
-        (manifest, bytes): (Manifest, Bytes),
+        (manifest, file): (Manifest, Container),
         kernels: &'static Kernels,
         known: Option<&Self>,
     ) -> Result<Self> {
-        let identity = Manifest::identity(&bytes, manifest.generation)?;
-        let mut read = BTreeMap::from([(manifest.file(), bytes)]);
+        let identity = file.pin();
+        let mut read = BTreeMap::from([(manifest.file(), file.bytes().clone())]);
         let mut keep = |name: String| {
             let bytes = storage.open(&name).map_err(|error| Error::opening(&*name, error))?;
             read.insert(name, bytes);
@@ -73,7 +82,7 @@ impl Snapshot {
         };
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
-            let shared = known.filter(|known| known.sound(Ok(())).is_ok()).and_then(|known| {
+            let shared = known.filter(|known| !known.has_failed()).and_then(|known| {
                 let entries = known.inner.manifest.segments.iter();
                 let at =
                     entries.zip(&known.inner.segments).find(|(other, _)| other.pin == entry.pin);
@@ -116,31 +125,16 @@ impl Snapshot {
         })
     }
 
-    /// The same commit with those segments only that are chosen.
-    pub(crate) fn subset(self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
-        let mut chosen = self.info().segments.iter().map(choose).collect::<Vec<_>>().into_iter();
-        let mut manifest = self.inner.manifest.clone();
-        let mut segments = self.inner.segments.clone();
-        let mut also = chosen.clone();
-        manifest.segments.retain(|_| chosen.next().unwrap_or(false));
-        segments.retain(|_| also.next().unwrap_or(false));
-        let (origin, kernels) = (self.inner.origin.clone(), self.inner.kernels);
-        let (read, scratch) = (self.inner.read.clone(), ScratchPool::default());
-        let (partial, limits) = (true, self.inner.limits.clone());
-        let identity = self.inner.identity;
-        Self {
-            inner: Arc::new(Inner {
-                manifest,
-                segments,
-                read,
-                identity,
-                origin,
-                partial,
-                kernels,
-                limits,
-                scratch,
-            }),
+    /// The same commit with those segments only that are chosen, before anybody shares it.
+    pub(crate) fn subset(mut self, choose: &dyn Fn(&SegmentInfo) -> bool) -> Self {
+        let chosen: Vec<bool> = self.info().segments.iter().map(choose).collect();
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            let (mut these, mut also) = (chosen.iter(), chosen.iter());
+            inner.manifest.segments.retain(|_| these.next().is_some_and(|&taken| taken));
+            inner.segments.retain(|_| also.next().is_some_and(|&taken| taken));
+            inner.partial = true;
         }
+        self
     }
 
     /// The same with limits, before anybody shares it. Segments that an earlier snapshot has open
@@ -188,20 +182,37 @@ impl Snapshot {
         names.filter_map(|name| held.remove_entry(&name)).collect()
     }
 
-    /// What was made of this snapshot's bytes, unless some of them could not be read: nothing that
-    /// was made since then is worth anything.
-    pub(crate) fn sound<T>(&self, made: Result<T>) -> Result<T> {
-        self.inner.segments.iter().try_for_each(|view| view.segment.sound())?;
-        made
+    /// Whether bytes of it could not be read once: its files are better opened anew.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.inner.segments.iter().any(|view| view.segment.bytes().has_failed())
     }
 
-    fn view(&self) -> View<'_> {
-        View {
-            schema: &self.inner.manifest.schema,
-            segments: &self.inner.segments,
-            kernels: self.inner.kernels,
-            limits: &self.inner.limits,
-        }
+    /// Bytes that are held of files that are read by position, of all snapshots of the index.
+    pub(crate) fn held(&self) -> u64 {
+        self.inner.segments.first().map_or(0, |view| view.segment.bytes().held())
+    }
+
+    /// What a search makes of the segments. Where they are read by position, what it reads is held
+    /// until it ends.
+    fn read<T>(&self, make: impl FnOnce(View<'_>) -> Result<T>) -> Result<T> {
+        let inner = &*self.inner;
+        let by = inner.segments.first().and_then(|view| view.segment.reading());
+        let Some(by) = by else { return make(inner.view(&inner.segments)) };
+        let own = |view: &SegmentView| {
+            let segment = Arc::new(view.segment.read_by(&by)?);
+            Ok(SegmentView { segment, ..view.clone() })
+        };
+        let own: Result<Vec<SegmentView>> = inner.segments.iter().map(own).collect();
+        by.ends(own.and_then(|segments| make(inner.view(&segments))))
+    }
+
+    /// What is made of one segment.
+    pub(crate) fn read_one<T>(
+        &self,
+        segment: usize,
+        make: impl FnOnce(&Segment) -> Result<T>,
+    ) -> Result<T> {
+        self.inner.segments[segment].segment.with(make)
     }
 
     /// The schema.
@@ -236,8 +247,8 @@ impl Snapshot {
     /// where the search comes upon damaged bytes.
     pub fn search(&self, query: &Query) -> Result<Hits> {
         let pool = &self.inner.scratch;
-        let answer = pool.with(|scratch| search::search(self.view(), query, scratch));
-        Ok(Hits::new(self, self.sound(answer)?))
+        let answer = pool.with(|scratch| self.read(|view| search::search(view, query, scratch)))?;
+        Ok(Hits::new(self, answer))
     }
 
     /// Answers many queries with `threads` threads: the same answers, in the same order, as one
@@ -246,8 +257,11 @@ impl Snapshot {
     /// # Errors
     /// The first error in the order of the queries.
     pub fn search_batch(&self, queries: &[Query], threads: usize) -> Result<Vec<Hits>> {
-        let answers = search::search_batch(self.view(), queries, threads, &self.inner.scratch);
-        Ok(self.sound(answers)?.into_iter().map(|answer| Hits::new(self, answer)).collect())
+        let one = |query: &Query, scratch: &mut Scratch| {
+            self.read(|view| search::search(view, query, scratch))
+        };
+        let answers = search::search_batch(queries, threads, &self.inner.scratch, &one)?;
+        Ok(answers.into_iter().map(|answer| Hits::new(self, answer)).collect())
     }
 
     /// Where a hit's score comes from. `query` is the one that found it. It is explained in the
@@ -264,11 +278,9 @@ impl Snapshot {
         query.check()?;
         query.within(&self.inner.limits)?;
         let (found_in, segment, doc) = hit.place();
-        let told = found_in
-            .inner
-            .scratch
-            .with(|scratch| search::explain(found_in.view(), query, segment, doc, scratch));
-        found_in.sound(told)
+        found_in.inner.scratch.with(|scratch| {
+            found_in.read(|view| search::explain(view, query, segment, doc, scratch))
+        })
     }
 
     /// The vocabulary of a sparse field, where one was set.
@@ -287,7 +299,7 @@ impl Snapshot {
     /// deadline or flag.
     pub fn expansion(&self, query: &Query) -> Result<Option<Expansion>> {
         let pool = &self.inner.scratch;
-        self.sound(pool.with(|scratch| search::expansion_of(self.view(), query, scratch)))
+        pool.with(|scratch| self.read(|view| search::expansion_of(view, query, scratch)))
     }
 
     /// The `most` most frequent values of a keyword attribute among the live documents that pass a
@@ -303,7 +315,7 @@ impl Snapshot {
         field: &KeywordField,
         most: usize,
     ) -> Result<Vec<Facet>> {
-        self.sound(search::facets(self.view(), filter, field, most))
+        self.read(|view| search::facets(view, filter, field, most))
     }
 
     /// The same among the live documents that pass a query's filter, whatever else it asks: what
@@ -319,18 +331,14 @@ impl Snapshot {
         field: &KeywordField,
         most: usize,
     ) -> Result<Vec<Facet>> {
-        self.sound(search::facets_of(self.view(), query, field, most))
+        self.read(|view| search::facets_of(view, query, field, most))
     }
 
     /// Segment and document of a live key, which must be of the schema's kind.
     pub(crate) fn place(&self, key: &Key) -> Result<Option<(usize, u32)>> {
         check_key_kind(self.schema().key_kind(), key)?;
-        self.sound(self.find(key))
-    }
-
-    fn find(&self, key: &Key) -> Result<Option<(usize, u32)>> {
         for (at, view) in self.inner.segments.iter().enumerate() {
-            if let Some(doc) = view.segment.keys().find(key)?
+            if let Some(doc) = view.segment.with(|segment| segment.keys().find(key))?
                 && view.is_live(doc)
             {
                 return Ok(Some((at, doc)));
@@ -363,7 +371,7 @@ impl Snapshot {
     pub fn documents(&self) -> impl Iterator<Item = Result<StoredDocument>> + '_ {
         self.inner.segments.iter().enumerate().flat_map(move |(at, view)| {
             (0..view.segment.docs()).filter(|&doc| view.is_live(doc)).map(move |doc| {
-                let key = self.sound(view.segment.keys().key(doc))?;
+                let key = view.segment.with(|segment| segment.keys().key(doc))?;
                 Ok(StoredDocument::new(self.clone(), at, doc, key))
             })
         })

@@ -214,8 +214,8 @@ impl IndexWriter {
                 manifest
             }
         };
-        let bytes = Manifest::bytes(storage.as_ref(), manifest.generation)?;
-        let committed = Snapshot::open(storage.as_ref(), (manifest, bytes), kernels, None)?;
+        let file = Manifest::open(storage.as_ref(), manifest.generation)?;
+        let committed = Snapshot::open(storage.as_ref(), (manifest, file), kernels, None)?;
         collect_garbage(storage.as_ref(), &kept(storage.as_ref(), committed.manifest()), None);
         let sequence = committed.sequence();
         let next_ordinal = free_ordinal(storage.as_ref(), committed.manifest())?;
@@ -449,7 +449,7 @@ impl IndexWriter {
         }
         let before = self.committed.manifest().clone();
         let storage = self.storage.as_ref();
-        let read = (manifest, Manifest::bytes(storage, generation)?);
+        let read = (manifest, Manifest::open(storage, generation)?);
         self.committed = Snapshot::open(storage, read, self.kernels, Some(&self.committed))?;
         self.changed = false;
         collect_garbage(storage, &[self.committed.manifest().clone(), before], self.in_flight());

@@ -5,20 +5,19 @@ use crossbeam::channel;
 use crate::error::Result;
 use crate::search::pool::ScratchPool;
 use crate::search::query::Query;
-use crate::search::run::{Answer, View, search};
+use crate::search::run::{Answer, Scratch};
 
-/// Answers queries with `threads` threads, each taking the next one that waits; answers come in
-/// the order of the queries, and are what each query alone would get.
+/// Answers queries by `one` with `threads` threads, each taking the next one that waits; answers
+/// come in the order of the queries, and are what each query alone would get.
 pub(crate) fn search_batch(
-    view: View<'_>,
     queries: &[Query],
     threads: usize,
     pool: &ScratchPool,
+    one: &(impl Fn(&Query, &mut Scratch) -> Result<Answer> + Sync),
 ) -> Result<Vec<Answer>> {
     let threads = threads.clamp(1, queries.len().max(1));
     if threads == 1 {
-        return pool
-            .with(|scratch| queries.iter().map(|query| search(view, query, scratch)).collect());
+        return pool.with(|scratch| queries.iter().map(|query| one(query, scratch)).collect());
     }
     let (ask, asked) = channel::unbounded();
     for question in queries.iter().enumerate() {
@@ -34,7 +33,7 @@ pub(crate) fn search_batch(
             scope.spawn(move || {
                 pool.with(|scratch| {
                     for (at, query) in asked {
-                        if tell.send((at, search(view, query, scratch))).is_err() {
+                        if tell.send((at, one(query, scratch))).is_err() {
                             break;
                         }
                     }

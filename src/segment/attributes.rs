@@ -259,7 +259,7 @@ impl Keywords {
         let posting_offsets = section(SectionKind::ATTR_POSTING_OFFSETS)?;
         Ok(Self {
             docs,
-            posting_offsets: posting_offsets.array_of(dict_offsets.len().max(1))?,
+            posting_offsets: posting_offsets.array_of(dict_offsets.count().max(1))?,
             dict_offsets,
             dict: section(SectionKind::ATTR_DICT)?,
             postings: section(SectionKind::ATTR_POSTINGS)?.array()?,

@@ -13,7 +13,7 @@ use crate::segment::attributes::AttributeTable;
 use crate::segment::keys::KeyTable;
 use crate::segment::payloads::Payloads;
 use crate::sparse::SparseIndex;
-use crate::storage::Bytes;
+use crate::storage::{Bytes, Reading};
 use crate::tokens::TokenStore;
 
 /// What a field is in this segment; `None` where no document has it.
@@ -32,10 +32,15 @@ pub(crate) struct Segment {
     keys: KeyTable,
     parts: Vec<Part>,
     payloads: Option<Payloads>,
+    schema: Schema,
+    /// Bytes that a block of payloads may claim to unpack to.
+    unpacked: Option<u64>,
 }
 
 impl Segment {
-    /// Opens the parts of a segment file and checks their structure against the schema.
+    /// Opens the parts of a segment file and checks their structure against the schema. Where the
+    /// file is read by position, what was read for that stays: ask [another](Self::read_by) for
+    /// more.
     pub(crate) fn open(container: Container, schema: &Schema) -> Result<Self> {
         let read = container.clone();
         let opened = Self::parts(container, schema);
@@ -83,16 +88,37 @@ impl Segment {
             });
         }
         let payloads = Payloads::open(&container, docs)?;
-        Ok(Self { container, docs, keys, parts, payloads })
+        let schema = schema.clone();
+        Ok(Self { container, docs, keys, parts, payloads, schema, unpacked: None })
     }
 
-    /// An error where bytes could not be read when they were needed: what was made of them is worth
-    /// nothing then.
+    /// Somebody who begins to read it by position; `None` where its bytes are there.
+    pub(crate) fn reading(&self) -> Option<Arc<Reading>> {
+        self.container.reading()
+    }
+
+    /// The same segment as somebody reads it, who is to be asked what came of that. What is read is
+    /// held as long as both live.
     ///
     /// # Errors
-    /// As [`Container::sound`].
-    pub(crate) fn sound(&self) -> Result<()> {
-        self.container.sound()
+    /// As [`open`](Self::open).
+    pub(crate) fn read_by(&self, by: &Arc<Reading>) -> Result<Self> {
+        let mut own = Self::parts(self.container.read_by(by), &self.schema)?;
+        if let Some(bytes) = self.unpacked {
+            own.unpack_at_most(bytes);
+        }
+        Ok(own)
+    }
+
+    /// What is made of this segment, or, where it is read by position, of one that is read for this
+    /// alone.
+    ///
+    /// # Errors
+    /// Where it cannot be read; those of `make`.
+    pub(crate) fn with<T>(&self, make: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let Some(by) = self.reading() else { return make(self) };
+        let made = self.read_by(&by).and_then(|own| make(&own));
+        by.ends(made)
     }
 
     /// Touches every page; gives how many bytes.
@@ -146,6 +172,7 @@ impl Segment {
 
     /// Blocks of payloads that claim to unpack to more bytes are not read.
     pub(crate) fn unpack_at_most(&mut self, bytes: u64) {
+        self.unpacked = Some(bytes);
         if let Some(payloads) = &mut self.payloads {
             payloads.unpack_at_most(bytes);
         }
@@ -189,22 +216,18 @@ impl Segment {
 
     /// Whether every number of every part means what the format says.
     pub(crate) fn verify_meaning(&self) -> Result<()> {
-        let verified = self.verify_parts();
-        self.sound()?;
-        verified
+        self.with(|own| own.keys.verify())?;
+        (0..self.parts.len()).try_for_each(|at| self.with(|own| own.verify_part(at)))?;
+        self.with(|own| own.payloads.as_ref().map_or(Ok(()), Payloads::verify))
     }
 
-    fn verify_parts(&self) -> Result<()> {
-        self.keys.verify()?;
-        for part in &self.parts {
-            match part {
-                Part::Sparse(Some(index)) => index.verify()?,
-                Part::Tokens(Some(store)) => store.verify()?,
-                Part::Attribute(Some(table)) => table.verify()?,
-                Part::Sparse(None) | Part::Tokens(None) | Part::Attribute(None) => {}
-            }
+    fn verify_part(&self, at: usize) -> Result<()> {
+        match self.parts.get(at) {
+            Some(Part::Sparse(Some(index))) => index.verify(),
+            Some(Part::Tokens(Some(store))) => store.verify(),
+            Some(Part::Attribute(Some(table))) => table.verify(),
+            _ => Ok(()),
         }
-        self.payloads.as_ref().map_or(Ok(()), Payloads::verify)
     }
 }
 

@@ -19,6 +19,9 @@ use super::layout::{
 pub(super) struct Directory {
     pub(super) docs: u32,
     pub(super) windows: usize,
+    /// How many list terms there are, and dense ones.
+    pub(super) lists: usize,
+    pub(super) denses: usize,
     pub(super) term_ids: Array<u32>,
     pub(super) entries: Array<TermEntry>,
     pub(super) impacts: Impacts,
@@ -30,6 +33,11 @@ pub(super) struct Directory {
     /// None where no term is dense.
     pub(super) dense: Option<Dense>,
 }
+
+/// How many terms are looked up at the same time.
+pub(super) const TOGETHER: usize = 16;
+/// How many bytes of a term's first postings are asked of the memory when it is looked up.
+const POSTINGS_AHEAD: usize = 256;
 
 /// The window directory of lists, as wide as the longest needs it.
 #[derive(Debug)]
@@ -43,6 +51,13 @@ impl ListStarts {
         match self {
             Self::Narrow(starts) => starts.section(),
             Self::Wide(starts) => starts.section(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Narrow(starts) => starts.count(),
+            Self::Wide(starts) => starts.count(),
         }
     }
 
@@ -70,10 +85,12 @@ impl StartsView<'_> {
         }
     }
 
-    fn len(self) -> usize {
+    /// Asks the memory for a place.
+    #[inline]
+    fn fetch(self, at: usize) {
         match self {
-            Self::Narrow(starts) => starts.len(),
-            Self::Wide(starts) => starts.len(),
+            Self::Narrow(starts) => prefetch(starts.get(at..).unwrap_or_default(), 4),
+            Self::Wide(starts) => prefetch(starts.get(at..).unwrap_or_default(), 8),
         }
     }
 }
@@ -93,6 +110,9 @@ pub(super) struct DirectoryView<'a> {
     directory: &'a Directory,
     docs: u32,
     windows: usize,
+    /// How many list terms there are, and dense ones.
+    lists: usize,
+    denses: usize,
     term_ids: &'a [TermId],
     entries: &'a [TermEntry],
     impacts: Impacts,
@@ -193,21 +213,28 @@ impl<'a> Run<'a> {
 impl Directory {
     /// The sections as slices.
     pub(super) fn postings(&self) -> DirectoryView<'_> {
+        // As many as the head says, or none where they could not be read.
+        let there = |of_windows: usize, count: usize| if of_windows == 0 { 0 } else { count };
+        let dense_maxima: &[[u8; GROUPS]] =
+            self.dense.as_ref().map_or(&[], |dense| dense.maxima.as_chunks().0);
+        let list_maxima: &[u8] = &self.list_maxima;
         DirectoryView {
             directory: self,
             docs: self.docs,
             windows: self.windows,
+            lists: there(list_maxima.len(), self.lists),
+            denses: there(dense_maxima.len(), self.denses),
             term_ids: &self.term_ids,
             entries: &self.entries,
             impacts: self.impacts,
             list_starts: self.list_starts.view(),
-            list_maxima: &self.list_maxima,
+            list_maxima,
             list_postings: self.list_postings.bytes(),
             tiny_docs: &self.tiny_docs,
             tiny_impacts: &self.tiny_impacts,
             dense_starts: self.dense.as_ref().map_or(&[], |dense| &dense.starts),
             dense_offsets: self.dense.as_ref().map_or(&[], |dense| dense.offsets.as_chunks().0),
-            dense_maxima: self.dense.as_ref().map_or(&[], |dense| dense.maxima.as_chunks().0),
+            dense_maxima,
             dense_cells: self.dense.as_ref().map_or(&[], |dense| dense.cells.bytes()),
         }
     }
@@ -234,6 +261,32 @@ impl<'a> DirectoryView<'a> {
         self.term_ids.binary_search(&term).ok()
     }
 
+    /// Asks the memory for the entry of a term.
+    #[inline]
+    pub(super) fn fetch_entry(&self, ordinal: usize) {
+        prefetch(self.entries.get(ordinal..).unwrap_or_default(), size_of::<TermEntry>());
+    }
+
+    /// Asks the memory for what a search comes upon first of a term.
+    #[inline]
+    pub(super) fn fetch_term(&self, term: &Term) {
+        match term.form {
+            Form::Tiny { first } => {
+                let (docs, impacts) = self.tiny(term, first);
+                prefetch(docs, POSTINGS_AHEAD);
+                prefetch(impacts, POSTINGS_AHEAD);
+            }
+            Form::List { slot, start } => {
+                let bytes = (term.docs as usize).saturating_mul(self.impacts.list_posting());
+                let postings = self.list_postings.get(start..).unwrap_or_default();
+                prefetch(postings, bytes.min(POSTINGS_AHEAD));
+                prefetch(self.maxima(slot), 64);
+                self.list_starts.fetch(slot.saturating_mul(self.windows));
+            }
+            Form::Dense { slot, .. } => prefetch(self.group_maxima(slot), 64),
+        }
+    }
+
     /// The term of an ordinal.
     ///
     /// # Errors
@@ -254,13 +307,12 @@ impl<'a> DirectoryView<'a> {
         let scale = Scale::from_steps(entry.scale).ok_or_else(|| corrupt("scale off the grid"))?;
         let first = usize::try_from(entry.first).map_err(|_| corrupt("first posting too far"))?;
         let slot = entry.slot as usize;
-        let rows = |held: usize| held.checked_div(self.windows).unwrap_or(0);
         let (size, held, form) = match entry.kind {
             KIND_TINY => {
                 (1, self.tiny_docs.len().min(self.tiny_impacts.len()), Form::Tiny { first })
             }
             KIND_LIST => {
-                if slot >= rows(self.list_maxima.len()) {
+                if slot >= self.lists {
                     return Err(corrupt("no such list"));
                 }
                 let size = self.impacts.list_posting();
@@ -268,7 +320,7 @@ impl<'a> DirectoryView<'a> {
                 (size, self.list_postings.len(), Form::List { slot, start })
             }
             KIND_DENSE => {
-                if slot >= rows(self.dense_maxima.len()) {
+                if slot >= self.denses {
                     return Err(corrupt("no such dense term"));
                 }
                 (1, self.dense_cells.len(), Form::Dense { slot, start: first })
@@ -532,7 +584,7 @@ pub(super) fn check_sizes(
     let dense = (head.dense as usize).checked_mul(windows(head.docs));
     let groups = dense.and_then(|rows| rows.checked_mul(GROUPS));
     let held = directory.dense.as_ref();
-    let held = held.map_or((0, 0, 0), |d| (d.starts.len(), d.offsets.len(), d.maxima.len()));
+    let held = held.map_or((0, 0, 0), |d| (d.starts.count(), d.offsets.count(), d.maxima.count()));
     let checks = [
         (
             u64::from(head.lists) + u64::from(head.dense) <= u64::from(head.terms),
@@ -541,14 +593,14 @@ pub(super) fn check_sizes(
         (dense == Some(held.0), "dense directory of another size"),
         (groups == Some(held.1), "dense offsets of another size"),
         (groups == Some(held.2), "dense maxima of another size"),
-        (lists == Some(directory.list_starts.view().len()), "window directory of another size"),
-        (lists == Some(directory.list_maxima.len()), "window maxima of another size"),
+        (lists == Some(directory.list_starts.count()), "window directory of another size"),
+        (lists == Some(directory.list_maxima.count()), "window maxima of another size"),
         (
-            directory.tiny_docs.len() as u64 == head.tiny_postings,
+            directory.tiny_docs.count() as u64 == head.tiny_postings,
             "tiny documents of another number",
         ),
         (
-            directory.tiny_impacts.len() as u64 == head.tiny_postings,
+            directory.tiny_impacts.count() as u64 == head.tiny_postings,
             "tiny impacts of another number",
         ),
         (

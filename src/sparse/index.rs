@@ -8,7 +8,7 @@ use crate::schema::{Forward, SparseOptions};
 
 use super::build::Weights;
 use super::curve::{MOST_POINTS, SparsePoint};
-use super::directory::{Dense, Directory, DirectoryView, ListStarts, check_sizes};
+use super::directory::{Dense, Directory, DirectoryView, ListStarts, TOGETHER, check_sizes};
 use super::forward::RowView;
 use super::layout::{FORWARD_F16, FORWARD_F32, FORWARD_NONE, Head, Impacts, WINDOW_BITS, windows};
 use super::query::{Membership, SparseQuery};
@@ -122,6 +122,8 @@ impl SparseIndex {
         let directory = Directory {
             docs,
             windows: windows(docs),
+            lists: head.lists as usize,
+            denses: head.dense as usize,
             term_ids: section(SectionKind::SPARSE_TERM_IDS)?.array_of(terms)?,
             entries: section(SectionKind::SPARSE_TERMS)?.array_of(terms)?,
             impacts,
@@ -324,9 +326,19 @@ impl SparseIndex {
     pub(super) fn known(&self, query: &SparseQuery, terms: &mut Vec<QueryTerm>) -> Result<()> {
         terms.clear();
         let postings = self.postings_view();
-        for (term, weight) in query.entries() {
-            if let Some(ordinal) = postings.find(term) {
-                terms.push(QueryTerm { ordinal, weight, term: postings.term(ordinal)? });
+        for (ids, weights) in query.chunks(TOGETHER) {
+            let (mut found, mut count) = ([(0, 0.0); TOGETHER], 0);
+            for (&id, &weight) in ids.iter().zip(weights) {
+                if let Some(ordinal) = postings.find(id) {
+                    postings.fetch_entry(ordinal);
+                    found[count % TOGETHER] = (ordinal, weight);
+                    count += 1;
+                }
+            }
+            for &(ordinal, weight) in &found[..count] {
+                let term = postings.term(ordinal)?;
+                postings.fetch_term(&term);
+                terms.push(QueryTerm { ordinal, weight, term });
             }
         }
         Ok(())

@@ -24,6 +24,11 @@ impl SparseQuery {
         Self { terms, weights }
     }
 
+    /// Its terms and as many weights, `count` at a time, ascending by term.
+    pub(super) fn chunks(&self, count: usize) -> impl Iterator<Item = (&[TermId], &[f32])> {
+        self.terms.chunks(count).zip(self.weights.chunks(count))
+    }
+
     /// Its terms and their weights, ascending by term.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (TermId, f32)> + '_ {
         self.terms.iter().copied().zip(self.weights.iter().copied())
@@ -51,19 +56,19 @@ impl Membership {
         self.words.resize(words, 0);
         self.filter = [0; 32];
         self.slots.fill(&known);
+        self.before.clear();
+        let mut count = 0;
         for (ordinal, _) in known {
             self.filter[ordinal / 32 % 32] |= 1 << (ordinal % 32);
-            if let Some(word) = self.words.get_mut(ordinal / 64) {
+            let at = ordinal / 64;
+            if let Some(word) = self.words.get_mut(at) {
                 *word |= 1 << (ordinal % 64);
+                // Ordinals ascend: up to this word there are as many as came before.
+                self.before.resize(self.before.len().max(at + 1), count);
             }
+            count += 1;
         }
-        self.before.clear();
-        let mut before = 0;
-        self.before.extend(self.words.iter().map(|word| {
-            let here = before;
-            before += word.count_ones();
-            here
-        }));
+        self.before.resize(words, count);
     }
 
     /// What no ordinal of the query fails to pass.

@@ -200,7 +200,9 @@ impl Walk<'_, '_> {
             }
             let window = Window::new(postings, plan, alive, window);
             let Some(passing) = window.passing(candidates.needed()) else { continue };
-            sums.fill(0);
+            // What a damaged file adds beyond the window's documents is never looked at.
+            let groups = window.span.next_multiple_of(GROUP).min(WINDOW);
+            sums[..groups].fill(0);
             if !window.scatter(sums, top)? {
                 break;
             }
@@ -406,7 +408,10 @@ impl<'s, 'a> Window<'s, 'a> {
         for tiny in &self.plan.tiny {
             let (docs, impacts) = self.postings.tiny(&tiny.term, tiny.first);
             let of = |doc: u32| (doc >> WINDOW_BITS) as usize;
-            let from = docs.partition_point(|&doc| of(doc) < self.number);
+            let from = match self.number {
+                0 => 0,
+                number => docs.partition_point(|&doc| of(doc) < number),
+            };
             for (&doc, &impact) in docs.iter().zip(impacts).skip(from) {
                 if of(doc) != self.number {
                     break;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::cache::Reading;
 use super::map::Map;
 use super::read::{Part, ReadFile};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ enum Owner {
     Heap(Arc<Aligned>),
     Static(&'static [u8]),
     /// Read in parts only: as a slice there is nothing of it.
-    File(Arc<ReadFile>),
+    File(Arc<ReadFile>, Arc<Reading>),
     Part(Arc<Part>),
 }
 
@@ -39,7 +40,7 @@ impl Owner {
             Self::Map(map) => map.as_slice(),
             Self::Heap(buffer) => buffer.as_slice(),
             Self::Static(bytes) => bytes,
-            Self::File(_) => &[],
+            Self::File(..) => &[],
             Self::Part(part) => part.as_slice(),
         }
     }
@@ -69,20 +70,57 @@ impl Bytes {
     /// A file that is read in parts.
     pub(crate) fn from_file(file: ReadFile) -> io::Result<Self> {
         let len = usize::try_from(file.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        Ok(Self { owner: Owner::File(Arc::new(file)), range: 0..len })
+        let by = file.reading();
+        Ok(Self { owner: Owner::File(Arc::new(file), by), range: 0..len })
     }
 
     /// A part of a file, to be read and checked by `load` when it is first touched: from the file
     /// at the offset where this view begins. `None` where the bytes are there already.
     pub(crate) fn part(
         &self,
-        len: usize,
+        range: Range<usize>,
         load: impl Fn(&ReadFile, u64) -> Result<Aligned> + Send + Sync + 'static,
     ) -> Option<Self> {
-        let Owner::File(file) = &self.owner else { return None };
-        let start = self.range.start as u64;
-        let part = Part::new(Arc::clone(file), len, Box::new(move |file| load(file, start)));
+        let Owner::File(file, by) = &self.owner else { return None };
+        let (start, len) = (self.range.start as u64, range.len());
+        let place = (start.checked_add(range.start as u64)?, len as u64);
+        let part = Part::new(file, by, place, Box::new(move |file| load(file, start)));
         Some(Self { owner: Owner::Part(Arc::new(part)), range: 0..len })
+    }
+
+    /// Somebody who begins to read the file; `None` where the bytes are there already.
+    pub(crate) fn reading(&self) -> Option<Arc<Reading>> {
+        match &self.owner {
+            Owner::File(file, _) => Some(file.reading()),
+            _ => None,
+        }
+    }
+
+    /// The same bytes, as somebody else reads them.
+    pub(crate) fn read_by(&self, by: &Arc<Reading>) -> Self {
+        let owner = match &self.owner {
+            Owner::File(file, _) => Owner::File(Arc::clone(file), Arc::clone(by)),
+            other => other.clone(),
+        };
+        Self { owner, range: self.range.clone() }
+    }
+
+    /// Bytes that are held of files that are read in parts, of all of the index; 0 where the bytes
+    /// are there already.
+    pub(crate) fn held(&self) -> u64 {
+        match &self.owner {
+            Owner::File(file, _) => file.held(),
+            _ => 0,
+        }
+    }
+
+    /// Whether a part of the file ever failed to be read.
+    pub(crate) fn has_failed(&self) -> bool {
+        match &self.owner {
+            Owner::File(file, _) => file.has_failed(),
+            Owner::Part(part) => part.file().has_failed(),
+            Owner::Map(_) | Owner::Heap(_) | Owner::Static(_) => false,
+        }
     }
 
     /// Some bytes, in place where they are there, read where they are not.
@@ -90,7 +128,7 @@ impl Bytes {
     /// # Errors
     /// Those of reading; `UnexpectedEof` beyond the end.
     pub(crate) fn read(&self, range: Range<usize>) -> io::Result<Cow<'_, [u8]>> {
-        let Owner::File(file) = &self.owner else {
+        let Owner::File(file, _) = &self.owner else {
             let bytes = self.as_slice().get(range);
             return Ok(Cow::Borrowed(bytes.ok_or(io::ErrorKind::UnexpectedEof)?));
         };
@@ -115,7 +153,7 @@ impl Bytes {
 
     /// All bytes in the heap, where they are not there already.
     pub(crate) fn whole_file(&self) -> io::Result<Self> {
-        let Owner::File(file) = &self.owner else { return Ok(self.clone()) };
+        let Owner::File(file, _) = &self.owner else { return Ok(self.clone()) };
         let mut buffer = Aligned::zeroed(self.len())?;
         file.read_exact(buffer.as_mut_slice(), self.range.start as u64)?;
         Ok(Self::from_aligned(Arc::new(buffer)))
@@ -123,7 +161,7 @@ impl Bytes {
 
     /// Whether this is a file that is read in parts.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.owner, Owner::File(_))
+        matches!(self.owner, Owner::File(..))
     }
 
     /// Whether the bytes come when they are first touched.
@@ -131,13 +169,13 @@ impl Bytes {
         matches!(self.owner, Owner::Part(_))
     }
 
-    /// Why bytes of the file could not be read, if that has happened: what was made of them is
-    /// worth nothing then.
+    /// Why bytes of the file could not be read by whom they are read, if that has happened: what was
+    /// made of them is worth nothing then.
     pub(crate) fn fault(&self) -> Option<Error> {
         match &self.owner {
             Owner::Map(_) | Owner::Heap(_) | Owner::Static(_) => None,
-            Owner::File(file) => file.fault(),
-            Owner::Part(part) => part.file().fault(),
+            Owner::File(_, by) => by.fault(),
+            Owner::Part(part) => part.by().fault(),
         }
     }
 
@@ -178,7 +216,7 @@ impl fmt::Debug for Bytes {
             Owner::Map(_) => "map",
             Owner::Heap(_) => "heap",
             Owner::Static(_) => "static",
-            Owner::File(_) => "file",
+            Owner::File(..) => "file",
             Owner::Part(_) => "part",
         };
         write!(f, "Bytes({owner}, {:?})", self.range)

@@ -4,9 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::shared::Allowance;
-
-use super::{Bytes, Lock, MemStorage, ReadAt, ReadFile, Storage, StorageFile, retry};
+use super::{Bytes, Cache, Lock, MemStorage, ReadAt, ReadFile, Storage, StorageFile, retry};
 
 /// How it goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +48,31 @@ pub(crate) struct FaultStorage {
     plan: Arc<Mutex<Plan>>,
     /// Whether containers are read by position.
     by_position: bool,
+    /// What is held of them.
+    cache: Arc<Cache>,
 }
 
 impl FaultStorage {
     /// Operation number `at`, counted from 0, goes wrong.
     pub(crate) fn new(inner: MemStorage, at: u64, fault: Fault) -> Self {
         let plan = Arc::new(Mutex::new(Plan { done: 0, at, fault }));
-        Self { inner, plan, by_position: false }
+        Self { inner, plan, by_position: false, cache: Arc::new(Cache::new(u64::MAX)) }
     }
 
     /// The same, where containers are read by position: each such read is an operation, of which a
     /// short one gives half of what was asked for, and nothing more from then on.
     pub(crate) fn by_position(inner: MemStorage, at: u64, fault: Fault) -> Self {
         Self { by_position: true, ..Self::new(inner, at, fault) }
+    }
+
+    /// The same, where so many bytes are held beside what is being read.
+    pub(crate) fn holding(self, most: u64) -> Self {
+        Self { cache: Arc::new(Cache::new(most)), ..self }
+    }
+
+    /// What is held of what is read by position.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// How many operations were tried.
@@ -97,12 +107,7 @@ impl Storage for FaultStorage {
         }
         let (place, len) = (name.to_owned(), bytes.len() as u64);
         let source = FaultReads { bytes, storage: self.clone(), end: AtomicU64::new(u64::MAX) };
-        Bytes::from_file(ReadFile::new(
-            Box::new(source),
-            place,
-            len,
-            Arc::new(Allowance::new(u64::MAX)),
-        ))
+        Bytes::from_file(ReadFile::new(Box::new(source), place, len, &self.cache))
     }
 
     fn create_new(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {

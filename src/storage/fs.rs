@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cache::{Cache, take};
 use super::map::Map;
-use super::read::{ReadFile, take};
+use super::read::ReadFile;
 use super::scratch::{Scratch, scratch_in};
 use super::{Aligned, Bytes, LOCK, Lock, OpenMode, Storage, StorageFile, is_plain_name, retry};
 use crate::error::{Error, Result};
@@ -22,19 +23,19 @@ pub(crate) struct FsStorage {
     mode: OpenMode,
     /// Bytes that an index which is not trusted may have.
     untrusted: Option<Arc<Allowance>>,
-    /// Bytes that may be held of what is read by position.
-    resident: Arc<Allowance>,
+    /// What is held of files that are read by position.
+    resident: Arc<Cache>,
 }
 
 impl FsStorage {
     /// A directory that is there, or will be; nothing is touched yet.
     pub(crate) fn new(root: impl Into<PathBuf>, mode: OpenMode) -> Self {
-        let resident = Arc::new(Allowance::new(u64::MAX));
+        let resident = Arc::new(Cache::new(u64::MAX));
         Self { root: root.into(), mode, untrusted: None, resident }
     }
 
-    /// A directory whose segments are read by position, so many bytes being held at most.
-    pub(crate) fn reading(root: impl Into<PathBuf>, resident: Arc<Allowance>) -> Self {
+    /// A directory whose segments are read by position, and held there.
+    pub(crate) fn reading(root: impl Into<PathBuf>, resident: Arc<Cache>) -> Self {
         Self { resident, ..Self::new(root, OpenMode::Read) }
     }
 
@@ -198,10 +199,10 @@ fn open_file(path: &Path) -> io::Result<(File, u64)> {
 }
 
 /// A container anywhere, to be read by position.
-pub(crate) fn open_parts(path: &Path, resident: &Arc<Allowance>) -> io::Result<Bytes> {
+pub(crate) fn open_parts(path: &Path, resident: &Arc<Cache>) -> io::Result<Bytes> {
     let (file, len) = open_file(path)?;
     let place = path.display().to_string();
-    Bytes::from_file(ReadFile::new(Box::new(file), place, len, Arc::clone(resident)))
+    Bytes::from_file(ReadFile::new(Box::new(file), place, len, resident))
 }
 
 /// The bytes of a file anywhere.

@@ -5,6 +5,7 @@
 //! its map or buffer alive.
 
 mod bytes;
+mod cache;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod fs;
@@ -23,6 +24,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 pub(crate) use bytes::{Aligned, Bytes};
+pub(crate) use cache::{Cache, Reading};
 pub(crate) use fs::{FsStorage, open_parts, open_path, open_untrusted, publish_path};
 pub(crate) use mem::MemStorage;
 #[cfg(test)]
@@ -43,11 +45,17 @@ pub enum OpenMode {
     /// Read whole into the heap: immune to what others do to the files afterwards.
     Heap,
     /// Read by position: a section of a segment is read into the heap, and checked against its
-    /// sums, when it is first needed, and stays there. For network file systems and for directories
-    /// where files may be cut short: that is an error of the search that comes upon it, never a
-    /// signal. Once a read has failed, the snapshot gives that error for everything; to refresh the
-    /// index opens the files of a directory anew. What was needed once is held as long as a snapshot has the
-    /// segment, see [`IndexOptions::resident`](crate::IndexOptions::resident).
+    /// sums, when it is first needed. For network file systems and for directories where files may
+    /// be cut short: that is an error of the search that comes upon it, never a signal. The next
+    /// search tries again; [`Index::refresh`](crate::Index::refresh) opens files anew of which a
+    /// part could not be read.
+    ///
+    /// What was needed stays, for the next who needs it, as far as
+    /// [`IndexOptions::resident`](crate::IndexOptions::resident) allows: beyond that, sections that
+    /// no search is using go, those first that were not used for longest. The unit is a whole
+    /// section of a segment: a search needs, all at once, the sections of the fields that it
+    /// searches, of every segment, but not those of other fields, nor payloads. Each search looks
+    /// up its segments' sections anew, and evaluates its filters anew.
     Read,
 }
 

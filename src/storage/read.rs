@@ -1,17 +1,17 @@
 //! Files that are read by position, part by part, each part when it is first touched.
 //!
-//! A part that could not be read is empty from then on, which every decoder survives, and the file
-//! keeps why: whoever has read from it asks for that [fault](ReadFile::fault) before what was made
-//! of it is believed.
+//! A part that could not be read is empty for who has touched it, which every decoder survives, and
+//! the [`Reading`] keeps why: it is asked for that before what was made of the bytes is believed.
+//! The next one tries again.
 
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use super::cache::{Cache, Reading};
 use super::{Aligned, retry};
 use crate::error::{Error, Result};
-use crate::shared::Allowance;
 
 /// What can be read from any place.
 pub(crate) trait ReadAt: Send + Sync {
@@ -40,26 +40,27 @@ impl ReadAt for File {
     }
 }
 
-/// Takes bytes of what all files of an index together may hold.
-pub(crate) fn take(allowance: &Allowance, bytes: u64) -> io::Result<()> {
-    allowance.take(bytes).map_err(|left| {
-        let what = format!("{bytes} bytes, more than are left of what is allowed: {left}");
-        io::Error::new(io::ErrorKind::FileTooLarge, what)
-    })
-}
-
-/// A file that is open, and of which nothing is held.
+/// A file that is open.
 pub(crate) struct ReadFile {
     source: Box<dyn ReadAt>,
     place: String,
     len: u64,
-    allowance: Arc<Allowance>,
-    fault: OnceLock<Error>,
+    cache: Arc<Cache>,
+    /// Its number in the cache.
+    number: u64,
+    /// Set once a part could not be read.
+    failed: OnceLock<()>,
 }
 
 impl fmt::Debug for ReadFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReadFile({}, {} bytes)", self.place, self.len)
+    }
+}
+
+impl Drop for ReadFile {
+    fn drop(&mut self) {
+        self.cache.forget(self.number);
     }
 }
 
@@ -69,13 +70,29 @@ impl ReadFile {
         source: Box<dyn ReadAt>,
         place: String,
         len: u64,
-        allowance: Arc<Allowance>,
+        cache: &Arc<Cache>,
     ) -> Self {
-        Self { source, place, len, allowance, fault: OnceLock::new() }
+        let (cache, number) = (Arc::clone(cache), cache.number());
+        Self { source, place, len, cache, number, failed: OnceLock::new() }
     }
 
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Somebody who begins to read.
+    pub(super) fn reading(&self) -> Arc<Reading> {
+        Arc::new(Reading::new(&self.cache))
+    }
+
+    /// Bytes that are held, of all files of the index.
+    pub(super) fn held(&self) -> u64 {
+        self.cache.held()
+    }
+
+    /// Whether a part ever failed: opened anew, the file may be another, or there again.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.get().is_some()
     }
 
     /// Fills `bytes` from an offset on. A file that has become shorter is an error.
@@ -91,29 +108,20 @@ impl ReadFile {
         }
         Ok(())
     }
-
-    /// The first failure of a part, if there was one.
-    pub(crate) fn fault(&self) -> Option<Error> {
-        self.fault.get().map(|fault| match fault {
-            Error::Corrupt(corrupt) => Error::Corrupt(corrupt.clone()),
-            Error::Io { op, place, source } => {
-                let again = io::Error::new(source.kind(), source.to_string());
-                Error::io(op, place.clone(), again)
-            }
-            other => Error::io("read", self.place.clone(), io::Error::other(other.to_string())),
-        })
-    }
 }
 
 /// Reads a part and checks it.
 type Load = Box<dyn Fn(&ReadFile) -> Result<Aligned> + Send + Sync>;
 
-/// A part of a file, held from its first touch on.
+/// A part of a file, as somebody reads it.
 pub(crate) struct Part {
+    // The content goes before the reading, which makes room when it ends.
+    content: OnceLock<Option<Arc<Aligned>>>,
     file: Arc<ReadFile>,
-    len: usize,
+    by: Arc<Reading>,
+    offset: u64,
+    len: u64,
     load: Load,
-    content: OnceLock<Option<Aligned>>,
 }
 
 impl fmt::Debug for Part {
@@ -123,38 +131,44 @@ impl fmt::Debug for Part {
 }
 
 impl Part {
-    /// A part of `len` bytes, which `load` gives.
-    pub(super) fn new(file: Arc<ReadFile>, len: usize, load: Load) -> Self {
-        Self { file, len, load, content: OnceLock::new() }
+    /// The part of `len` bytes at `offset`, which `load` gives.
+    pub(super) fn new(
+        file: &Arc<ReadFile>,
+        by: &Arc<Reading>,
+        (offset, len): (u64, u64),
+        load: Load,
+    ) -> Self {
+        let (file, by) = (Arc::clone(file), Arc::clone(by));
+        Self { content: OnceLock::new(), file, by, offset, len, load }
     }
 
     pub(super) fn file(&self) -> &ReadFile {
         &self.file
     }
 
-    /// The bytes; none where they could not be read, which the file then says.
+    pub(super) fn by(&self) -> &Reading {
+        &self.by
+    }
+
+    /// The bytes; none where they could not be read, which the reading then says.
     pub(super) fn as_slice(&self) -> &[u8] {
         let content = self.content.get_or_init(|| match self.read() {
             Ok(content) => Some(content),
             Err(error) => {
-                let _ = self.file.fault.set(error); // the first one is kept
+                self.by.failed(error);
                 None
             }
         });
-        content.as_ref().map_or(&[], Aligned::as_slice)
+        content.as_ref().map_or(&[], |content| content.as_slice())
     }
 
-    fn read(&self) -> Result<Aligned> {
-        let (file, bytes) = (&self.file, self.len as u64);
-        take(&file.allowance, bytes).map_err(|e| Error::io("read", file.place.clone(), e))?;
-        (self.load)(file).inspect_err(|_| file.allowance.give(bytes))
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if matches!(self.content.get(), Some(Some(_))) {
-            self.file.allowance.give(self.len as u64);
-        }
+    fn read(&self) -> Result<Arc<Aligned>> {
+        let (file, len) = (&self.file, self.len);
+        self.by.take(len).map_err(|e| Error::io("read", file.place.clone(), e))?;
+        let content = file.cache.part((file.number, self.offset, len), || (self.load)(file));
+        content.inspect_err(|_| {
+            self.by.give(len);
+            let _ = file.failed.set(());
+        })
     }
 }

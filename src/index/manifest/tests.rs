@@ -7,7 +7,7 @@ use super::*;
 use crate::format::book::{check_dump, check_structure, layout};
 use crate::format::reseal::reseal;
 use crate::format::write_tombstones;
-use crate::storage::MemStorage;
+use crate::storage::{Bytes, MemStorage};
 
 fn schema() -> Schema {
     let mut schema = Schema::builder();
@@ -58,7 +58,8 @@ fn bytes_of(manifest: &Manifest) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Manifest> {
-    Manifest::parse(Bytes::from_vec(bytes), "m")
+    let bytes = Bytes::from_vec(bytes);
+    Manifest::parse(&Container::open(bytes, "m", ContainerKind::Manifest, None)?)
 }
 
 #[test]

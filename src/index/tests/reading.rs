@@ -204,9 +204,11 @@ fn every_read_may_fail_in_every_way() {
                     Err(error) => {
                         told(error);
                         failed += 1;
-                        // Nothing is believed of this snapshot any more, until it is opened anew.
-                        if what != "verified" {
-                            assert!(ask(&index).is_err(), "{place}: forgotten");
+                        // The device that failed once is asked again, one that is dead as well.
+                        match fault {
+                            Fault::Dead => assert!(ask(&index).is_err(), "{place}: forgotten"),
+                            Fault::Short => drop(ask(&index)),
+                            _ => assert_eq!(ask(&index).unwrap(), truth, "{place}: asked again"),
                         }
                         if fault == Fault::Device {
                             index.refresh().unwrap();
@@ -227,10 +229,90 @@ fn what_is_not_asked_for_is_not_read() {
     let all: usize = disk.list().unwrap().iter().map(|name| disk.open(name).unwrap().len()).sum();
     let storage = FaultStorage::by_position(disk.clone(), u64::MAX, Fault::Device);
     let index = opened(&storage).unwrap();
+    // What opening has read stays: heads, and nothing that grows with the documents.
+    assert!(storage.cache().held() < 1000, "{:?}", storage.cache());
     let before = storage.operations();
     assert!(index.contains("key 41").unwrap() && !index.contains("key 3").unwrap());
     let few = storage.operations() - before;
     index.verify().unwrap();
     let many = storage.operations() - before - few;
     assert!(few * 4 < many, "{few} reads for a key, {many} for all of {all} bytes");
+}
+
+/// However little may be held, every question has its answer as long as what it needs itself fits,
+/// and else is told so; never is more held than what may be, or what the one who asks needs.
+#[test]
+fn what_is_held_is_bounded_and_answers_are_the_same() {
+    let disk = MemStorage::new();
+    build(&disk);
+    let mapped = Index::start(Arc::new(disk.clone()), None).unwrap();
+    let all: u64 = disk.list().unwrap().iter().map(|f| disk.open(f).unwrap().len() as u64).sum();
+    let questions = questions();
+    let truths: Vec<String> = questions.iter().map(|(_, ask)| ask(&mapped).unwrap()).collect();
+    let holding = |most: u64| {
+        let storage = FaultStorage::by_position(disk.clone(), u64::MAX, Fault::Device);
+        let storage = storage.holding(most);
+        (opened(&storage), storage)
+    };
+    let (mut refused, mut fitting) = (0, None);
+    for most in (1..=40).map(|part| all * part / 40) {
+        let (index, storage) = holding(most);
+        let index = index.unwrap();
+        let mut fits = true;
+        for round in 0..2 {
+            for ((what, ask), truth) in questions.iter().zip(&truths) {
+                match ask(&index) {
+                    Ok(found) => assert_eq!(found, *truth, "{what}, {most}"),
+                    Err(Error::Io { source, .. }) => {
+                        assert_eq!(source.kind(), std::io::ErrorKind::FileTooLarge, "{what}");
+                        fits = false;
+                        refused += 1;
+                    }
+                    Err(error) => panic!("{what}, {most}: {error}"),
+                }
+                let held = index.info().resident;
+                assert!(held <= most, "{what}, {round}: {held} of {most} bytes");
+            }
+        }
+        // A batch is two searches at a time.
+        assert!(storage.cache().peak() <= 2 * most, "{:?} of {most}", storage.cache());
+        if fits && fitting.is_none() {
+            fitting = Some(most);
+        }
+    }
+    // Most of the file is never needed at once.
+    let fitting = fitting.unwrap();
+    assert!(refused > 0 && fitting < all * 3 / 4, "{fitting} of {all} bytes");
+    // What fits is read again where it was let go, and not where there is room.
+    let reads = |most| {
+        let (index, storage) = holding(most);
+        let index = index.unwrap();
+        for (_, ask) in &questions {
+            ask(&index).unwrap();
+        }
+        let before = storage.operations();
+        questions.iter().take(17).for_each(|(_, ask)| drop(ask(&index).unwrap()));
+        storage.operations() - before
+    };
+    assert_eq!(reads(u64::MAX), 0);
+    assert!(reads(fitting) > 0);
+    // Other questions at the same time change nothing of that.
+    let (index, storage) = holding(fitting);
+    let index = index.unwrap();
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            let (index, truths) = (&index, &truths);
+            scope.spawn(move || {
+                let questions = super::reading::questions();
+                for at in (0..40).map(|at| (at * 5 + first) % truths.len()) {
+                    assert_eq!((questions[at].1)(index).unwrap(), truths[at]);
+                }
+            });
+        }
+    });
+    assert!(storage.cache().peak() <= 8 * fitting);
+    assert!(index.info().resident <= fitting);
+    // What is closed is let go.
+    drop(index);
+    assert_eq!(storage.cache().held(), 0);
 }

@@ -380,6 +380,10 @@ impl IndexWriter {
     /// afterwards the index takes no more room than one that was built afresh. `watch` is called now
     /// and then with how far it is. Gives the commit's number.
     ///
+    /// What is found then is what a fresh build finds, where fields keep whole rows or a second tier
+    /// ([`TokenTier`](crate::TokenTier)). Packed rows without one are all there is of themselves:
+    /// the [guide](crate::guide::updating) says what their merging costs, and how that is measured.
+    ///
     /// # Errors
     /// As [`force_merge`](Self::force_merge).
     pub fn compact(&mut self, watch: impl FnMut(MergeProgress)) -> Result<u64> {
