@@ -53,7 +53,7 @@ impl KeyTable {
         })
     }
 
-    fn text(&self, place: usize) -> Result<(DocId, &[u8])> {
+    fn text_at(&self, place: usize) -> Result<(DocId, &[u8])> {
         let doc = self.at(place)?;
         Ok((doc, self.str_bytes(doc).ok_or_else(|| self.damaged(doc, "bad offsets"))?))
     }
@@ -82,11 +82,12 @@ impl KeyTable {
                     (own == *key).then_some(doc)
                 }
                 (Keys::Str { .. }, Key::Str(key)) => {
-                    place = leap(stored, place, |place| Ok(self.text(place)?.1 < key.as_bytes()))?;
+                    place =
+                        leap(stored, place, |place| Ok(self.text_at(place)?.1 < key.as_bytes()))?;
                     if place >= stored {
                         break;
                     }
-                    let (doc, own) = self.text(place)?;
+                    let (doc, own) = self.text_at(place)?;
                     next = leap(wanted.len(), next, |at| {
                         Ok(wanted[at].as_str().is_some_and(|key| key.as_bytes() < own))
                     })?;
