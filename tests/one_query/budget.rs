@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lateen::outside::{
     Budget, Reordered, Stopped, elimination, groupwise, listwise, pairwise_heap, pairwise_passes,
@@ -60,7 +60,10 @@ fn a_model_from_outside_orders_hits() {
         let exact = wiki.ask(&wiki.by_tokens(query).top(400));
         let score = |at: usize| {
             let row = row_of(hits[at].key());
-            exact.iter().find(|entry| entry.0 == row).map_or(f32::NEG_INFINITY, |entry| entry.1)
+            exact
+                .iter()
+                .find(|entry| entry.0 == row)
+                .map_or(f32::MIN, |entry| entry.1.max(f32::MIN))
         };
         let rerank = wiki.by_terms(query).rerank(&wiki.tokens, wiki.matrix(query)).unwrap();
         let want = wiki.ask(&rerank.candidates(30).top(5));
@@ -86,7 +89,8 @@ fn a_model_from_outside_orders_hits() {
 enum Oracle {
     True,
     FailsAt(usize),
-    NaN,
+    /// Scores so, where it scores; orders and picks what it was not asked about.
+    Scores(f32),
 }
 
 /// Every strategy with its stated number of calls, and how many were made. The oracle scores by
@@ -104,12 +108,12 @@ fn strategies(
         made.set(made.get() + 1);
         if oracle == Oracle::FailsAt(made.get()) { Err("down") } else { Ok(()) }
     };
-    let score = |at: usize| if oracle == Oracle::NaN { f32::NAN } else { truth[at] };
+    let score = |at: usize| if let Oracle::Scores(score) = oracle { score } else { truth[at] };
     let order = |asked: &[usize]| {
         judge()?;
         let mut order = asked.to_vec();
         order.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
-        if oracle == Oracle::NaN {
+        if matches!(oracle, Oracle::Scores(_)) {
             order.fill(asked[0]);
         }
         Ok(order)
@@ -130,7 +134,7 @@ fn strategies(
     let stated = n + k * (ceil_log(group - 1) + 1);
     let pick = |asked: &[usize]| {
         order(asked).map(|order| match oracle {
-            Oracle::NaN => n,
+            Oracle::Scores(_) => n,
             _ => order[0],
         })
     };
@@ -181,10 +185,61 @@ fn every_strategy_keeps_its_word() {
             assert_eq!((found.order, made), (as_it_was.clone(), 0), "{name}");
             assert_eq!(found.stopped, Some(Stopped::Deadline), "{name}");
         }
-        for (name, _, _, found) in strategies(&truth, k, Oracle::NaN, Budget::calls) {
-            // Whether one is better than another has no NaN.
-            let can = !matches!(name, "heap" | "passes");
-            assert_eq!(matches!(found, Err(Error::Input(_))), can, "{name}");
+        for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for (name, _, _, found) in strategies(&truth, k, Oracle::Scores(score), Budget::calls) {
+                // Whether one is better than another has no such answer.
+                let can = !matches!(name, "heap" | "passes");
+                assert_eq!(matches!(found, Err(Error::Input(_))), can, "{name}");
+            }
         }
+    }
+}
+
+/// A model that sleeps past the deadline is not asked again, and leaves the order as it was.
+#[test]
+fn a_call_that_ends_too_late_is_the_last() {
+    let (n, wait) = (60, Duration::from_millis(2));
+    let as_it_was: Vec<usize> = (0..n).collect();
+    for strategy in 0..6 {
+        let deadline = Instant::now() + 4 * wait;
+        let budget = Budget::calls(1000).deadline(deadline);
+        let ends = std::cell::RefCell::new(Vec::new());
+        let sleep = || {
+            std::thread::sleep(wait);
+            ends.borrow_mut().push(Instant::now());
+        };
+        let reversed = |asked: &[usize]| {
+            sleep();
+            Ok::<_, ()>(asked.iter().rev().copied().collect())
+        };
+        let found = match strategy {
+            0 => pointwise(n, n, budget, |at| {
+                sleep();
+                Ok::<_, ()>(at as f32)
+            }),
+            1 | 2 => {
+                let better = |a: usize, b: usize| {
+                    sleep();
+                    Ok::<_, ()>(a > b)
+                };
+                let heap = strategy == 1;
+                if heap {
+                    pairwise_heap(n, 9, budget, better)
+                } else {
+                    pairwise_passes(n, 9, budget, better)
+                }
+            }
+            3 => listwise(n, 4, 2, 1, budget, reversed),
+            4 => elimination(n, 2, 4, budget, reversed),
+            _ => groupwise(n, 9, 4, budget, |asked| {
+                sleep();
+                Ok::<_, ()>(asked[asked.len() - 1])
+            }),
+        };
+        let (found, ends) = (found.unwrap(), ends.into_inner());
+        assert_eq!(found.stopped, Some(Stopped::Deadline), "strategy {strategy}");
+        assert_eq!((found.order, found.calls), (as_it_was.clone(), ends.len()));
+        let last = ends.len() - 1;
+        assert!(ends[..last].iter().all(|end| *end < deadline), "strategy {strategy}");
     }
 }
