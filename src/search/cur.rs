@@ -5,7 +5,7 @@
 //! taken to be a combination of its rows, whose coefficients are fitted to the few documents that
 //! are scored exactly (ANNCUR, Yadav et al. 2022); the documents with the best guesses are scored
 //! next, and the fit made again (ADACUR, 2023). The scores of a cheap first search take part as one
-//! more row, so that what it knows is not thrown away. The fit is a ridge regression, so that it
+//! more row, of more weight, so that what it knows is not thrown away. The fit is a ridge regression, so that it
 //! holds with fewer calls than anchors.
 
 use std::sync::Arc;
@@ -23,6 +23,10 @@ const MAX_CALLS: usize = 2000;
 const MAX_ENTRIES: usize = 1 << 32;
 /// Documents guessed, or selected from, between two looks at the clock.
 const PIECE: usize = 1 << 14;
+/// What the first search weighs in the fit: as much as a quarter of the anchors, or so many where
+/// they are few. As one row among many it would be shrunk away by the few calls that are all there
+/// are, and the guesses be worse than its own order.
+const FIRST: f32 = 5.0;
 /// Rows of the fit between two looks at the clock, each a product of as many entries as calls.
 const ROWS: usize = 64;
 
@@ -268,6 +272,7 @@ impl<'a> AnchorScores<'a> {
         let rest = (self.documents - first.len()) as f64;
         let scores = || first.iter().map(|entry| f64::from(entry.1));
         let (mean, factor) = centred(scores, f64::from(lowest), rest);
+        let factor = factor * (self.anchors as f32 / 4.0).max(FIRST).sqrt();
         let mut row = Vec::with_capacity(self.documents);
         while row.len() < self.documents {
             if stop.reached() {
