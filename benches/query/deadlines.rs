@@ -47,6 +47,8 @@ impl End {
     }
 }
 
+/// Makes one of many queries of a kind.
+type Make<'a> = Box<dyn Fn(usize) -> Query + 'a>;
 /// What was made ready, run to its end, and what is let go after that.
 type Ready<'a> = Box<dyn FnOnce(&End) -> Option<Query> + 'a>;
 /// A name, and what makes a way of asking ready: that is not timed.
@@ -133,7 +135,7 @@ fn flagged(after: Duration, ready: Ready<'_>) -> f64 {
 
 fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
     let mut ways: Vec<Way<'a>> = Vec::new();
-    let mut add = |said: &str, make: Box<dyn Fn(usize) -> Query + 'a>| {
+    let mut add = |said: &str, make: Make<'a>| {
         let ask = move |at: u64| {
             let query = make(usize::try_from(at).expect("a small number"));
             End::ask(query, |query| drop(built.index.search(query).expect("an answer")))
@@ -268,7 +270,7 @@ fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
 }
 
 /// Lists as long as they may be.
-fn long<'a>(built: &'a Built, add: &mut dyn FnMut(&str, Box<dyn Fn(usize) -> Query + 'a>)) {
+fn long<'a>(built: &'a Built, add: &mut dyn FnMut(&str, Make<'a>)) {
     let all = usize::try_from(built.documents).expect("a number of documents");
     let eight = move |at: usize, fusion: Fusion| {
         let parts = (0..8).map(move |other| built.terms(at + other));
@@ -339,7 +341,7 @@ fn told<'a>(built: &'a Built, ways: &mut Vec<Way<'a>>) {
         let parts = (0..8).map(move |other| built.terms(at + other));
         Query::fused(Fusion::default(), parts).expect("a fusion").candidates(1000)
     };
-    let mut add = |said: &str, make: Box<dyn Fn(usize) -> Query + 'a>| {
+    let mut add = |said: &str, make: Make<'a>| {
         let hits: Vec<_> =
             (0..60).map(|at| built.index.search(&make(at)).expect("an answer")).collect();
         let ask = move |at: u64| {

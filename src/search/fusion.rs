@@ -237,8 +237,8 @@ pub(crate) fn fuse(
     let Sum { sums, said, .. } = sum;
     let mut found = found;
     if fused.is_union() {
-        for piece in found.chunks_mut(CHECK) {
-            piece.iter_mut().for_each(|one| one.score = f32::NEG_INFINITY);
+        for one in &mut found {
+            one.score = f32::NEG_INFINITY;
         }
         return Ok((Candidates { found, certainty }, said));
     }

@@ -230,12 +230,11 @@ pub(crate) fn finish(
     // More than this is not looked at by what comes after.
     let wanted =
         query.diversify.as_ref().map_or(query.top, |diversify| diversify.pool.max(query.top));
-    let mut shown = match &query.collapse {
-        Some(collapse) => collapsed(plan, collapse, wanted, &found)?,
-        None => {
-            found.truncate(wanted);
-            found.into_iter().map(|best| Shown { best, inside: Vec::new() }).collect()
-        }
+    let mut shown = if let Some(collapse) = &query.collapse {
+        collapsed(plan, collapse, wanted, &found)?
+    } else {
+        found.truncate(wanted);
+        found.into_iter().map(|best| Shown { best, inside: Vec::new() }).collect()
     };
     if let Some(diversify) = &query.diversify {
         shown = diversified(plan, diversify, query.top, shown)?;
@@ -268,7 +267,7 @@ fn collapsed(
         let alone = || Group::Alone(one.segment, one.doc);
         Ok(match &collapse.by {
             Parent::Keyword(field) => {
-                text(view, field, one)?.map_or_else(alone, |text| Group::Text(text.text))
+                text(view, field, one)?.map_or_else(alone, |text| Group::Text(text.value))
             }
             Parent::I64(field) => bits(view, field, one)?.map_or_else(alone, Group::Number),
             Parent::U64(field) => bits(view, field, one)?.map_or_else(alone, Group::Number),
@@ -412,7 +411,7 @@ fn bits<H: Handle>(view: View<'_>, field: &H, one: &Candidate) -> Result<Option<
 struct Text<'a> {
     segment: usize,
     ordinal: u32,
-    text: &'a str,
+    value: &'a str,
 }
 
 impl Text<'_> {
@@ -420,7 +419,7 @@ impl Text<'_> {
         if self.segment == other.segment {
             self.ordinal.cmp(&other.ordinal)
         } else {
-            self.text.cmp(other.text)
+            self.value.cmp(other.value)
         }
     }
 }
@@ -428,8 +427,8 @@ impl Text<'_> {
 fn text<'a>(view: View<'a>, field: &KeywordField, one: &Candidate) -> Result<Option<Text<'a>>> {
     let Some(AttributeTable::Keyword(table)) = table(view, field, one)? else { return Ok(None) };
     let Some(&ordinal) = table.ordinals(one.doc)?.first() else { return Ok(None) };
-    let text = table.value(ordinal as usize)?;
-    Ok(Some(Text { segment: one.segment, ordinal, text }))
+    let value = table.value(ordinal as usize)?;
+    Ok(Some(Text { segment: one.segment, ordinal, value }))
 }
 
 /// An attribute's value as it is compared.

@@ -33,6 +33,7 @@ pub(super) struct Start {
 }
 
 /// Best integer first.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what sorting calls")]
 fn order(a: &(i32, DocId), b: &(i32, DocId)) -> Ordering {
     b.0.cmp(&a.0).then(a.1.cmp(&b.1))
 }
