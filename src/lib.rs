@@ -87,6 +87,7 @@ mod index;
 mod kernel;
 pub mod limits;
 mod mix;
+mod ordered;
 mod schema;
 mod search;
 mod segment;

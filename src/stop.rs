@@ -19,9 +19,14 @@ impl Stop {
         Self { deadline, flag, reached: AtomicBool::new(false) }
     }
 
+    /// Whether it can ever be time to end.
+    pub(crate) fn may_come(&self) -> bool {
+        self.deadline.is_some() || self.flag.is_some()
+    }
+
     /// Whether it is time to end. A search that is told so leaves something out.
     pub(crate) fn reached(&self) -> bool {
-        if self.deadline.is_none() && self.flag.is_none() {
+        if !self.may_come() {
             return false;
         }
         let raised = || self.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));

@@ -3,11 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::id::{DocId, better};
+use crate::ordered::{in_front, keep_best};
 use crate::stop::Stop;
-
-/// Most hits of a search that had to end early: what is put in order, and merged by key, in a
-/// fraction of a millisecond.
-pub(crate) const MAX_CUT: usize = 1000;
 
 /// The order of a segment's documents by key, asked only where scores are equal.
 pub(crate) trait KeyOrder: Sync {
@@ -98,9 +95,10 @@ impl<'a> TopK<'a> {
         let keys = self.keys;
         let order =
             |a: &Scored, b: &Scored| better(a.score, b.score, || keys.cmp_keys(a.doc, b.doc));
-        if self.buffer.len() > self.k {
-            self.buffer.select_nth_unstable_by(self.k - 1, order);
-            self.buffer.truncate(self.k);
+        let known = in_front(&mut self.buffer, self.k, self.stop, order);
+        self.buffer.truncate(self.k);
+        if !known {
+            return; // there is no time to know the best
         }
         if let Some(worst) = self.buffer.iter().map(|hit| hit.score).min_by(f32::total_cmp)
             && worst.total_cmp(&self.floor) == Ordering::Greater
@@ -110,15 +108,12 @@ impl<'a> TopK<'a> {
     }
 
     /// The best `k`, in order; of a search that had to end early, no more than can be put in order
-    /// at once.
+    /// at once ([`keep_best`]).
     pub(crate) fn finish(mut self) -> Vec<Scored> {
-        if self.stop.is_some_and(Stop::was_reached) {
-            self.k = self.k.min(MAX_CUT);
-        }
-        self.shrink();
         let keys = self.keys;
-        self.buffer
-            .sort_unstable_by(|a, b| better(a.score, b.score, || keys.cmp_keys(a.doc, b.doc)));
+        let order =
+            |a: &Scored, b: &Scored| better(a.score, b.score, || keys.cmp_keys(a.doc, b.doc));
+        keep_best(&mut self.buffer, self.k, self.stop, order);
         self.buffer
     }
 }

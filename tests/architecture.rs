@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What everyone may use, and what uses nothing but one another.
 const FOUNDATIONS: &[&str] =
-    &["docset", "topk", "id", "error", "limits", "mix", "shared", "stop", "trace"];
+    &["docset", "topk", "ordered", "id", "error", "limits", "mix", "shared", "stop", "trace"];
 
 /// Longest file, in lines.
 const LONGEST: usize = 700;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lateen::outside::{Budget, pairwise_heap, pointwise};
+use lateen::outside::{Budget, elimination, groupwise, listwise, pairwise_heap, pointwise};
 use lateen::{
     AnchorScores, Collapse, CurOptions, Diversify, Effort, Feedback, Filter, Fusion, Query,
     RoaringTreemap,
@@ -47,6 +47,8 @@ impl End {
     }
 }
 
+/// Makes one of many queries of a kind.
+type Make<'a> = Box<dyn Fn(usize) -> Query + 'a>;
 /// What was made ready, run to its end, and what is let go after that.
 type Ready<'a> = Box<dyn FnOnce(&End) -> Option<Query> + 'a>;
 /// A name, and what makes a way of asking ready: that is not timed.
@@ -133,7 +135,7 @@ fn flagged(after: Duration, ready: Ready<'_>) -> f64 {
 
 fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
     let mut ways: Vec<Way<'a>> = Vec::new();
-    let mut add = |said: &str, make: Box<dyn Fn(usize) -> Query + 'a>| {
+    let mut add = |said: &str, make: Make<'a>| {
         let ask = move |at: u64| {
             let query = make(usize::try_from(at).expect("a small number"));
             End::ask(query, |query| drop(built.index.search(query).expect("an answer")))
@@ -214,6 +216,7 @@ fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
             fused.candidates(1000)
         }),
     );
+    long(built, &mut add);
     if built.tokens.is_some() {
         let rows = move |at: usize| built.rows(at).expect("rows");
         let both = move |at: usize| [built.terms(at), rows(at).0.exact()];
@@ -262,7 +265,73 @@ fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
     outside(&mut ways);
     ways.push(guesses(1000, 100));
     ways.push(guesses(100, 1500));
+    ways.push(guesses(2000, 1500));
     ways
+}
+
+/// Lists as long as they may be.
+fn long<'a>(built: &'a Built, add: &mut dyn FnMut(&str, Make<'a>)) {
+    let all = usize::try_from(built.documents).expect("a number of documents");
+    let eight = move |at: usize, fusion: Fusion| {
+        let parts = (0..8).map(move |other| built.terms(at + other));
+        Query::fused(fusion, parts).expect("a fusion").candidates(all)
+    };
+    add("long, reciprocal rank of 8 x all", Box::new(move |at| eight(at, Fusion::default())));
+    add("long, relative score of 8 x all", Box::new(move |at| eight(at, Fusion::RelativeScore)));
+    let weights = Fusion::Weighted(vec![1.0; 8]);
+    add("long, weighted, 8 x all", Box::new(move |at| eight(at, weights.clone())));
+    for (by, groups) in
+        [("number", Collapse::u64(&built.random)), ("keyword", Collapse::keyword(&built.name_of))]
+    {
+        let groups = groups.pool(1_000_000).inside(3);
+        add(
+            &format!("long, collapsed by {by}, of all"),
+            Box::new(move |at| built.terms(at).collapse(groups.clone())),
+        );
+    }
+    let by_name = built.name_of.ascending();
+    add(
+        "long, 10,000 sorted by keyword",
+        Box::new(move |at| built.terms(at).top(10_000).sort(by_name.clone())),
+    );
+    add(
+        "long, 10,000 after 10,000",
+        Box::new(move |at| {
+            let hits = built.index.search(&built.terms(at).top(10_000)).expect("an answer");
+            let last = hits.iter().last().expect("a hit");
+            built.terms(at).top(10_000).after(last.score(), last.key())
+        }),
+    );
+    if built.tokens.is_none() {
+        return;
+    }
+    let rows = move |at: usize| built.rows(at).expect("rows");
+    add("long, tokens, 10,000", Box::new(move |at| rows(at).0.exact().top(10_000)));
+    add("long, tokens, 10,000 at .98", Box::new(move |at| rows(at).0.top(10_000)));
+    add(
+        "long, rerank of all",
+        Box::new(move |at| {
+            let (_, field, matrix) = rows(at);
+            built.terms(at).rerank(field, matrix).expect("a rerank").candidates(1_000_000)
+        }),
+    );
+    add(
+        "long, union of all",
+        Box::new(move |at| {
+            let (query, field, matrix) = rows(at);
+            let parts = [built.terms(at), query.exact()];
+            Query::union(parts, field, matrix).expect("a union").candidates(all)
+        }),
+    );
+    let widest = Feedback::default().docs(100).rows(300);
+    add("long, tokens, 300 rows of feedback", Box::new(move |at| rows(at).0.feedback(widest)));
+    add(
+        "long, diversified, 1,000 of 10,000",
+        Box::new(move |at| {
+            let (query, field, _) = rows(at);
+            query.top(1000).diversify(Diversify::new(field, 0.5).pool(10_000))
+        }),
+    );
 }
 
 /// What is no search.
@@ -272,7 +341,7 @@ fn told<'a>(built: &'a Built, ways: &mut Vec<Way<'a>>) {
         let parts = (0..8).map(move |other| built.terms(at + other));
         Query::fused(Fusion::default(), parts).expect("a fusion").candidates(1000)
     };
-    let mut add = |said: &str, make: Box<dyn Fn(usize) -> Query + 'a>| {
+    let mut add = |said: &str, make: Make<'a>| {
         let hits: Vec<_> =
             (0..60).map(|at| built.index.search(&make(at)).expect("an answer")).collect();
         let ask = move |at: u64| {
@@ -349,6 +418,41 @@ fn outside(ways: &mut Vec<Way<'_>>) {
                     Ok::<_, ()>(a > b)
                 });
                 drop(found.expect("an order"));
+                None
+            })
+        }),
+    ));
+    let same = move |asked: &[usize]| {
+        work();
+        Ok::<_, ()>(asked.to_vec())
+    };
+    ways.push((
+        "outside, listwise".to_owned(),
+        Box::new(move |_| {
+            Box::new(move |end| {
+                drop(listwise(1000, 20, 10, 1, budget(end), same).expect("an order"));
+                None
+            })
+        }),
+    ));
+    ways.push((
+        "outside, groupwise".to_owned(),
+        Box::new(move |_| {
+            Box::new(move |end| {
+                let found = groupwise(200, 10, 8, budget(end), |asked| {
+                    work();
+                    Ok::<_, ()>(asked[0])
+                });
+                drop(found.expect("an order"));
+                None
+            })
+        }),
+    ));
+    ways.push((
+        "outside, elimination".to_owned(),
+        Box::new(move |_| {
+            Box::new(move |end| {
+                drop(elimination(1000, 10, 20, budget(end), same).expect("an order"));
                 None
             })
         }),

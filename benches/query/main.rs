@@ -45,6 +45,8 @@ struct Built {
     random: U64Field,
     /// The numbers of the shares in which a document is: `random 0`, `place 2`.
     share: KeywordField,
+    /// A text for each document, in no order.
+    name_of: KeywordField,
     documents: u64,
 }
 
@@ -58,6 +60,7 @@ impl Built {
         let tokens = documents.dim().map(|dim| schema.tokens("tokens", dim));
         let (place, random) = (schema.u64("place"), schema.u64("random"));
         let share = schema.keyword("share");
+        let name_of = schema.keyword("name");
         let count = documents.len() as u64;
         let schema = schema.build().expect("a schema");
         let path = kept.join(format!("query-{name}"));
@@ -70,8 +73,11 @@ impl Built {
                 let places: Vec<_> = rows.clone().map(Some).collect();
                 let drawn: Vec<_> = rows.clone().map(|row| Some(draw(row) >> 40)).collect();
                 let shares: Vec<_> = rows.clone().map(|row| shares(row, count)).collect();
+                let names: Vec<_> =
+                    rows.clone().map(|row| vec![format!("name {}", draw(row))]).collect();
                 let mut batch = Batch::new(rows);
                 batch = batch.keywords(&share, &shares).expect("keywords");
+                batch = batch.keywords(&name_of, &names).expect("keywords");
                 batch = batch.u64(&place, &places).expect("a number for each");
                 batch = batch.u64(&random, &drawn).expect("a number for each");
                 if let Some(vectors) = &chunk.sparse() {
@@ -97,6 +103,7 @@ impl Built {
             place,
             random,
             share,
+            name_of,
             documents,
         }
     }

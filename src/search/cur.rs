@@ -5,10 +5,9 @@
 //! taken to be a combination of its rows, whose coefficients are fitted to the few documents that
 //! are scored exactly (ANNCUR, Yadav et al. 2022); the documents with the best guesses are scored
 //! next, and the fit made again (ADACUR, 2023). The scores of a cheap first search take part as one
-//! more row, so that what it knows is not thrown away. The fit is a ridge regression, so that it
+//! more row, of more weight, so that what it knows is not thrown away. The fit is a ridge regression, so that it
 //! holds with fewer calls than anchors.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -24,6 +23,10 @@ const MAX_CALLS: usize = 2000;
 const MAX_ENTRIES: usize = 1 << 32;
 /// Documents guessed, or selected from, between two looks at the clock.
 const PIECE: usize = 1 << 14;
+/// What the first search weighs in the fit: as much as a quarter of the anchors, or so many where
+/// they are few. As one row among many it would be shrunk away by the few calls that are all there
+/// are, and the guesses be worse than its own order.
+const FIRST: f32 = 5.0;
 /// Rows of the fit between two looks at the clock, each a product of as many entries as calls.
 const ROWS: usize = 64;
 
@@ -192,8 +195,8 @@ impl<'a> AnchorScores<'a> {
         mut exact: impl FnMut(usize) -> Result<f32, E>,
     ) -> Result<CurOutcome<E>> {
         options.check()?;
-        let cheap = self.cheap(first)?;
         let stop = Stop::new(options.deadline, options.cancel.clone());
+        let cheap = self.cheap(first, &stop)?;
         let mut known = Known {
             scored: Vec::new(),
             there: vec![false; self.documents],
@@ -219,10 +222,12 @@ impl<'a> AnchorScores<'a> {
                 ask(&mut known, document)?;
             }
         }
+        let mut columns = Vec::new();
         let round = (calls - known.len().min(calls)).div_ceil(options.rounds).max(1);
         while known.len() < calls && known.stopped.is_none() {
             let wanted = round.min(calls - known.len());
-            let guesses = self.guess(&known.scored, cheap.as_deref(), options.ridge, &stop);
+            let guesses =
+                self.guess(&known.scored, &mut columns, cheap.as_deref(), options.ridge, &stop);
             let best = guesses.and_then(|guesses| best_guesses(&guesses, &known, wanted, &stop));
             let Some(best) = best else {
                 known.stopped = Some(options.why());
@@ -241,11 +246,14 @@ impl<'a> AnchorScores<'a> {
     }
 
     /// The scores of the first search as a row of the matrix, scaled; what it did not find has its
-    /// lowest.
-    fn cheap(&self, first: &[(usize, f32)]) -> Result<Option<Vec<f32>>> {
-        let mut seen = HashSet::with_capacity(first.len());
+    /// lowest. None where the time is up.
+    fn cheap(&self, first: &[(usize, f32)], stop: &Stop) -> Result<Option<Vec<f32>>> {
+        let mut seen = vec![false; self.documents];
         for (at, &(document, score)) in first.iter().enumerate() {
             let refused = |what| Err(InputError::new("first", what).row(at).into());
+            if at % PIECE == PIECE - 1 && stop.reached() {
+                return Ok(None);
+            }
             if document >= self.documents {
                 let (value, limit) = (document.to_string(), self.documents as u64 - 1);
                 return refused(Fault::OutOfRange { value, limit });
@@ -253,7 +261,7 @@ impl<'a> AnchorScores<'a> {
             if !score.is_finite() {
                 return refused(Fault::NotFinite { value: score.into() });
             }
-            if !seen.insert(document) {
+            if std::mem::replace(&mut seen[document], true) {
                 return refused(Fault::Twice);
             }
         }
@@ -264,24 +272,37 @@ impl<'a> AnchorScores<'a> {
         let rest = (self.documents - first.len()) as f64;
         let scores = || first.iter().map(|entry| f64::from(entry.1));
         let (mean, factor) = centred(scores, f64::from(lowest), rest);
-        let mut row = vec![(lowest - mean) * factor; self.documents];
+        let factor = factor * (self.anchors as f32 / 4.0).max(FIRST).sqrt();
+        let mut row = Vec::with_capacity(self.documents);
+        while row.len() < self.documents {
+            if stop.reached() {
+                return Ok(None);
+            }
+            row.resize((row.len() + PIECE).min(self.documents), (lowest - mean) * factor);
+        }
         for &(document, score) in first {
             row[document] = (score - mean) * factor;
         }
         Ok(Some(row))
     }
 
-    /// A score guessed for every document; `None` where the time is up.
+    /// A score guessed for every document; `None` where the time is up. `columns` has those of the
+    /// first of the documents that are known, and gets the others.
     fn guess(
         &self,
         known: &[(usize, f32)],
+        columns: &mut Vec<Vec<f64>>,
         cheap: Option<&[f32]>,
         ridge: f32,
         stop: &Stop,
     ) -> Option<Vec<f64>> {
         let count = known.len();
-        let columns: Vec<Vec<f64>> =
-            known.iter().map(|&(document, _)| self.column(document, cheap)).collect();
+        for &(document, _) in &known[columns.len()..] {
+            if stop.reached() {
+                return None;
+            }
+            columns.push(self.column(document, cheap));
+        }
         let mean = known.iter().map(|entry| f64::from(entry.1)).sum::<f64>() / count as f64;
         let mut kernel = vec![0.0f64; count * count];
         for i in 0..count {
@@ -303,11 +324,16 @@ impl<'a> AnchorScores<'a> {
         let rows = self.anchors + usize::from(cheap.is_some());
         let mut coefficients = vec![0.0f64; rows];
         for (column, alpha) in columns.iter().zip(&alpha) {
+            if stop.reached() {
+                return None;
+            }
             coefficients.iter_mut().zip(column).for_each(|(sum, x)| *sum += alpha * x);
         }
-        let mut guesses = vec![mean; self.documents];
-        for (piece, guesses) in guesses.chunks_mut(PIECE).enumerate() {
-            let range = piece * PIECE..piece * PIECE + guesses.len();
+        let mut all = Vec::with_capacity(self.documents);
+        while all.len() < self.documents {
+            let range = all.len()..(all.len() + PIECE).min(self.documents);
+            all.resize(range.end, mean);
+            let guesses = &mut all[range.clone()];
             let scaled = self.scores.chunks_exact(self.documents).zip(&self.scales);
             for ((row, &(centre, factor)), &coefficient) in scaled.zip(&coefficients) {
                 if stop.reached() {
@@ -323,7 +349,7 @@ impl<'a> AnchorScores<'a> {
                 guesses.iter_mut().zip(cheap).for_each(|(g, &x)| *g += coefficient * f64::from(x));
             }
         }
-        Some(guesses)
+        Some(all)
     }
 
     /// What is known of a document: its column, scaled.

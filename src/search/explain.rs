@@ -259,12 +259,10 @@ fn fused_parts(
     doc: DocId,
     scratch: &mut Scratch,
 ) -> Result<Vec<FusionPart>> {
-    let (united, _) = plan.united(fused, top, among, scratch)?;
-    let place = united.found.iter().position(|one| one.segment == segment && one.doc == doc);
-    let says = place.and_then(|place| united.says.get(place));
+    let says = plan.says(fused, top, among, (segment, doc), scratch)?;
     let mut told = Vec::with_capacity(fused.parts.len());
     for (at, part) in fused.parts.iter().enumerate() {
-        let say = says.and_then(|says| says.get(at)).copied().unwrap_or_default();
+        let say = says.get(at).copied().unwrap_or_default();
         let explanation = match &part.filter {
             Some(filter) => {
                 let narrowed = among.narrow(plan.view, filter, plan.stop)?;

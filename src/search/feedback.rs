@@ -10,10 +10,11 @@
 use crate::error::{Error, InputError, Result};
 use crate::id::{DocId, Key, TermId};
 use crate::limits::{MAX_QUERY_TOKENS, MAX_TERMS};
+use crate::ordered::{in_order, keep_best};
 use crate::schema::TokenField;
 use crate::search::plan::{Allowed, Plan};
 use crate::search::query::{Query, Stage, refuse};
-use crate::search::run::{Found, Scratch, View, check_filters};
+use crate::search::run::{Candidate, Scratch, View, check_filters};
 use crate::sparse::SparseQuery;
 use crate::stop::Stop;
 use crate::tokens::TokenQuery;
@@ -25,6 +26,8 @@ const MAX_DOCS: usize = 100;
 const MAX_ADDED: usize = 1000;
 /// Most rows of the documents that are clustered.
 const MAX_CLUSTERED: usize = 4096;
+/// Rows that are held against a document between two looks at the clock.
+const ROWS_AT_ONCE: usize = 256;
 /// Documents at large that a row is held against.
 const SAMPLE: u32 = 256;
 /// Rounds of the clustering; it has settled by then on the sets measured.
@@ -153,15 +156,13 @@ pub(crate) fn expansion(
     if first.found.is_empty() || plan.stop.reached() {
         return Ok(None);
     }
+    let documents = first.found.iter().map(|one| plan.view.key(one)).collect::<Result<_>>()?;
     let mut wide = Wide {
         plan,
         feedback,
         among,
         found: &first.found,
-        expansion: Expansion {
-            documents: first.found.iter().map(|found| found.key.clone()).collect(),
-            ..Expansion::default()
-        },
+        expansion: Expansion { documents, ..Expansion::default() },
     };
     let mut query = query.clone();
     query.feedback = None;
@@ -197,7 +198,7 @@ struct Wide<'a> {
     plan: &'a Plan<'a>,
     feedback: &'a Feedback,
     among: &'a Allowed,
-    found: &'a [Found],
+    found: &'a [Candidate],
     expansion: Expansion,
 }
 
@@ -223,29 +224,31 @@ impl Wide<'_> {
 
     /// The vector and the heaviest terms of the documents' mean.
     fn sparse(&mut self, place: usize, vector: &SparseQuery) -> Result<SparseQuery> {
-        let mut sums = std::collections::BTreeMap::<TermId, f64>::new();
-        for found in self.found {
-            if self.plan.stop.reached() {
+        let stop = self.plan.stop;
+        // Of each document in turn, which is the order in which a term's weights are added up.
+        let mut weights: Vec<(TermId, usize, f32)> = Vec::new();
+        for (at, found) in self.found.iter().enumerate() {
+            if stop.reached() {
                 break;
             }
             let segment = &self.plan.view.segments[found.segment].segment;
             let row = segment.sparse(place).map(|index| index.row(found.doc)).transpose()?;
             if let Some(row) = row.flatten() {
-                for (term, weight) in row.iter() {
-                    *sums.entry(term).or_default() += f64::from(weight);
-                }
+                weights.extend(row.iter().map(|(term, weight)| (term, at, weight)));
             }
         }
-        if self.plan.stop.reached() {
+        let all = weights.len();
+        in_order(&mut weights, all, Some(stop), |a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        let mut added: Vec<(TermId, f64)> = Vec::new();
+        for own in weights.chunk_by(|a, b| a.0 == b.0) {
+            let sum = own.iter().fold(0.0, |sum, entry| sum + f64::from(entry.2));
+            added.push((own[0].0, sum));
+        }
+        let order = |a: &(TermId, f64), b: &(TermId, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        keep_best(&mut added, self.feedback.terms, Some(stop), order);
+        if stop.reached() {
             return Ok(vector.clone());
         }
-        let mut added: Vec<(TermId, f64)> = sums.into_iter().collect();
-        let order = |a: &(TermId, f64), b: &(TermId, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if self.feedback.terms < added.len() {
-            added.select_nth_unstable_by(self.feedback.terms, order);
-            added.truncate(self.feedback.terms);
-        }
-        added.sort_unstable_by(order);
         let own: f64 = vector.entries().map(|entry| f64::from(entry.1.abs())).sum();
         let all: f64 = added.iter().map(|entry| entry.1).sum();
         let scale = f64::from(self.feedback.weight) * own / all;
@@ -293,9 +296,13 @@ impl Wide<'_> {
         let mut flat = query.flat();
         let mut parts = Vec::new();
         if room > 0 && !clusters.is_empty() {
-            let means: Vec<f32> =
-                clusters.iter().flat_map(|cluster| cluster.mean.clone()).collect();
-            let means = TokenQuery::new(means, dim).of_rows(stored_dim);
+            let means: Vec<TokenQuery> = clusters
+                .chunks(ROWS_AT_ONCE)
+                .map(|piece| {
+                    let means = piece.iter().flat_map(|cluster| cluster.mean.clone()).collect();
+                    TokenQuery::new(means, dim).of_rows(stored_dim)
+                })
+                .collect();
             let own: Vec<(usize, DocId)> =
                 self.found.iter().map(|found| (found.segment, found.doc)).collect();
             let support = self.nearness(place, &means, &own, scratch)?;
@@ -323,29 +330,30 @@ impl Wide<'_> {
     fn nearness(
         &self,
         place: usize,
-        rows: &TokenQuery,
+        pieces: &[TokenQuery],
         docs: &[(usize, DocId)],
         scratch: &mut Scratch,
     ) -> Result<Vec<f32>> {
-        let mut sums = vec![0.0f32; rows.rows()];
-        let mut count = 0.0f32;
-        for &(segment, doc) in docs {
-            let Some(store) = self.plan.view.segments[segment].segment.tokens(place) else {
-                continue;
-            };
-            if self.plan.stop.reached() {
-                break;
+        let mut means = Vec::new();
+        for rows in pieces {
+            let mut sums = vec![0.0f32; rows.rows()];
+            let mut count = 0.0f32;
+            for &(segment, doc) in docs {
+                let Some(store) = self.plan.view.segments[segment].segment.tokens(place) else {
+                    continue;
+                };
+                if self.plan.stop.reached() {
+                    break;
+                }
+                let kernels = self.plan.view.kernels;
+                if let Some(best) = store.largest(rows, kernels, doc, &mut scratch.tokens)? {
+                    sums.iter_mut().zip(best).for_each(|(sum, best)| *sum += best);
+                    count += 1.0;
+                }
             }
-            let kernels = self.plan.view.kernels;
-            if let Some(best) = store.largest(rows, kernels, doc, &mut scratch.tokens)? {
-                sums.iter_mut().zip(best).for_each(|(sum, best)| *sum += best);
-                count += 1.0;
-            }
+            means.extend(sums.into_iter().map(|sum| sum / count.max(1.0)));
         }
-        for sum in &mut sums {
-            *sum /= count.max(1.0);
-        }
-        Ok(sums)
+        Ok(means)
     }
 
     /// Documents at large: spread evenly over all that may be found.
@@ -395,14 +403,6 @@ struct Cluster {
 /// Clusters rows by direction, by Lloyd's rounds from rows as far apart as can be: always the same
 /// clusters for the same rows. Rows of no length are left out. None where the time is up.
 fn cluster(rows: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster> {
-    let unit: Vec<Vec<f32>> = rows.chunks_exact(dim.max(1)).filter_map(unit).collect();
-    let wanted = wanted.min(unit.len());
-    if wanted == 0 {
-        return Vec::new();
-    }
-    let mut means: Vec<Vec<f32>> = Vec::with_capacity(wanted);
-    let mut nearest = vec![f32::NEG_INFINITY; unit.len()];
-    let mut next = 0;
     let mut work = 0;
     let mut ended = |products: usize| {
         work += products;
@@ -410,6 +410,20 @@ fn cluster(rows: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster>
         work = if look { 0 } else { work };
         look && stop.reached()
     };
+    let mut unit: Vec<Vec<f32>> = Vec::new();
+    for row in rows.chunks_exact(dim.max(1)) {
+        if ended(4 * dim) {
+            return Vec::new();
+        }
+        unit.extend(self::unit(row));
+    }
+    let wanted = wanted.min(unit.len());
+    if wanted == 0 {
+        return Vec::new();
+    }
+    let mut means: Vec<Vec<f32>> = Vec::with_capacity(wanted);
+    let mut nearest = vec![f32::NEG_INFINITY; unit.len()];
+    let mut next = 0;
     while means.len() < wanted {
         if ended(unit.len() * dim) {
             return Vec::new();
@@ -436,6 +450,9 @@ fn cluster(rows: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster>
             sums[to].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
         }
         for (mean, sum) in means.iter_mut().zip(&sums) {
+            if ended(4 * dim) {
+                return Vec::new();
+            }
             if let Some(unit) = self::unit(sum) {
                 *mean = unit;
             }

@@ -66,7 +66,9 @@ impl Filter {
     }
 
     /// The documents with one of these keys, which are put in order here, once. The first query
-    /// finds them in time that grows with the smaller of the two, the keys and a segment's documents.
+    /// finds them in time that grows with the smaller of the two, the keys and a segment's documents:
+    /// some tens to hundreds of nanoseconds a key; where many numbers are asked for, and an index's
+    /// numbers lie close together, a nanosecond or two for each document and key.
     pub fn keys<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Self {
         let mut keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
         keys.sort_unstable();

@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 
 use crate::error::{Fault, InputError, Result};
-use crate::id::{DocId, better};
+use crate::id::DocId;
+use crate::ordered::{MAX_CUT, in_order, keep_best};
 use crate::search::Certainty;
 use crate::search::plan::Plan;
 use crate::search::query::{Query, Stage, refuse};
-use crate::search::run::{Answer, Found, Scratch};
+use crate::search::run::{Candidate, Candidates, Scratch};
 use crate::stop::Stop;
-use crate::topk::MAX_CUT;
 
 /// Most queries of one fusion.
 const MAX_PARTS: usize = 64;
-/// Documents united between two looks at the clock.
-const CHECK: usize = 256;
+/// Documents united, or summed, between two looks at the clock.
+const CHECK: usize = 1024;
+/// Entries of a table of documents: one of so many grows in a fraction of a millisecond.
+const TABLE: usize = 1 << 14;
 /// How deep fusions may be nested.
 const MAX_DEPTH: usize = 8;
 
@@ -144,134 +146,223 @@ impl Fused {
     }
 }
 
-/// The documents of several lists and what each list says of them.
-#[derive(Debug, Default)]
-pub(crate) struct United {
-    pub(crate) found: Vec<Found>,
-    /// For each document one for each list.
-    pub(crate) says: Vec<Vec<Say>>,
+/// The documents of several lists, each once, in the order in which they come up.
+struct United {
+    found: Vec<Candidate>,
+    /// For each list the place in `found` of each of its documents.
+    places: Vec<Vec<u32>>,
 }
 
 impl United {
-    /// Unites lists, in the order in which documents come up. Where the time is up, what is left of
-    /// the lists is left out.
-    fn new(lists: &[Answer], stop: &Stop) -> Self {
-        let mut united = Self::default();
-        let mut places: HashMap<(usize, DocId), usize> = HashMap::new();
-        for (list, answer) in lists.iter().enumerate() {
-            for (rank, found) in (1usize..).zip(&answer.found) {
-                if rank % CHECK == 0 && stop.reached() {
-                    return united;
+    /// Where the time is up, what is left of the lists is left out, and so is all but the first of
+    /// what was found until then.
+    fn new(lists: &[Candidates], stop: &Stop) -> Self {
+        // Several small tables: the larger one, the longer it takes when it grows.
+        let all: usize = lists.iter().map(|list| list.found.len()).sum();
+        let mut tables: Vec<HashMap<(usize, DocId), u32>> = vec![HashMap::new(); 1 + all / TABLE];
+        let of = tables.len();
+        let mut found = Vec::new();
+        let mut places = Vec::with_capacity(lists.len());
+        let mut ended = false;
+        for list in lists {
+            let mut own = Vec::new();
+            for (at, one) in list.found.iter().enumerate() {
+                ended = ended || (at % CHECK == CHECK - 1 && stop.reached());
+                if ended {
+                    break;
                 }
-                let place = *places.entry((found.segment, found.doc)).or_insert_with(|| {
-                    united.found.push(found.clone());
-                    united.says.push(vec![Say::default(); lists.len()]);
-                    united.found.len() - 1
-                });
-                let say = &mut united.says[place][list];
-                (say.rank, say.score) = (Some(rank), Some(found.score));
+                let next = u32::try_from(found.len()).unwrap_or(u32::MAX);
+                let table = &mut tables[one.doc as usize % of];
+                let place = *table.entry((one.segment, one.doc)).or_insert(next);
+                if place == next {
+                    found.push(*one);
+                }
+                own.push(place);
             }
+            places.push(own);
         }
-        united
+        if stop.was_reached() {
+            found.truncate(MAX_CUT);
+        }
+        Self { found, places }
     }
 }
 
-/// Fuses the lists of the parts. Scores are set and documents ordered by them, but for a union,
-/// whose documents all have −∞.
+/// Fuses the lists of the parts: the best `k`, in order, but for a union, which has all of them, as
+/// they come up and with −∞. And what each part says of one of the documents.
 pub(crate) fn fuse(
     plan: &Plan<'_>,
     fused: &Fused,
-    lists: &[Answer],
+    lists: &[Candidates],
+    k: usize,
+    about: Option<(usize, DocId)>,
     scratch: &mut Scratch,
-) -> Result<(United, Certainty)> {
+) -> Result<(Candidates, Vec<Say>)> {
     let certainty = lists.iter().map(|list| list.certainty).min().unwrap_or(Certainty::Certified);
-    let mut united = United::new(lists, plan.stop);
-    let cut = |united: &mut United| {
-        if plan.stop.reached() {
-            united.found.truncate(MAX_CUT);
-            united.says.truncate(MAX_CUT);
-        }
-    };
-    cut(&mut united);
-    match &fused.how {
-        How::Union => {
-            united.found.iter_mut().for_each(|found| found.score = f32::NEG_INFINITY);
-            return Ok((united, certainty));
-        }
-        How::Fusion(Fusion::ReciprocalRank { k }) => {
-            for say in united.says.iter_mut().flatten() {
-                say.contribution = say.rank.map_or(0.0, |rank| 1.0 / (f64::from(*k) + rank as f64));
+    let United { found, places } = United::new(lists, plan.stop);
+    let place =
+        about.and_then(|about| found.iter().position(|one| (one.segment, one.doc) == about));
+    let sums = vec![0.0; found.len()];
+    let said = vec![Say::default(); lists.len()];
+    let mut sum = Sum { stop: plan.stop, sums, place, said };
+    for (at, (list, places)) in lists.iter().zip(&places).enumerate() {
+        match &fused.how {
+            How::Union => sum.add(at, list, places, |_, _| 0.0),
+            How::Fusion(Fusion::ReciprocalRank { k }) => {
+                sum.add(at, list, places, |rank, _| 1.0 / (f64::from(*k) + rank as f64));
             }
-        }
-        How::Fusion(Fusion::RelativeScore) => {
-            for (list, answer) in lists.iter().enumerate() {
-                let (low, high) = range(answer);
-                for says in &mut united.says {
-                    let say = &mut says[list];
-                    say.contribution = match say.score {
-                        Some(score) if score.is_finite() && high > low => {
-                            (f64::from(score) - low) / (high - low)
-                        }
-                        Some(score) if score.is_finite() => 1.0,
-                        _ => 0.0,
-                    };
-                }
+            How::Fusion(Fusion::RelativeScore) => {
+                let (low, high) = range(list, plan.stop);
+                sum.add(at, list, places, |_, score| {
+                    let score = f64::from(score);
+                    match score.is_finite() {
+                        true if high > low => (score - low) / (high - low),
+                        true => 1.0,
+                        false => 0.0,
+                    }
+                });
             }
-        }
-        How::Fusion(Fusion::Weighted(weights)) => {
-            for (list, (answer, weight)) in lists.iter().zip(weights).enumerate() {
-                complete(plan, &fused.parts[list], list, &mut united, scratch)?;
-                let (mean, deviation) = spread(answer);
-                let calibrated = |score: f32| {
+            How::Fusion(Fusion::Weighted(weights)) => {
+                let mut scores = known(list, places, found.len(), plan.stop);
+                complete(plan, &fused.parts[at], &found, &mut scores, scratch)?;
+                let (mean, deviation) = spread(list, plan.stop);
+                let weight = weights.get(at).copied().map_or(0.0, f64::from);
+                sum.add(at, list, places, |_, _| 0.0); // for the rank
+                sum.add_calibrated(at, &scores, weight, |score| {
                     if deviation > 0.0 { (f64::from(score) - mean) / deviation } else { 0.0 }
-                };
-                let known = |say: &Say| say.score.filter(|score| score.is_finite());
-                let scores = united.says.iter().filter_map(|says| known(&says[list]));
-                let lowest = scores.map(calibrated).fold(f64::INFINITY, f64::min);
-                let lowest = if lowest.is_finite() { lowest } else { 0.0 };
-                for says in &mut united.says {
-                    let say = &mut says[list];
-                    let value = known(say).map_or(lowest, calibrated);
-                    say.contribution = f64::from(*weight) * value;
-                }
+                });
             }
         }
     }
-    cut(&mut united);
-    for (found, says) in united.found.iter_mut().zip(&united.says) {
-        let sum: f64 = says.iter().map(|say| say.contribution).sum();
+    let Sum { sums, said, .. } = sum;
+    let mut found = found;
+    if fused.is_union() {
+        for one in &mut found {
+            one.score = f32::NEG_INFINITY;
+        }
+        return Ok((Candidates { found, certainty }, said));
+    }
+    for (at, (one, sum)) in found.iter_mut().zip(sums).enumerate() {
+        if at % CHECK == CHECK - 1 && plan.stop.reached() && at >= MAX_CUT {
+            break;
+        }
         #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
         let score = sum as f32;
-        found.score = if score.is_nan() { f32::NEG_INFINITY } else { score };
+        one.score = if score.is_nan() { f32::NEG_INFINITY } else { score };
     }
-    let mut order: Vec<usize> = (0..united.found.len()).collect();
-    order.sort_by(|&a, &b| {
-        let (a, b) = (&united.found[a], &united.found[b]);
-        better(a.score, b.score, || a.key.cmp(&b.key))
-    });
-    let mut says = std::mem::take(&mut united.says);
-    united.says = order.iter().map(|&at| std::mem::take(&mut says[at])).collect();
-    united.found = order.iter().map(|&at| united.found[at].clone()).collect();
-    Ok((united, certainty))
+    if plan.stop.was_reached() {
+        found.truncate(MAX_CUT);
+    }
+    keep_best(&mut found, k, Some(plan.stop), |a, b| plan.view.order(a, b));
+    Ok((Candidates { found, certainty }, said))
+}
+
+/// Sums under way, of each document over the lists.
+struct Sum<'a> {
+    stop: &'a Stop,
+    sums: Vec<f64>,
+    /// The place of the document of which it is kept what is said.
+    place: Option<usize>,
+    said: Vec<Say>,
+}
+
+impl Sum<'_> {
+    /// Whether to end with the document at this place; not among the first, whose sums are whole
+    /// whenever the time is up.
+    fn ended(&self, at: usize) -> bool {
+        at % CHECK == CHECK - 1 && self.stop.reached() && at >= MAX_CUT
+    }
+
+    /// Adds what a list gives its documents by rank and score.
+    fn add(
+        &mut self,
+        at: usize,
+        list: &Candidates,
+        places: &[u32],
+        contribution: impl Fn(usize, f32) -> f64,
+    ) {
+        for ((rank, one), &place) in (1usize..).zip(&list.found).zip(places) {
+            if self.ended(rank) {
+                break;
+            }
+            let contribution = contribution(rank, one.score);
+            let Some(sum) = self.sums.get_mut(place as usize) else { continue };
+            *sum += contribution;
+            if self.place == Some(place as usize) {
+                self.said[at] = Say { rank: Some(rank), score: Some(one.score), contribution };
+            }
+        }
+    }
+
+    /// Adds a weight times each document's calibrated score, or the lowest where it has none.
+    fn add_calibrated(
+        &mut self,
+        at: usize,
+        scores: &[f32],
+        weight: f64,
+        calibrated: impl Fn(f32) -> f64,
+    ) {
+        let mut lowest = f64::INFINITY;
+        for (place, score) in scores.iter().enumerate() {
+            if self.ended(place) {
+                break;
+            }
+            if score.is_finite() {
+                lowest = lowest.min(calibrated(*score));
+            }
+        }
+        let lowest = if lowest.is_finite() { lowest } else { 0.0 };
+        for (place, &score) in scores.iter().enumerate() {
+            if self.ended(place) {
+                break;
+            }
+            let value = if score.is_finite() { calibrated(score) } else { lowest };
+            self.sums[place] += weight * value;
+            if self.place == Some(place) {
+                self.said[at].contribution = weight * value;
+                self.said[at].score = (!score.is_nan()).then_some(score);
+            }
+        }
+    }
 }
 
 /// The lowest and the highest score of a list, of those that are finite.
-fn range(answer: &Answer) -> (f64, f64) {
-    finite(answer).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
+fn range(list: &Candidates, stop: &Stop) -> (f64, f64) {
+    finite(list, stop).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
         (low.min(score), high.max(score))
     })
 }
 
 /// The mean of a list's scores and their standard deviation.
-fn spread(answer: &Answer) -> (f64, f64) {
-    let count = finite(answer).count().max(1) as f64;
-    let mean = finite(answer).sum::<f64>() / count;
-    let variance = finite(answer).map(|score| (score - mean).powi(2)).sum::<f64>() / count;
+fn spread(list: &Candidates, stop: &Stop) -> (f64, f64) {
+    let (count, sum) =
+        finite(list, stop).fold((0usize, 0.0), |(count, sum), score| (count + 1, sum + score));
+    let count = count.max(1) as f64;
+    let mean = sum / count;
+    let variance = finite(list, stop).map(|score| (score - mean).powi(2)).sum::<f64>() / count;
     (mean, variance.sqrt())
 }
 
-fn finite(answer: &Answer) -> impl Iterator<Item = f64> + '_ {
-    answer.found.iter().filter(|found| found.score.is_finite()).map(|found| f64::from(found.score))
+/// The finite scores of a list; where the time is up, of its first.
+fn finite<'a>(list: &'a Candidates, stop: &'a Stop) -> impl Iterator<Item = f64> + 'a {
+    let pieces = list.found.chunks(MAX_CUT).enumerate();
+    let scores =
+        pieces.take_while(|(at, _)| *at == 0 || !stop.reached()).flat_map(|(_, piece)| piece);
+    scores.map(|one| f64::from(one.score)).filter(|score| score.is_finite())
+}
+
+/// The score of each of `count` documents by a list; NaN where it is not in there.
+fn known(list: &Candidates, places: &[u32], count: usize, stop: &Stop) -> Vec<f32> {
+    let mut scores = vec![f32::NAN; count];
+    for (at, (one, &place)) in list.found.iter().zip(places).enumerate() {
+        if at % CHECK == CHECK - 1 && stop.reached() && at >= MAX_CUT {
+            break;
+        }
+        if let Some(score) = scores.get_mut(place as usize) {
+            *score = one.score;
+        }
+    }
+    scores
 }
 
 /// Gives the documents that are not in a part's list their true score by it, where it is a plain
@@ -279,26 +370,29 @@ fn finite(answer: &Answer) -> impl Iterator<Item = f64> + '_ {
 fn complete(
     plan: &Plan<'_>,
     part: &Query,
-    list: usize,
-    united: &mut United,
+    found: &[Candidate],
+    scores: &mut [f32],
     scratch: &mut Scratch,
 ) -> Result<()> {
-    if plan.stop.reached() {
-        return Ok(());
-    }
     if part.rerank.is_some() || part.filter.is_some() || part.at_least > f32::NEG_INFINITY {
         return Ok(());
     }
-    let mut missing: Vec<(usize, DocId, usize)> = (0..)
-        .zip(united.found.iter().zip(&united.says))
-        .filter(|(_, (_, says))| says[list].rank.is_none())
-        .map(|(place, (found, _))| (found.segment, found.doc, place))
-        .collect();
-    missing.sort_unstable();
+    let mut missing: Vec<(usize, DocId, usize)> = Vec::new();
+    for (place, (one, score)) in found.iter().zip(&*scores).enumerate() {
+        if place % CHECK == 0 && plan.stop.reached() {
+            return Ok(());
+        }
+        if score.is_nan() {
+            missing.push((one.segment, one.doc, place));
+        }
+    }
+    let count = missing.len();
+    let in_place = in_order(&mut missing, count, Some(plan.stop), Ord::cmp);
+    missing.truncate(in_place);
     for group in missing.chunk_by(|a, b| a.0 == b.0) {
         let docs: Vec<DocId> = group.iter().map(|entry| entry.1).collect();
         plan.score(&part.first, group[0].0, &docs, scratch, |at, score| {
-            united.says[group[at].2][list].score = score;
+            scores[group[at].2] = score.unwrap_or(f32::NAN);
         })?;
     }
     Ok(())

@@ -2,17 +2,19 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::error::{InputError, Result};
-use crate::id::Key;
+use crate::id::DocId;
 use crate::limits::{MAX_CANDIDATES, MAX_TOP};
+use crate::ordered::keep_best;
 use crate::schema::{
     BoolField, F64Field, Handle, I64Field, KeyKind, KeywordField, Schema, TokenField, U64Field,
 };
 use crate::search::feedback::dot;
 use crate::search::plan::Plan;
 use crate::search::query::{Query, refuse};
-use crate::search::run::{Answer, Found, View};
+use crate::search::run::{Candidate, View};
 use crate::segment::AttributeTable;
 
 /// Maximal marginal relevance (Carbonell and Goldstein 1998) over a token field, of which a dense
@@ -211,90 +213,124 @@ pub(crate) fn pool(query: &Query) -> usize {
     pool.min(MAX_CANDIDATES)
 }
 
+/// A document of the final list.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) best: Candidate,
+    /// The best of its group, where hits are collapsed.
+    pub(crate) inside: Vec<Candidate>,
+}
+
 /// Collapses, diversifies, cuts and sorts, in this order.
-pub(crate) fn finish(plan: &Plan<'_>, query: &Query, answer: &mut Answer) -> Result<()> {
-    if let Some(collapse) = &query.collapse {
-        collapsed(plan, collapse, &mut answer.found)?;
-    }
+pub(crate) fn finish(
+    plan: &Plan<'_>,
+    query: &Query,
+    mut found: Vec<Candidate>,
+) -> Result<Vec<Shown>> {
+    // More than this is not looked at by what comes after.
+    let wanted =
+        query.diversify.as_ref().map_or(query.top, |diversify| diversify.pool.max(query.top));
+    let mut shown = if let Some(collapse) = &query.collapse {
+        collapsed(plan, collapse, wanted, &found)?
+    } else {
+        found.truncate(wanted);
+        found.into_iter().map(|best| Shown { best, inside: Vec::new() }).collect()
+    };
     if let Some(diversify) = &query.diversify {
-        diversified(plan, diversify, query.top, &mut answer.found)?;
+        shown = diversified(plan, diversify, query.top, shown)?;
     }
     if let Some(sort) = &query.sort {
-        answer.found.truncate(query.top);
-        sorted(plan, sort, &mut answer.found)?;
+        shown.truncate(query.top);
+        shown = sorted(plan, sort, shown)?;
     }
-    Ok(())
+    Ok(shown)
 }
 
 /// What documents have in common.
 #[derive(PartialEq, Eq, Hash)]
-enum Group {
-    Text(String),
+enum Group<'a> {
+    Text(&'a str),
     Number(u64),
     /// A document without a parent.
-    Alone(Key),
+    Alone(usize, DocId),
 }
 
-fn collapsed(plan: &Plan<'_>, collapse: &Collapse, found: &mut Vec<Found>) -> Result<()> {
+/// The best of the first `wanted` groups.
+fn collapsed(
+    plan: &Plan<'_>,
+    collapse: &Collapse,
+    wanted: usize,
+    found: &[Candidate],
+) -> Result<Vec<Shown>> {
     let view = plan.view;
-    let group = |one: &Found| -> Result<Group> {
-        let alone = || Group::Alone(one.key.clone());
+    let group = |one: &Candidate| -> Result<Group<'_>> {
+        let alone = || Group::Alone(one.segment, one.doc);
         Ok(match &collapse.by {
-            Parent::Keyword(field) => match value(view, field, one)? {
-                Some(Value::Text(text)) => Group::Text(text),
-                _ => alone(),
-            },
+            Parent::Keyword(field) => {
+                text(view, field, one)?.map_or_else(alone, |text| Group::Text(text.value))
+            }
             Parent::I64(field) => bits(view, field, one)?.map_or_else(alone, Group::Number),
             Parent::U64(field) => bits(view, field, one)?.map_or_else(alone, Group::Number),
-            Parent::Prefix(separator) => match &one.key {
-                Key::Str(key) => match key.rfind(*separator) {
-                    Some(end) => Group::Text(key.get(..end).unwrap_or_default().to_owned()),
-                    None => Group::Text(key.to_string()),
-                },
-                Key::U64(_) => alone(), // refused before
-            },
+            Parent::Prefix(separator) => {
+                match view.segments[one.segment].segment.keys().text(one.doc)? {
+                    Some(key) => {
+                        Group::Text(key.rsplit_once(*separator).map_or(key, |parts| parts.0))
+                    }
+                    None => alone(), // refused before
+                }
+            }
         })
     };
-    let mut places: HashMap<Group, usize> = HashMap::new();
-    let mut heads: Vec<Found> = Vec::new();
-    for (at, one) in found.drain(..).enumerate() {
+    let mut places: HashMap<Group<'_>, usize> = HashMap::new();
+    let mut shown: Vec<Shown> = Vec::new();
+    for (at, one) in found.iter().enumerate() {
         if at % CHECK == CHECK - 1 && plan.stop.reached() {
             break;
         }
-        let place = *places.entry(group(&one)?).or_insert(heads.len());
-        if place == heads.len() {
-            heads.push(one.clone());
+        if shown.len() == wanted && collapse.inside == 0 {
+            break;
         }
-        if heads[place].inside.len() < collapse.inside {
-            heads[place].inside.push(one);
+        let place = match places.entry(group(one)?) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(_) if shown.len() == wanted => continue,
+            Entry::Vacant(place) => {
+                shown.push(Shown { best: *one, inside: Vec::new() });
+                *place.insert(shown.len() - 1)
+            }
+        };
+        let inside = &mut shown[place].inside;
+        if inside.len() < collapse.inside {
+            inside.push(*one);
         }
     }
-    *found = heads;
-    Ok(())
+    Ok(shown)
 }
 
 fn diversified(
     plan: &Plan<'_>,
     diversify: &Diversify,
     top: usize,
-    found: &mut Vec<Found>,
-) -> Result<()> {
+    mut found: Vec<Shown>,
+) -> Result<Vec<Shown>> {
     let place = plan.view.schema.resolve(&diversify.field)?;
     found.truncate(diversify.pool.max(top));
-    let mut means = Vec::with_capacity(found.len());
-    for one in &*found {
+    let dim = diversify.field.dim();
+    // One after another; of those that lack the field, none.
+    let mut means = Vec::with_capacity(found.len() * dim);
+    let mut mean_of = Vec::with_capacity(found.len());
+    for Shown { best, .. } in &found {
         if plan.stop.reached() {
-            found.clear();
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let store = plan.view.segments[one.segment].segment.tokens(place);
-        let rows = match store {
-            Some(store) => store.doc_rows(one.doc)?,
-            None => None,
-        };
-        means.push(rows.map(|rows| mean(&rows, diversify.field.dim())));
+        let store = plan.view.segments[best.segment].segment.tokens(place);
+        let rows = store.map(|store| store.doc_rows(best.doc)).transpose()?.flatten();
+        mean_of.push(rows.map(|rows| {
+            means.extend(mean(&rows, dim));
+            means.len() - dim..means.len()
+        }));
     }
-    let finite = || found.iter().map(|one| one.score).filter(|score| score.is_finite());
+    let mean_of = |at: usize| mean_of[at].clone().and_then(|range| means.get(range));
+    let finite = || found.iter().map(|one| one.best.score).filter(|score| score.is_finite());
     let (low, high) = (finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max));
     let relevance = |score: f32| {
         if !score.is_finite() {
@@ -308,12 +344,12 @@ fn diversified(
     let lambda = diversify.lambda;
     let mut nearest = vec![0.0f32; found.len()];
     let mut left: Vec<usize> = (0..found.len()).collect();
-    let mut chosen = Vec::with_capacity(top.min(found.len()));
+    let mut chosen: Vec<usize> = Vec::with_capacity(top.min(found.len()));
     while chosen.len() < top && !left.is_empty() && !plan.stop.reached() {
         let worth = |at: usize| {
             // Without a first hit there is nothing to be like.
             let like = if chosen.is_empty() { 0.0 } else { nearest[at] };
-            lambda * relevance(found[at].score) - (1.0 - lambda) * like
+            lambda * relevance(found[at].best.score) - (1.0 - lambda) * like
         };
         let mut best = 0;
         for place in 1..left.len() {
@@ -326,7 +362,7 @@ fn diversified(
             if count % CHECK == CHECK - 1 && plan.stop.reached() {
                 break; // and no other is chosen
             }
-            let like = match (&means[at], &means[other]) {
+            let like = match (mean_of(at), mean_of(other)) {
                 (Some(a), Some(b)) => dot(a, b),
                 _ => 0.0,
             };
@@ -334,8 +370,7 @@ fn diversified(
         }
         chosen.push(at);
     }
-    *found = chosen.into_iter().map(|at| found[at].clone()).collect();
-    Ok(())
+    Ok(chosen.into_iter().map(|at| found[at].clone()).collect())
 }
 
 /// The mean of rows, of length 1 where it has a length.
@@ -355,16 +390,57 @@ fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
     sum
 }
 
+fn table<'a, H: Handle>(
+    view: View<'a>,
+    field: &H,
+    one: &Candidate,
+) -> Result<Option<&'a AttributeTable>> {
+    let schema: &Schema = view.schema;
+    Ok(view.segments[one.segment].segment.attribute(schema.resolve(field)?))
+}
+
+fn bits<H: Handle>(view: View<'_>, field: &H, one: &Candidate) -> Result<Option<u64>> {
+    Ok(match table(view, field, one)? {
+        Some(AttributeTable::Number(numbers)) => numbers.get(one.doc),
+        _ => None,
+    })
+}
+
+/// A document's first keyword: where the same segment has it, ordinals have the order of texts.
+#[derive(Clone, Copy, Debug)]
+struct Text<'a> {
+    segment: usize,
+    ordinal: u32,
+    value: &'a str,
+}
+
+impl Text<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.segment == other.segment {
+            self.ordinal.cmp(&other.ordinal)
+        } else {
+            self.value.cmp(other.value)
+        }
+    }
+}
+
+fn text<'a>(view: View<'a>, field: &KeywordField, one: &Candidate) -> Result<Option<Text<'a>>> {
+    let Some(AttributeTable::Keyword(table)) = table(view, field, one)? else { return Ok(None) };
+    let Some(&ordinal) = table.ordinals(one.doc)?.first() else { return Ok(None) };
+    let value = table.value(ordinal as usize)?;
+    Ok(Some(Text { segment: one.segment, ordinal, value }))
+}
+
 /// An attribute's value as it is compared.
-#[derive(Clone, Debug, PartialEq)]
-enum Value {
-    Text(String),
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    Text(Text<'a>),
     I64(i64),
     U64(u64),
     F64(f64),
 }
 
-impl Value {
+impl Value<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
@@ -376,55 +452,35 @@ impl Value {
     }
 }
 
-fn table<'a, H: Handle>(
-    view: View<'a>,
-    field: &H,
-    one: &Found,
-) -> Result<Option<&'a AttributeTable>> {
-    let schema: &Schema = view.schema;
-    Ok(view.segments[one.segment].segment.attribute(schema.resolve(field)?))
-}
-
-fn bits<H: Handle>(view: View<'_>, field: &H, one: &Found) -> Result<Option<u64>> {
-    Ok(match table(view, field, one)? {
-        Some(AttributeTable::Number(numbers)) => numbers.get(one.doc),
-        _ => None,
-    })
-}
-
-fn value(view: View<'_>, field: &KeywordField, one: &Found) -> Result<Option<Value>> {
-    Ok(match table(view, field, one)? {
-        Some(AttributeTable::Keyword(table)) => {
-            table.get(one.doc)?.first().map(|text| Value::Text((*text).to_owned()))
-        }
-        _ => None,
-    })
-}
-
-fn sorted(plan: &Plan<'_>, sort: &Sort, found: &mut Vec<Found>) -> Result<()> {
+/// In the order of an attribute; where the time is up, some of the best.
+fn sorted(plan: &Plan<'_>, sort: &Sort, shown: Vec<Shown>) -> Result<Vec<Shown>> {
     let view = plan.view;
-    let mut keyed = Vec::with_capacity(found.len());
-    for (at, one) in found.drain(..).enumerate() {
+    let mut valued = Vec::with_capacity(shown.len());
+    for (at, Shown { best: one, .. }) in shown.iter().enumerate() {
         if at % CHECK == CHECK - 1 && plan.stop.reached() {
             break;
         }
         let value = match &sort.by {
-            By::Keyword(field) => value(view, field, &one)?,
-            By::I64(field) => bits(view, field, &one)?.map(|bits| Value::I64(bits.cast_signed())),
-            By::U64(field) => bits(view, field, &one)?.map(Value::U64),
-            By::F64(field) => bits(view, field, &one)?.map(|bits| Value::F64(f64::from_bits(bits))),
-            By::Bool(field) => bits(view, field, &one)?.map(Value::U64),
+            By::Keyword(field) => text(view, field, one)?.map(Value::Text),
+            By::I64(field) => bits(view, field, one)?.map(|bits| Value::I64(bits.cast_signed())),
+            By::U64(field) => bits(view, field, one)?.map(Value::U64),
+            By::F64(field) => bits(view, field, one)?.map(|bits| Value::F64(f64::from_bits(bits))),
+            By::Bool(field) => bits(view, field, one)?.map(Value::U64),
         };
-        keyed.push((value, one));
+        valued.push((value, at));
     }
-    // Stable: equal values stay in the order of the scores.
-    keyed.sort_by(|(a, _), (b, _)| match (a, b) {
-        (Some(a), Some(b)) if sort.descending => b.cmp(a),
-        (Some(a), Some(b)) => a.cmp(b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
+    let (all, stop) = (valued.len(), Some(plan.stop));
+    // Equal values stay in the order of the scores.
+    keep_best(&mut valued, all, stop, |(a, at_a), (b, at_b)| {
+        let by_value = match (a, b) {
+            (Some(a), Some(b)) if sort.descending => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        by_value.then(at_a.cmp(at_b))
     });
-    found.extend(keyed.into_iter().map(|(_, one)| one));
-    Ok(())
+    let mut shown: Vec<Option<Shown>> = shown.into_iter().map(Some).collect();
+    Ok(valued.into_iter().filter_map(|(_, at)| shown[at].take()).collect())
 }

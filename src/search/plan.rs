@@ -1,18 +1,21 @@
 //! A query's stages, run over the segments of a snapshot.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::docset::DocSet;
 use crate::error::Result;
-use crate::id::{DocId, better};
-use crate::search::fusion::{Fused, United, fuse};
+use crate::id::DocId;
+use crate::ordered::{in_order, keep_best};
+use crate::search::fusion::{Fused, Say, fuse};
 use crate::search::query::{Query, Rerank, Stage};
-use crate::search::run::{Answer, Found, Scratch, View, first_stage};
+use crate::search::run::{Candidate, Candidates, Scratch, View, first_stage};
 use crate::search::{Certainty, Filter};
 use crate::stop::Stop;
-use crate::topk::{Scored, TopK};
+use crate::topk::{KeyOrder, Scored, TopK};
 use crate::trace::span;
+
+/// Candidates passed between two looks at the clock.
+const CHECK: usize = 4096;
 
 /// What one search works on.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +81,7 @@ impl Plan<'_> {
         k: usize,
         among: &Allowed,
         scratch: &mut Scratch,
-    ) -> Result<Answer> {
+    ) -> Result<Candidates> {
         match &query.rerank {
             None => self.first(query, k, query.at_least, among, scratch),
             Some(second) => {
@@ -101,25 +104,38 @@ impl Plan<'_> {
         least: f32,
         among: &Allowed,
         scratch: &mut Scratch,
-    ) -> Result<Answer> {
+    ) -> Result<Candidates> {
         let Stage::Fused(fused) = &query.first else {
             return first_stage(self, query, k, least, among, scratch);
         };
-        let (united, certainty) = self.united(fused, query.top, among, scratch)?;
-        let mut found = united.found;
-        found.retain(|found| found.score.total_cmp(&least).is_ge());
-        found.truncate(k);
-        Ok(Answer { found, certainty })
+        let lists = self.lists(fused, query.top, among, scratch)?;
+        let mut fused = fuse(self, fused, &lists, k, None, scratch)?.0;
+        let reach = fused.found.partition_point(|one| one.score.total_cmp(&least).is_ge());
+        fused.found.truncate(reach);
+        Ok(fused)
     }
 
-    /// The parts' lists, fused, for a query that asks for so many hits.
-    pub(crate) fn united(
+    /// What each part of a fusion says of a document, for a query that asks for so many hits.
+    pub(crate) fn says(
+        &self,
+        fused: &Fused,
+        top: usize,
+        among: &Allowed,
+        about: (usize, DocId),
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Say>> {
+        let lists = self.lists(fused, top, among, scratch)?;
+        Ok(fuse(self, fused, &lists, 0, Some(about), scratch)?.1)
+    }
+
+    /// The parts' lists, for a query that asks for so many hits.
+    fn lists(
         &self,
         fused: &Fused,
         top: usize,
         among: &Allowed,
         scratch: &mut Scratch,
-    ) -> Result<(United, Certainty)> {
+    ) -> Result<Vec<Candidates>> {
         let depth = fused.candidates.unwrap_or_else(|| top.max(100));
         let _span = span!(DEBUG, "fusion", parts = fused.parts.len(), depth = depth);
         let mut lists = Vec::with_capacity(fused.parts.len());
@@ -132,7 +148,7 @@ impl Plan<'_> {
                 }
             });
         }
-        fuse(self, fused, &lists, scratch)
+        Ok(lists)
     }
 
     /// Calls `take` with each place and the document's score by a plain search: 0 where a sparse
@@ -177,55 +193,69 @@ impl Plan<'_> {
 fn rerank(
     plan: &Plan<'_>,
     second: &Rerank,
-    first: &Answer,
+    first: &Candidates,
     k: usize,
     least: f32,
     scratch: &mut Scratch,
-) -> Result<Answer> {
+) -> Result<Candidates> {
     let view = plan.view;
     let place = view.schema.resolve(&second.field)?;
-    let mut by_segment: BTreeMap<usize, Vec<DocId>> = BTreeMap::new();
-    for found in &first.found {
-        by_segment.entry(found.segment).or_default().push(found.doc);
-    }
     let _span = span!(DEBUG, "rerank", candidates = first.found.len());
-    let mut merge = Merge::new(k, least);
+    // By segment, and in the order in which tokens lie.
+    let mut docs: Vec<(usize, DocId)> = Vec::with_capacity(first.found.len());
+    for piece in first.found.chunks(CHECK) {
+        if plan.stop.reached() {
+            break;
+        }
+        docs.extend(piece.iter().map(|one| (one.segment, one.doc)));
+    }
+    let (count, stop) = (docs.len(), Some(plan.stop));
+    let known = in_order(&mut docs, count, stop, Ord::cmp);
+    docs.truncate(known);
+    let mut merge = Merge::new(plan, k, least);
     let mut certainty = first.certainty;
-    for (at, mut docs) in by_segment {
+    for docs in docs.chunk_by(|a, b| a.0 == b.0) {
+        let at = docs[0].0;
+        let docs: Vec<DocId> = docs.iter().map(|one| one.1).collect();
         let part = &view.segments[at];
-        docs.sort_unstable(); // tokens lie in this order
-        let store = part.segment.tokens(place);
+        let (keys, store) = (part.segment.keys(), part.segment.tokens(place));
         if let Some(store) = store {
-            let mut top = TopK::new(k, merge.floor(), part.segment.keys()).until(plan.stop);
+            let mut top = TopK::new(k, merge.floor(), keys).until(plan.stop);
             let outcome =
                 store.rerank(&second.query, view.kernels, &docs, &mut top, &mut scratch.tokens)?;
             if !outcome.certified {
                 certainty = certainty.min(Certainty::Approximate);
             }
-            merge.add(view, at, top.finish())?;
+            merge.add(at, &top.finish());
         }
         // Absent is not zero: what lacks the field stands behind all that has it.
-        let lacking: Vec<Scored> = docs
-            .iter()
-            .filter(|&&doc| store.is_none_or(|store| !store.contains(doc)))
-            .map(|&doc| Scored { doc, score: f32::NEG_INFINITY })
-            .collect();
-        merge.add(view, at, lacking)?;
+        let mut lacking = Vec::new();
+        for piece in docs.chunks(CHECK) {
+            if plan.stop.reached() {
+                break;
+            }
+            let lacks = |doc: &DocId| store.is_none_or(|store| !store.contains(*doc));
+            let piece = piece.iter().copied().filter(lacks);
+            lacking.extend(piece.map(|doc| Scored { doc, score: f32::NEG_INFINITY }));
+        }
+        keep_best(&mut lacking, k, stop, |a, b| keys.cmp_keys(a.doc, b.doc));
+        merge.add(at, &lacking);
     }
-    Ok(Answer { found: merge.finish(), certainty })
+    Ok(Candidates { found: merge.finish(), certainty })
 }
 
 /// The exact merge of segments' answers: scores are in real units, ties break by key.
-pub(crate) struct Merge {
+pub(crate) struct Merge<'a> {
+    plan: &'a Plan<'a>,
     k: usize,
     /// What scores less is no hit.
     least: f32,
-    found: Vec<Found>,
+    found: Vec<Candidate>,
 }
 
-impl Merge {
-    pub(crate) fn new(k: usize, least: f32) -> Self {
-        Self { k: k.max(1), least, found: Vec::new() }
+impl<'a> Merge<'a> {
+    pub(crate) fn new(plan: &'a Plan<'a>, k: usize, least: f32) -> Self {
+        Self { plan, k: k.max(1), least, found: Vec::new() }
     }
 
     /// The score below which (strictly) no document can enter any more.
@@ -236,24 +266,35 @@ impl Merge {
         }
     }
 
-    pub(crate) fn add(
-        &mut self,
-        view: View<'_>,
-        segment: usize,
-        scored: Vec<Scored>,
-    ) -> Result<()> {
-        let keys = view.segments[segment].segment.keys();
-        let reaches = |hit: &Scored| hit.score.total_cmp(&self.least).is_ge();
-        for Scored { doc, score } in scored.into_iter().filter(reaches) {
-            let key = keys.key(doc)?;
-            self.found.push(Found { segment, doc, key, score, inside: Vec::new() });
+    /// Takes in a segment's documents, which are in order. Where the time is up, the first of all
+    /// are kept.
+    pub(crate) fn add(&mut self, segment: usize, scored: &[Scored]) {
+        let reach = scored.partition_point(|hit| hit.score.total_cmp(&self.least).is_ge());
+        let new = |hit: &Scored| Candidate { segment, doc: hit.doc, score: hit.score };
+        let (mut held, mut added) = (self.found.iter(), scored[..reach].iter().map(new));
+        let (mut left, mut right) = (held.next(), added.next());
+        let count = self.k.min(self.found.len() + reach);
+        let mut found = Vec::with_capacity(count);
+        while found.len() < count {
+            if found.len() % CHECK == CHECK - 1 && self.plan.stop.reached() {
+                break;
+            }
+            let from_held = match (left, &right) {
+                (Some(a), Some(b)) => self.plan.view.order(a, b).is_le(),
+                (a, _) => a.is_some(),
+            };
+            if from_held {
+                found.extend(left.copied());
+                left = held.next();
+            } else {
+                found.extend(right);
+                right = added.next();
+            }
         }
-        self.found.sort_by(|a, b| better(a.score, b.score, || a.key.cmp(&b.key)));
-        self.found.truncate(self.k);
-        Ok(())
+        self.found = found;
     }
 
-    pub(crate) fn finish(self) -> Vec<Found> {
+    pub(crate) fn finish(self) -> Vec<Candidate> {
         self.found
     }
 }

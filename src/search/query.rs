@@ -88,6 +88,21 @@ pub(crate) enum Stage {
     Fused(Fused),
 }
 
+impl Stage {
+    /// The token field of a search, or the first of a fusion, that has no sparse vector.
+    fn without_terms(&self) -> Option<&TokenField> {
+        match self {
+            Self::Sparse(..) => None,
+            Self::Tokens(field, _) => Some(field),
+            Self::Fused(fused) => {
+                let mut fields = fused.parts.iter().map(|part| part.first.without_terms());
+                let first = fields.next().flatten();
+                first.filter(|_| fields.all(|field| field.is_some()))
+            }
+        }
+    }
+}
+
 /// A second stage that orders the candidates of the first by MaxSim.
 #[derive(Clone, Debug)]
 pub(crate) struct Rerank {
@@ -320,10 +335,16 @@ impl Query {
 
     /// Ends the search at this time, with what was found until then, at most 1,000 hits. The answer
     /// says so ([`Certainty::Incomplete`](crate::Certainty::Incomplete)). The clock is looked at
-    /// several times a millisecond by everything that a search does, but for putting a list in
-    /// order: with more than some 10,000 candidates that takes longer. What has no use in part fails
-    /// instead, with [`Error::Interrupted`](crate::Error::Interrupted): to explain a hit, to count
-    /// facets beside a query, to tell what feedback adds.
+    /// several times a millisecond by everything that a search does. Lists are put in order from
+    /// their front: one that is cut has its true beginning, or, where that was not known yet, some
+    /// of its documents, in order. What has no use in part fails instead, with
+    /// [`Error::Interrupted`](crate::Error::Interrupted): to explain a hit, to count facets beside a
+    /// query, to tell what feedback adds.
+    ///
+    /// Not looked at is the clock while one document is scored, which a query of thousands of rows
+    /// or a document of tens of thousands can make longer than a millisecond, and while hits are
+    /// handed over, which does with more than some 10,000 documents
+    /// [inside](crate::Collapse::inside) groups.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
@@ -341,7 +362,7 @@ impl Query {
     /// long as those kept so far hold less than `mass` of the sum of all weights. Of equal weights the
     /// smaller term is kept first; at least one term stays. What is left out is no part of any score.
     /// A search with a query that was to keep no terms, or a mass that is not above 0 and at most 1,
-    /// fails.
+    /// fails, and so does one that has no sparse vector at all.
     #[must_use]
     pub fn prune(mut self, terms: usize, mass: f32) -> Self {
         let refused = if terms == 0 {
@@ -349,7 +370,10 @@ impl Query {
         } else if !(mass > 0.0 && mass <= 1.0) {
             refuse("prune mass", mass.to_string(), "above 0, at most 1")
         } else {
-            Ok(())
+            self.first.without_terms().map_or(Ok(()), |field| {
+                let range = "what a field of tokens can be asked for";
+                refuse(field.name(), "to keep the heaviest terms".to_owned(), range)
+            })
         };
         if let Err(error) = refused {
             self.unfit.get_or_insert(error);
@@ -359,7 +383,8 @@ impl Query {
             Stage::Sparse(_, vector) => *vector = prune::heaviest(vector, terms, mass),
             Stage::Tokens(..) => {}
             Stage::Fused(fused) => {
-                for part in &mut fused.parts {
+                let with_terms = |part: &&mut Self| part.first.without_terms().is_none();
+                for part in fused.parts.iter_mut().filter(with_terms) {
                     *part = part.clone().prune(terms, mass);
                 }
             }

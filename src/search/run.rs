@@ -1,5 +1,7 @@
 //! Running a query over the segments of a snapshot.
 
+use std::cmp::Ordering;
+
 use crate::embed::check_key_kind;
 use crate::error::Result;
 use crate::id::{DocId, Key, better};
@@ -7,6 +9,7 @@ use crate::kernel::Kernels;
 use crate::limits::{Limits, MAX_CANDIDATES};
 use crate::schema::Schema;
 use crate::search::Certainty;
+use crate::search::list::Shown;
 use crate::search::plan::{Allowed, Merge, Plan};
 use crate::search::query::{Effort, Query, Stage};
 use crate::search::{feedback, list};
@@ -33,6 +36,36 @@ pub(crate) struct Scratch {
     pub(crate) tokens: TokenScratch,
 }
 
+/// A document on its way into the answer. Its key is read at the end, for those that are given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) segment: usize,
+    pub(crate) doc: DocId,
+    pub(crate) score: f32,
+}
+
+/// Candidates in order, and what is guaranteed of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidates {
+    pub(crate) found: Vec<Candidate>,
+    pub(crate) certainty: Certainty,
+}
+
+impl View<'_> {
+    /// The order of an answer: score descending, then key ascending. Keys that cannot be read are
+    /// as empty: the answer then fails where they are read.
+    pub(crate) fn order(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        better(a.score, b.score, || {
+            let keys = |one: &Candidate| self.segments[one.segment].segment.keys();
+            keys(a).cmp_between(a.doc, keys(b), b.doc)
+        })
+    }
+
+    pub(crate) fn key(&self, one: &Candidate) -> Result<Key> {
+        self.segments[one.segment].segment.keys().key(one.doc)
+    }
+}
+
 /// A document of the answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -51,12 +84,8 @@ pub(crate) struct Answer {
     pub(crate) certainty: Certainty,
 }
 
-impl Answer {
-    /// No document, and surely none.
-    pub(crate) fn nothing() -> Self {
-        Self { found: Vec::new(), certainty: Certainty::Certified }
-    }
-}
+/// Keys read between two looks at the clock.
+const CHECK: usize = 256;
 
 /// Answers a query.
 pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Result<Answer> {
@@ -79,20 +108,46 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
         let mut answer = plan.answer(query, k, &among, scratch)?;
         let full = answer.found.len() >= k;
         if let Some((score, key)) = &query.after {
-            let behind = |found: &Found| better(found.score, *score, || found.key.cmp(key)).is_gt();
-            answer.found.retain(behind);
+            let before = answer.found.partition_point(|one| {
+                let keys = view.segments[one.segment].segment.keys();
+                better(one.score, *score, || keys.cmp_key(one.doc, key)).is_le()
+            });
+            answer.found.drain(..before);
         }
-        list::finish(&plan, query, &mut answer)?;
+        let mut shown = list::finish(&plan, query, answer.found)?;
         // A page or groups may need more than was thought; what is full has no more to give.
-        if answer.found.len() >= query.top || !full || k >= MAX_CANDIDATES || stop.reached() {
-            answer.found.truncate(query.top);
-            if stop.was_reached() {
-                answer.certainty = Certainty::Incomplete;
-            }
-            return Ok(answer);
+        if shown.len() >= query.top || !full || k >= MAX_CANDIDATES || stop.reached() {
+            shown.truncate(query.top);
+            let found = keyed(&plan, &shown)?;
+            let cut = stop.was_reached();
+            let certainty = if cut { Certainty::Incomplete } else { answer.certainty };
+            return Ok(Answer { found, certainty });
         }
         k = k.saturating_mul(4).min(MAX_CANDIDATES);
     }
+}
+
+/// The documents with their keys; those come to before the time is up.
+fn keyed(plan: &Plan<'_>, shown: &[Shown]) -> Result<Vec<Found>> {
+    let mut read = 0;
+    let mut found = Vec::with_capacity(shown.len());
+    for one in shown {
+        read += 1 + one.inside.len();
+        if read >= CHECK {
+            read = 0;
+            if plan.stop.reached() {
+                break;
+            }
+        }
+        let with_key = |one: &Candidate| -> Result<Found> {
+            let Candidate { segment, doc, score } = *one;
+            Ok(Found { segment, doc, key: plan.view.key(one)?, score, inside: Vec::new() })
+        };
+        let mut best = with_key(&one.best)?;
+        best.inside = one.inside.iter().map(with_key).collect::<Result<_>>()?;
+        found.push(best);
+    }
+    Ok(found)
 }
 
 /// Checks the fields, filters and keys of a query and its parts against the schema.
@@ -122,15 +177,17 @@ pub(crate) fn first_stage(
     least: f32,
     among: &Allowed,
     scratch: &mut Scratch,
-) -> Result<Answer> {
+) -> Result<Candidates> {
     let view = plan.view;
     let _span = span!(DEBUG, "first stage", engine = engine(&query.first), k = k);
     let place = match &query.first {
         Stage::Sparse(field, _) => view.schema.resolve(field)?,
         Stage::Tokens(field, _) => view.schema.resolve(field)?,
-        Stage::Fused(_) => return Ok(Answer::nothing()),
+        Stage::Fused(_) => {
+            return Ok(Candidates { found: Vec::new(), certainty: Certainty::Certified });
+        }
     };
-    let mut merge = Merge::new(k, least);
+    let mut merge = Merge::new(plan, k, least);
     let mut certainty = Certainty::Certified;
     for (at, (part, among)) in view.segments.iter().zip(&among.0).enumerate() {
         if among.count == 0 {
@@ -171,9 +228,9 @@ pub(crate) fn first_stage(
             },
         };
         certainty = certainty.min(certain);
-        merge.add(view, at, top.finish())?;
+        merge.add(at, &top.finish());
     }
-    Ok(Answer { found: merge.finish(), certainty })
+    Ok(Candidates { found: merge.finish(), certainty })
 }
 
 /// What searches a stage, in a word.

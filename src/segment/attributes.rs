@@ -285,13 +285,15 @@ impl Keywords {
             .ok_or_else(|| self.corrupt(ordinal, "a value that cannot be read"))
     }
 
+    /// The ordinals of a document's values, ascending.
+    pub(crate) fn ordinals(&self, doc: DocId) -> Result<&[u32]> {
+        ragged(&self.ordinal_offsets, &self.ordinals, doc as usize)
+            .ok_or_else(|| self.corrupt(doc as usize, "bad offsets of a document's values"))
+    }
+
     /// The values of a document, in order.
     pub(crate) fn get(&self, doc: DocId) -> Result<Vec<&str>> {
-        ragged(&self.ordinal_offsets, &self.ordinals, doc as usize)
-            .ok_or_else(|| self.corrupt(doc as usize, "bad offsets of a document's values"))?
-            .iter()
-            .map(|&ordinal| self.value(ordinal as usize))
-            .collect()
+        self.ordinals(doc)?.iter().map(|&ordinal| self.value(ordinal as usize)).collect()
     }
 
     /// Adds the documents that have a value; those come to before `ended` says so.
@@ -343,9 +345,7 @@ impl Keywords {
             if at % LOOKED_AT == LOOKED_AT - 1 && ended() {
                 break;
             }
-            let own = ragged(&self.ordinal_offsets, &self.ordinals, doc as usize)
-                .ok_or_else(|| self.corrupt(doc as usize, "bad offsets of a document's values"))?;
-            for &ordinal in own {
+            for &ordinal in self.ordinals(doc)? {
                 match counts.get_mut(ordinal as usize) {
                     Some(count) => *count = count.saturating_add(1),
                     None => return Err(self.corrupt(doc as usize, "a value that is not there")),

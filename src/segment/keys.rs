@@ -140,12 +140,36 @@ impl KeyTable {
                 .get(doc as usize)
                 .map(|&key| Key::U64(key))
                 .ok_or_else(|| self.damaged(doc, "beyond the end")),
-            Keys::Str { .. } => {
-                let bytes = self.str_bytes(doc).ok_or_else(|| self.damaged(doc, "bad offsets"))?;
-                let text =
-                    std::str::from_utf8(bytes).map_err(|_| self.damaged(doc, "is not UTF-8"))?;
-                Ok(Key::from(text))
+            Keys::Str { .. } => Ok(Key::from(self.text(doc)?.unwrap_or_default())),
+        }
+    }
+
+    /// The string key of a document; `None` where keys are numbers.
+    pub(crate) fn text(&self, doc: DocId) -> Result<Option<&str>> {
+        if matches!(self.keys, Keys::U64(_)) {
+            return Ok(None);
+        }
+        let bytes = self.str_bytes(doc).ok_or_else(|| self.damaged(doc, "bad offsets"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| self.damaged(doc, "is not UTF-8"))?;
+        Ok(Some(text))
+    }
+
+    /// The order of a document's key and another's, of this segment or another of the index: as
+    /// [`KeyOrder`].
+    pub(crate) fn cmp_between(&self, doc: DocId, other: &Self, others: DocId) -> Ordering {
+        match (&self.keys, &other.keys) {
+            (Keys::U64(keys), Keys::U64(other)) => {
+                keys.get(doc as usize).cmp(&other.get(others as usize))
             }
+            _ => self.str_bytes(doc).cmp(&other.str_bytes(others)),
+        }
+    }
+
+    /// The order of a document's key and a key of the same kind.
+    pub(crate) fn cmp_key(&self, doc: DocId, key: &Key) -> Ordering {
+        match (&self.keys, key) {
+            (Keys::U64(keys), Key::U64(key)) => keys.get(doc as usize).cmp(&Some(key)),
+            (_, key) => self.str_bytes(doc).cmp(&key.as_str().map(str::as_bytes)),
         }
     }
 
@@ -213,9 +237,6 @@ impl KeyTable {
 impl KeyOrder for KeyTable {
     /// Keys that cannot be read compare as empty: the answer then fails where they are read.
     fn cmp_keys(&self, a: DocId, b: DocId) -> Ordering {
-        match &self.keys {
-            Keys::U64(keys) => keys.get(a as usize).cmp(&keys.get(b as usize)),
-            Keys::Str { .. } => self.str_bytes(a).cmp(&self.str_bytes(b)),
-        }
+        self.cmp_between(a, self, b)
     }
 }

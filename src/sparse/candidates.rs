@@ -5,8 +5,12 @@
 //! `k`; where even the cut band is too large (many equal scores), its documents are scored at
 //! once, which raises the floor of the answer, and the band starts empty again.
 
+use std::cmp::Ordering;
+
 use crate::error::Result;
 use crate::id::DocId;
+use crate::ordered::{in_front, in_order};
+use crate::stop::Stop;
 use crate::topk::TopK;
 
 use super::bound::Bound;
@@ -26,6 +30,12 @@ pub(super) struct Start {
     k: usize,
     bound: Bound,
     needed: i32,
+}
+
+/// Best integer first.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what sorting calls")]
+fn order(a: &(i32, DocId), b: &(i32, DocId)) -> Ordering {
+    b.0.cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
 /// Candidates of one search.
@@ -94,7 +104,7 @@ impl<'a> Candidates<'a> {
     #[inline]
     pub(super) fn settle(&mut self, scorer: &mut RowScorer<'_>, top: &mut TopK<'_>) -> Result<()> {
         if self.held.len() >= self.cut_at {
-            self.cut();
+            self.cut(top.stop());
             if self.held.len() > 4 * self.k + HELD {
                 self.score(scorer, top)?;
             }
@@ -104,10 +114,10 @@ impl<'a> Candidates<'a> {
     }
 
     /// Drops what cannot be among the best `k` any more.
-    pub(super) fn cut(&mut self) {
-        if self.held.len() >= self.k {
-            let (_, kth, _) = self.held.select_nth_unstable_by(self.k - 1, |a, b| b.0.cmp(&a.0));
-            self.needed = self.needed.max(self.bound.rival(kth.0));
+    pub(super) fn cut(&mut self, stop: Option<&Stop>) {
+        if self.held.len() >= self.k && in_front(self.held, self.k, stop, order) {
+            let kth = self.held.iter().take(self.k).map(|held| held.0).min();
+            self.needed = self.needed.max(kth.map_or(i32::MIN, |kth| self.bound.rival(kth)));
         }
         let needed = self.needed;
         self.held.retain(|&(integer, _)| integer >= needed);
@@ -115,7 +125,9 @@ impl<'a> Candidates<'a> {
 
     /// Scores the candidates, best integer first, until what is left cannot reach the floor.
     pub(super) fn score(&mut self, scorer: &mut RowScorer<'_>, top: &mut TopK<'_>) -> Result<()> {
-        self.held.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let count = self.held.len();
+        let known = in_order(self.held, count, top.stop(), order);
+        self.held.truncate(known);
         let pause = (self.k / 8).clamp(4, 64);
         let ahead = |at: usize| self.held.get(at).map(|&(_, doc)| doc);
         (0..2 * AHEAD).filter_map(ahead).for_each(|doc| scorer.fetch_place(doc));

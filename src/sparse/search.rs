@@ -152,7 +152,7 @@ impl SparseIndex {
         } else {
             walk.over(0..plan.windows(), sums, &mut candidates, &mut rows, top)?;
         }
-        candidates.cut();
+        candidates.cut(top.stop());
         candidates.score(&mut rows, top)?;
         if left + below > 0.0 && shortcut.is_none() && bound.may_reach(0, top.floor()) {
             self.offer_unmet(terms, &mut rows, alive, top)?;

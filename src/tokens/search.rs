@@ -15,6 +15,7 @@ use crate::error::{Fault, InputError, Result};
 use crate::id::DocId;
 use crate::kernel::Kernels;
 use crate::kernel::tokens::{F32Rows, KernelScratch};
+use crate::ordered::{in_front, in_order};
 use crate::schema::{TokenCodec, TokenOptions, TokenTier};
 use crate::stop::Stop;
 use crate::topk::TopK;
@@ -29,6 +30,8 @@ use super::store::{TokenStore, View};
 
 /// Candidates that are put in order at a time.
 const SHORTLIST: usize = 1024;
+/// Documents whose bounds are passed between two looks at the clock.
+const PASSED: usize = 1 << 15;
 /// Products of components between two looks at the clock: a quarter of a millisecond where each
 /// takes a sixteenth of a nanosecond.
 const CHECK: usize = 1 << 22;
@@ -330,7 +333,7 @@ impl<'a> Run<'a> {
         scratch.fit(self.query);
         if self.view.has_integers() {
             self.bound_all(docs(), scratch)?;
-            while shortlist(docs(), top.floor(), scratch) {
+            while shortlist(docs(), top.floor(), self.stop, scratch) {
                 if self.score_shortlist(top, scratch)? {
                     break;
                 }
@@ -462,11 +465,11 @@ impl<'a> Run<'a> {
         )?;
         let order =
             |a: &Candidate, b: &Candidate| b.bound.total_cmp(&a.bound).then(a.place.cmp(&b.place));
-        if list.len() > count {
-            list.select_nth_unstable_by(count - 1, order);
-            list.truncate(count);
-        }
-        list.sort_unstable_by_key(|candidate| candidate.place);
+        in_front(&mut list, count, self.stop, order);
+        list.truncate(count);
+        let len = list.len();
+        let known = in_order(&mut list, len, self.stop, |a, b| a.place.cmp(&b.place));
+        list.truncate(known);
         let result = self.score_all(list.iter().map(|candidate| candidate.doc), top, scratch);
         scratch.shortlist = list;
         result
@@ -504,14 +507,22 @@ impl<'a> Run<'a> {
 }
 
 /// Lists the documents with the highest bounds at or above `floor` that were not scored yet,
-/// in descending order; `false` where there are none.
-fn shortlist(docs: impl Iterator<Item = DocId>, floor: f32, scratch: &mut TokenScratch) -> bool {
+/// in descending order; `false` where there are none, or no time.
+fn shortlist(
+    docs: impl Iterator<Item = DocId>,
+    floor: f32,
+    stop: Option<&Stop>,
+    scratch: &mut TokenScratch,
+) -> bool {
     let list = &mut scratch.shortlist;
     list.clear();
     let order =
         |a: &Candidate, b: &Candidate| b.bound.total_cmp(&a.bound).then(a.place.cmp(&b.place));
     let mut least = floor;
     for (place, (&bound, doc)) in scratch.bounds.iter().zip(docs).enumerate() {
+        if place % PASSED == PASSED - 1 && stop.is_some_and(Stop::reached) {
+            return false;
+        }
         if bound < least || bound == f32::NEG_INFINITY {
             continue;
         }

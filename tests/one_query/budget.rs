@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lateen::outside::{
     Budget, Reordered, Stopped, elimination, groupwise, listwise, pairwise_heap, pairwise_passes,
@@ -9,8 +9,9 @@ use lateen::{AnchorScores, CurOptions, Error, Reranker};
 use super::Wiki;
 use super::{has_sparse, row_of};
 
-/// Exact MaxSim as the expensive scorer: 40 queries are anchors, 20 are asked. With the same calls
-/// the guesses find more of the true ten best than the first search alone.
+/// Exact MaxSim as the expensive scorer: each third of the queries is asked, the others, or some of
+/// them, are anchors. With the same calls, few or many, the guesses find more of the true ten best
+/// than the first search alone.
 #[test]
 fn guesses_find_more_than_a_plain_rerank() {
     let wiki = Wiki::new(1);
@@ -19,35 +20,45 @@ fn guesses_find_more_than_a_plain_rerank() {
         let mut reranker = Reranker::new(wiki.matrix(query)).unwrap();
         (0..rows.len()).map(|at| reranker.score(rows.matrix(at)).unwrap()).collect()
     };
-    let matrix: Vec<f32> = (0..40).flat_map(score).collect();
-    let anchors = AnchorScores::new(&matrix, 40).unwrap();
-    let (mut plain, mut guessed) = (0, 0);
-    for query in 40..60 {
-        let truth = score(query);
-        let mut best: Vec<usize> = (0..truth.len()).collect();
-        best.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
-        best.truncate(10);
-        let first: Vec<(usize, f32)> = wiki
-            .ask(&wiki.by_terms(query).top(400))
-            .iter()
-            .map(|&(row, score)| (usize::try_from(row).unwrap(), score))
-            .collect();
-        for (options, found) in
-            [(CurOptions::calls(30).start(1.0), &mut plain), (CurOptions::calls(30), &mut guessed)]
-        {
-            let mut calls = 0;
-            let outcome = anchors.search(&first, options, |document| {
-                calls += 1;
-                Ok::<_, Error>(truth[document])
-            });
-            let outcome = outcome.unwrap();
-            assert!(calls <= 30 && outcome.calls == calls);
-            let ten = outcome.scored.iter().take(10);
-            *found += ten.filter(|entry| best.contains(&entry.0)).count();
+    let scores: Vec<Vec<f32>> = (0..60).map(score).collect();
+    let first: Vec<Vec<(usize, f32)>> = (0..60)
+        .map(|query| {
+            let found = wiki.ask(&wiki.by_terms(query).top(400));
+            found.iter().map(|&(row, score)| (usize::try_from(row).unwrap(), score)).collect()
+        })
+        .collect();
+    for (anchors, calls) in [10, 20, 40].into_iter().flat_map(|a| [20, 30, 50].map(|c| (a, c))) {
+        let (mut plain, mut guessed) = (0, 0);
+        for third in 0..3 {
+            let (asked, others): (Vec<usize>, Vec<usize>) =
+                (0..60).partition(|query| query % 3 == third);
+            let matrix: Vec<f32> =
+                others.iter().take(anchors).flat_map(|&query| scores[query].clone()).collect();
+            let anchors = AnchorScores::new(&matrix, anchors).unwrap();
+            for query in asked {
+                let truth = &scores[query];
+                let mut best: Vec<usize> = (0..truth.len()).collect();
+                best.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
+                best.truncate(10);
+                for (options, found) in [
+                    (CurOptions::calls(calls).start(1.0), &mut plain),
+                    (CurOptions::calls(calls), &mut guessed),
+                ] {
+                    let mut made = 0;
+                    let outcome = anchors.search(&first[query], options, |document| {
+                        made += 1;
+                        Ok::<_, Error>(truth[document])
+                    });
+                    let outcome = outcome.unwrap();
+                    assert!(made <= calls && outcome.calls == made);
+                    let ten = outcome.scored.iter().take(10);
+                    *found += ten.filter(|entry| best.contains(&entry.0)).count();
+                }
+            }
         }
+        println!("{anchors} anchors, {calls} calls: plain {plain}, guessed {guessed} of 600");
+        assert!(guessed > plain, "{anchors} anchors, {calls} calls: {guessed}, {plain} of 600");
     }
-    println!("of 200 true best: plain {plain}, guessed {guessed}");
-    assert!(guessed > plain, "{guessed} of 200 instead of {plain}");
     assert!((0..400).any(|row| !has_sparse(row)));
 }
 
@@ -60,7 +71,10 @@ fn a_model_from_outside_orders_hits() {
         let exact = wiki.ask(&wiki.by_tokens(query).top(400));
         let score = |at: usize| {
             let row = row_of(hits[at].key());
-            exact.iter().find(|entry| entry.0 == row).map_or(f32::NEG_INFINITY, |entry| entry.1)
+            exact
+                .iter()
+                .find(|entry| entry.0 == row)
+                .map_or(f32::MIN, |entry| entry.1.max(f32::MIN))
         };
         let rerank = wiki.by_terms(query).rerank(&wiki.tokens, wiki.matrix(query)).unwrap();
         let want = wiki.ask(&rerank.candidates(30).top(5));
@@ -86,7 +100,8 @@ fn a_model_from_outside_orders_hits() {
 enum Oracle {
     True,
     FailsAt(usize),
-    NaN,
+    /// Scores so, where it scores; orders and picks what it was not asked about.
+    Scores(f32),
 }
 
 /// Every strategy with its stated number of calls, and how many were made. The oracle scores by
@@ -104,12 +119,12 @@ fn strategies(
         made.set(made.get() + 1);
         if oracle == Oracle::FailsAt(made.get()) { Err("down") } else { Ok(()) }
     };
-    let score = |at: usize| if oracle == Oracle::NaN { f32::NAN } else { truth[at] };
+    let score = |at: usize| if let Oracle::Scores(score) = oracle { score } else { truth[at] };
     let order = |asked: &[usize]| {
         judge()?;
         let mut order = asked.to_vec();
         order.sort_by(|&a, &b| truth[b].total_cmp(&truth[a]));
-        if oracle == Oracle::NaN {
+        if matches!(oracle, Oracle::Scores(_)) {
             order.fill(asked[0]);
         }
         Ok(order)
@@ -130,7 +145,7 @@ fn strategies(
     let stated = n + k * (ceil_log(group - 1) + 1);
     let pick = |asked: &[usize]| {
         order(asked).map(|order| match oracle {
-            Oracle::NaN => n,
+            Oracle::Scores(_) => n,
             _ => order[0],
         })
     };
@@ -181,10 +196,61 @@ fn every_strategy_keeps_its_word() {
             assert_eq!((found.order, made), (as_it_was.clone(), 0), "{name}");
             assert_eq!(found.stopped, Some(Stopped::Deadline), "{name}");
         }
-        for (name, _, _, found) in strategies(&truth, k, Oracle::NaN, Budget::calls) {
-            // Whether one is better than another has no NaN.
-            let can = !matches!(name, "heap" | "passes");
-            assert_eq!(matches!(found, Err(Error::Input(_))), can, "{name}");
+        for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for (name, _, _, found) in strategies(&truth, k, Oracle::Scores(score), Budget::calls) {
+                // Whether one is better than another has no such answer.
+                let can = !matches!(name, "heap" | "passes");
+                assert_eq!(matches!(found, Err(Error::Input(_))), can, "{name}");
+            }
         }
+    }
+}
+
+/// A model that sleeps past the deadline is not asked again, and leaves the order as it was.
+#[test]
+fn a_call_that_ends_too_late_is_the_last() {
+    let (n, wait) = (60, Duration::from_millis(2));
+    let as_it_was: Vec<usize> = (0..n).collect();
+    for strategy in 0..6 {
+        let deadline = Instant::now() + 4 * wait;
+        let budget = Budget::calls(1000).deadline(deadline);
+        let ends = std::cell::RefCell::new(Vec::new());
+        let sleep = || {
+            std::thread::sleep(wait);
+            ends.borrow_mut().push(Instant::now());
+        };
+        let reversed = |asked: &[usize]| {
+            sleep();
+            Ok::<_, ()>(asked.iter().rev().copied().collect())
+        };
+        let found = match strategy {
+            0 => pointwise(n, n, budget, |at| {
+                sleep();
+                Ok::<_, ()>(at as f32)
+            }),
+            1 | 2 => {
+                let better = |a: usize, b: usize| {
+                    sleep();
+                    Ok::<_, ()>(a > b)
+                };
+                let heap = strategy == 1;
+                if heap {
+                    pairwise_heap(n, 9, budget, better)
+                } else {
+                    pairwise_passes(n, 9, budget, better)
+                }
+            }
+            3 => listwise(n, 4, 2, 1, budget, reversed),
+            4 => elimination(n, 2, 4, budget, reversed),
+            _ => groupwise(n, 9, 4, budget, |asked| {
+                sleep();
+                Ok::<_, ()>(asked[asked.len() - 1])
+            }),
+        };
+        let (found, ends) = (found.unwrap(), ends.into_inner());
+        assert_eq!(found.stopped, Some(Stopped::Deadline), "strategy {strategy}");
+        assert_eq!((found.order, found.calls), (as_it_was.clone(), ends.len()));
+        let last = ends.len() - 1;
+        assert!(ends[..last].iter().all(|end| *end < deadline), "strategy {strategy}");
     }
 }

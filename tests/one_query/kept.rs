@@ -19,11 +19,15 @@ fn found(index: &Index, terms: &SparseField, filter: &Filter) -> Vec<String> {
 }
 
 /// Keys of both kinds, far fewer and far more than a segment's documents, in no order, some twice,
-/// most of them unknown: what a look at each document finds.
+/// most of them unknown: what a look at each document finds. Numbers of one index are all near each
+/// other, up to the last that there is.
 #[test]
 fn keys_are_found_however_many() {
     let mut draw = Draw::new(3);
-    for kind in [KeyKind::U64, KeyKind::Str] {
+    let near = u64::MAX - 9_999;
+    for (kind, apart, base) in
+        [(KeyKind::U64, 1 << 40, 0), (KeyKind::U64, 9_500, near), (KeyKind::Str, 1 << 40, 0)]
+    {
         let mut schema = Schema::builder();
         schema.keys(kind);
         let terms = schema.sparse("terms");
@@ -31,8 +35,8 @@ fn keys_are_found_however_many() {
         let mut stored = BTreeSet::new();
         for at in 0..3000 {
             // Near each other, and far apart.
-            let key =
-                if at % 2 == 0 { draw.below(9000) as u64 } else { draw.below(1 << 40) as u64 };
+            let key = base + draw.below(if at % 2 == 0 { 9000 } else { apart }) as u64;
+            let key = if at == 2999 { base + 9_999 } else { key };
             if stored.insert(key) {
                 let document = match kind {
                     KeyKind::U64 => Document::new(key),
@@ -50,7 +54,8 @@ fn keys_are_found_however_many() {
         for (own, others) in [(0, 0), (1, 0), (0, 9), (7, 7), (900, 3), (60, 4000), (9000, 40_000)]
         {
             let mut keys: Vec<u64> = (0..own).map(|_| known[draw.below(known.len())]).collect();
-            keys.extend((0..others).map(|_| draw.below(10_000) as u64));
+            keys.extend((0..others).map(|_| base + draw.below(10_000) as u64));
+            keys.extend(keys.first().map(|_| base + 9_999));
             let wanted: BTreeSet<u64> =
                 keys.iter().copied().filter(|key| stored.contains(key)).collect();
             let text = |key: &u64| match kind {

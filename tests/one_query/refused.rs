@@ -34,6 +34,8 @@ fn numbers_of_a_query() {
     let apart = |lambda| Diversify::new(&wiki.tokens, lambda);
     let colour = || Collapse::keyword(&wiki.colour);
     let nan = f32::NAN;
+    let no_terms =
+        "tokens: to keep the heaviest terms is outside what a field of tokens can be asked for";
     let cases: Vec<(Query, &str)> = vec![
         (by_terms().top(0), "top: 0 is outside 1..=10000"),
         (by_terms().top(10_001), "top: 10001 is outside 1..=10000"),
@@ -57,6 +59,14 @@ fn numbers_of_a_query() {
         (by_terms().prune(0, 1.0).prune(5, 1.0), "prune terms: 0 is outside 1 or more"),
         (union().prune(3, -1.0), "prune mass: -1 is outside above 0, at most 1"),
         (wiki.by_tokens(3).prune(0, 1.0), "prune terms: 0 is outside 1 or more"),
+        (wiki.by_tokens(3).prune(5, 1.0), no_terms),
+        (wiki.by_tokens(3).rerank(&wiki.tokens, wiki.matrix(3)).unwrap().prune(5, 1.0), no_terms),
+        (
+            Query::fused(Fusion::default(), [wiki.by_tokens(3), wiki.by_tokens(4)])
+                .unwrap()
+                .prune(5, 1.0),
+            no_terms,
+        ),
         (by_terms().feedback(back().docs(0)), "feedback docs: 0 is outside 1..=100"),
         (by_terms().feedback(back().docs(101)), "feedback docs: 101 is outside 1..=100"),
         (by_terms().feedback(back().terms(1001)), "feedback terms: 1001 is outside 0..=1000"),
@@ -101,6 +111,13 @@ fn numbers_of_a_query() {
     let usual = wiki.ask(&by_terms().collapse(colour()));
     assert_eq!(wiki.ask(&by_terms().collapse(colour().pool(0).inside(0))), usual);
     assert_eq!(wiki.ask(&by_terms().prune(usize::MAX, 1.0)), plain);
+    // One sparse vector is enough, and it alone is pruned.
+    let both = |terms: Query| {
+        wiki.ask(&Query::fused(Fusion::default(), [wiki.by_tokens(3), terms]).unwrap())
+    };
+    let few = Query::fused(Fusion::default(), [wiki.by_tokens(3), by_terms()]).unwrap();
+    assert_eq!(wiki.ask(&few.prune(5, 1.0)), both(by_terms().prune(5, 1.0)));
+    assert_ne!(both(by_terms().prune(5, 1.0)), both(by_terms()));
     assert!(!wiki.ask(&rerank().candidates(1_000_000)).is_empty());
 }
 
@@ -136,6 +153,10 @@ fn numbers_of_a_reranker() {
     let same = |asked: &[usize]| Ok::<_, ()>(asked.to_vec());
     let first = |asked: &[usize]| Ok::<_, ()>(asked[0]);
     refused(pointwise(5, 0, budget(), |_| Ok::<_, ()>(0.0)), "depth: 0 is outside 1 or more");
+    for score in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        let words = format!("score of the callback, position 0: {score} is not finite");
+        refused(pointwise(5, 5, budget(), |_| Ok::<_, ()>(score)), &words);
+    }
     refused(pairwise_heap(5, 0, budget(), |_, _| Ok::<_, ()>(true)), "k: 0 is outside 1 or more");
     refused(pairwise_passes(5, 0, budget(), |_, _| Ok::<_, ()>(true)), "k: 0 is outside 1 or more");
     refused(listwise(5, 0, 1, 1, budget(), same), "window: 0 is outside 2 or more");

@@ -15,7 +15,7 @@
 //!
 //! What goes wrong outside is not an error of the search: where the callback fails, the time is up
 //! or a flag is raised, the order is left as it was, and [`Reordered::stopped`] says why. Where the budget is used
-//! up, what was found out until then counts. What is no judgement at all (a score that is NaN, an
+//! up, what was found out until then counts. What is no judgement at all (a score that is not finite, an
 //! order with a place missing) is an [`Error`](crate::Error), since it is a mistake in the callback. So
 //! is a `k`, depth or number of passes of 0 where there are candidates, and a window, step or group
 //! that orders nothing; one that asks for more than there are candidates asks for all.
@@ -47,6 +47,7 @@ use std::time::Instant;
 
 use crate::error::InputError;
 use crate::search::query::refuse;
+use crate::stop::Stop;
 
 /// What a strategy may use up.
 #[derive(Clone, Debug)]
@@ -137,6 +138,11 @@ impl<E> Counter<E> {
                 None
             }
         }
+    }
+
+    /// The same for what takes time without a call.
+    fn stop(&self) -> Stop {
+        Stop::new(self.budget.deadline, self.budget.cancel.clone())
     }
 
     /// Why to end now, whatever the calls.
