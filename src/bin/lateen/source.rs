@@ -91,12 +91,10 @@ pub(crate) struct Lines {
 impl Args {
     /// Opens what the flags name.
     pub(crate) fn open(&self, room: Room) -> Result<Source, Failure> {
-        if self.set.is_none() && self.texts.is_none() {
-            if self.sparse.is_empty() && self.tokens.is_empty() {
-                let next =
-                    "name a set by --set, lines by --texts, or arrays by --sparse and --tokens";
-                return Err(Failure::new(Code::Usage, "no documents given").next(next));
-            }
+        let files = self.sparse.len() + self.tokens.len();
+        if self.set.is_none() && self.texts.is_none() && files == 0 {
+            let next = "name a set by --set, lines by --texts, or arrays by --sparse and --tokens";
+            return Err(Failure::new(Code::Usage, "no documents given").next(next));
         }
         if let Some(dir) = &self.set {
             let set = EmbeddingSet::open(dir).map_err(Failure::input)?;
