@@ -263,7 +263,7 @@ mod tests {
             (
                 "{\"id\": \"a\", \"vector\": {\"b\": 1e99, \"c\": 1}}",
                 0,
-                "line 1, column 34: the weight of \"b\" is beyond what f32 holds",
+                "line 1, column 32: the weight of \"b\" is beyond what f32 holds",
             ),
             ("{\"id\": \"\"}", 0, "line 1, column 9: an id of no letters"),
             ("{\"id\": \"\\ud800\"}", 0, "line 1, column "),
