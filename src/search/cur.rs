@@ -5,8 +5,8 @@
 //! taken to be a combination of its rows, whose coefficients are fitted to the few documents that
 //! are scored exactly (ANNCUR, Yadav et al. 2022); the documents with the best guesses are scored
 //! next, and the fit made again (ADACUR, 2023). The scores of a cheap first search take part as one
-//! more row, of more weight, so that what it knows is not thrown away. The fit is a ridge regression, so that it
-//! holds with fewer calls than anchors.
+//! more row, of more weight, so that what it knows is not thrown away. The fit is a ridge regression,
+//! so that it holds with fewer calls than anchors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
