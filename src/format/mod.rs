@@ -22,6 +22,7 @@ mod pack;
 pub(crate) mod reseal;
 mod schema;
 mod section;
+mod structure;
 mod sums;
 mod tombstones;
 mod writer;
