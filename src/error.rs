@@ -32,6 +32,13 @@ pub enum Error {
         /// The index directory.
         path: PathBuf,
     },
+    /// What stands in the place of a writer's index is not its last commit any more: the directory
+    /// was replaced, or the lock's file removed and another writer let in.
+    #[error("{place}: another index, or another writer's commit, stands here now; open it again")]
+    Replaced {
+        /// The index directory.
+        place: String,
+    },
     /// There is something at the place where a new index was to be made.
     #[error("{}: exists already", path.display())]
     AlreadyExists {

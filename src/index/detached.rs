@@ -199,7 +199,8 @@ fn open(storage: &dyn Storage, name: &str, schema: &Schema) -> Result<(Segment, 
 impl IndexWriter {
     /// Takes segments into the index that a [`DetachedBuilder`] has made with the same schema, and
     /// commits, with all other changes. Each is checked in full first. One that the index holds
-    /// already is passed over, so that publishing again changes nothing. Files are hard links where
+    /// already is passed over, so that publishing again changes nothing, as long as it has not been
+    /// merged with others: then its keys are there already. Files are hard links where
     /// the file system allows it, copies elsewhere; they are no longer needed afterwards. Gives the
     /// commit's number.
     ///

@@ -28,7 +28,7 @@ pub use writer::{Change, IndexWriter, MergeProgress, Merges, WriterOptions};
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
 use crate::format::{Container, PackedStorage, write_pack};
@@ -211,6 +211,8 @@ pub struct Index {
     kernels: &'static Kernels,
     how: How,
     current: RwLock<Snapshot>,
+    /// One refreshes at a time, so that nobody goes back behind another.
+    turn: Mutex<()>,
 }
 
 impl Index {
@@ -249,7 +251,8 @@ impl Index {
         let _span = span!(INFO, "open");
         let kernels = kernel::select(how.kernel)?;
         let current = load(storage.as_ref(), kernels, &how, None)?;
-        let index = Self { storage, kernels, how, current: RwLock::new(current) };
+        let index =
+            Self { storage, kernels, how, current: RwLock::new(current), turn: Mutex::default() };
         if index.how.untrusted.is_some() {
             index.verify()?;
         }
@@ -277,6 +280,7 @@ impl Index {
     /// # Errors
     /// As [`open`](Self::open); the index then stays where it was.
     pub fn refresh(&self) -> Result<bool> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot();
         let _span = span!(DEBUG, "refresh", commit = before.commit());
         let newest = load(self.storage.as_ref(), self.kernels, &self.how, Some(&before))?;

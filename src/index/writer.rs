@@ -11,7 +11,9 @@ use crate::error::{Error, Result, SchemaError};
 use crate::format::{Pin, write_tombstones};
 use crate::id::Key;
 use crate::index::Index;
-use crate::index::commit::{collect_garbage, free_ordinal, generations, kept, newest, publish};
+use crate::index::commit::{
+    collect_garbage, free_ordinal, generations, kept, newest, newest_generation, publish,
+};
 use crate::index::manifest::{self, Manifest, SegmentEntry, TombstonesEntry};
 use crate::index::snapshot::Snapshot;
 use crate::index::vocabulary::Vocabulary;
@@ -366,8 +368,9 @@ impl IndexWriter {
     /// commit's number; where nothing has changed, that of the last one.
     ///
     /// # Errors
-    /// [`Error::Io`]: the index stays at the last commit, and the writer is poisoned, since what a
-    /// failed sync left behind cannot be known. Open it again.
+    /// [`Error::Io`]: the index stays at the last commit, or is at the new one where it failed after
+    /// that was published; the writer is poisoned, since what a failed sync left behind cannot be
+    /// known. Open it again. [`Error::Replaced`] where another index stands in its place.
     pub fn commit(&mut self) -> Result<u64> {
         self.healthy()?;
         let _span = span!(INFO, "commit", documents = self.len(), segments = self.segments.len());
@@ -420,7 +423,22 @@ impl IndexWriter {
         Ok(self.committed.commit())
     }
 
+    /// Whether what stands on the disk is what the next commit is made of. The lock holds off other
+    /// writers, but not those who move directories, or who remove its file.
+    fn in_place(&self) -> Result<()> {
+        let storage = self.storage.as_ref();
+        let newest = newest_generation(storage)?;
+        if newest != self.committed.commit()
+            || Manifest::open(storage, newest)?.pin() != *self.committed.identity()
+        {
+            return Err(Error::Replaced { place: storage.place() });
+        }
+        Ok(())
+    }
+
     fn write_commit(&mut self) -> Result<()> {
+        // Before a file is written among those of others, and again at the last moment.
+        self.in_place()?;
         let generation = self.committed.commit() + 1;
         self.segments.retain(|held| held.dead.len() < u64::from(held.entry.docs));
         for at in 0..self.segments.len() {
@@ -445,6 +463,7 @@ impl IndexWriter {
         };
         {
             let _span = span!(INFO, "publish", commit = generation);
+            self.in_place()?;
             publish(self.storage.as_ref(), &manifest)?;
         }
         let before = self.committed.manifest().clone();
@@ -469,8 +488,10 @@ impl IndexWriter {
     pub fn rollback(&mut self) -> Result<()> {
         self.healthy()?;
         self.reset()?;
-        let storage = self.storage.as_ref();
-        collect_garbage(storage, &kept(storage, self.committed.manifest()), self.in_flight());
+        if self.in_place().is_ok() {
+            let storage = self.storage.as_ref();
+            collect_garbage(storage, &kept(storage, self.committed.manifest()), self.in_flight());
+        }
         Ok(())
     }
 }

@@ -188,12 +188,15 @@ impl KeyTable {
         let (mut low, mut high) = (0usize, self.order.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let doc = self.order[middle];
+            let Some(&doc) = self.order.get(middle) else { return Ok(None) };
             if doc >= self.docs {
                 return Err(self.damaged(doc, "named by the key order, beyond the documents"));
             }
             let ordering = match (&self.keys, key) {
-                (Keys::U64(keys), Key::U64(key)) => keys[doc as usize].cmp(key),
+                (Keys::U64(keys), Key::U64(key)) => keys
+                    .get(doc as usize)
+                    .ok_or_else(|| self.damaged(doc, "beyond the end"))?
+                    .cmp(key),
                 (Keys::Str { .. }, Key::Str(key)) => self
                     .str_bytes(doc)
                     .ok_or_else(|| self.damaged(doc, "bad offsets"))?

@@ -212,7 +212,7 @@ impl From<Error> for Failure {
                 Code::NotAnIndex
             }
             Error::Corrupt(_) => Code::Corrupt,
-            Error::Locked { .. } => Code::Locked,
+            Error::Locked { .. } | Error::Replaced { .. } => Code::Locked,
             Error::AlreadyExists { .. } => Code::Exists,
             Error::Io { .. } => Code::Io,
             Error::ReadOnly { .. } => Code::Usage,

@@ -316,3 +316,34 @@ fn what_is_held_is_bounded_and_answers_are_the_same() {
     drop(index);
     assert_eq!(storage.cache().held(), 0);
 }
+
+/// Keys that are numbers lie elsewhere than the order in which they are looked up.
+#[test]
+fn keys_that_are_numbers_may_be_out_of_reach() {
+    let disk = MemStorage::new();
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let mut writer = start(&storage, true, Merges::Manual).unwrap();
+    for key in 0..500 {
+        put(&mut writer, key * 3, 1).unwrap();
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    let count = FaultStorage::by_position(disk.clone(), u64::MAX, Fault::Device);
+    let index = opened(&count).unwrap();
+    let first = count.operations();
+    assert!(index.contains(6u64).unwrap() && !index.contains(7u64).unwrap());
+    let mut failed = 0;
+    for at in first..count.operations() {
+        let storage = FaultStorage::by_position(disk.clone(), at, Fault::Device);
+        let index = opened(&storage).unwrap();
+        match index.get(6u64) {
+            Ok(found) => assert!(found.is_some()),
+            Err(error) => {
+                assert!(matches!(error, Error::Io { .. }), "{error}");
+                failed += 1;
+            }
+        }
+        assert!(index.contains(6u64).unwrap(), "asked again");
+    }
+    assert!(failed > 1, "{failed}");
+}

@@ -1,5 +1,6 @@
 //! What values say of themselves, and the same index by every door.
 
+use crate::error::Error;
 use crate::index::{Index, IndexWriter};
 use crate::schema::Schema;
 use crate::{Document, KeywordField, Query, SparseField, TokenMatrix};
@@ -71,4 +72,64 @@ fn bytes_in_hand_are_an_index_like_others() {
         assert_eq!(ask(&other), ask(&index));
     }
     assert!(Index::options().from_bytes(&bytes[..bytes.len() - 1]).is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_writer_commits_only_into_its_own_index() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    std::fs::create_dir(at("old")).unwrap();
+    std::fs::create_dir(at("new")).unwrap();
+    let (mut writer, ..) = filled(&at("old"));
+    writer.commit().unwrap();
+    writer.delete("a").unwrap();
+    let (mut other, ..) = filled(&at("new"));
+    other.delete("b").unwrap();
+    other.commit().unwrap();
+    drop(other);
+    // Another index with as many commits stands in its place.
+    let before = crate::Index::open(at("new/w")).unwrap().info();
+    std::fs::rename(at("old/w"), at("old/aside")).unwrap();
+    std::fs::rename(at("new/w"), at("old/w")).unwrap();
+    writer.rollback().unwrap();
+    writer.delete("a").unwrap();
+    assert!(matches!(writer.commit(), Err(Error::Replaced { .. })));
+    assert!(matches!(writer.commit(), Err(Error::Poisoned { .. })));
+    drop(writer);
+    for (name, documents) in [("old/w", 2), ("old/aside", 3)] {
+        let index = Index::open(at(name)).unwrap();
+        index.verify().unwrap();
+        assert_eq!((index.len(), index.info().commit), (documents, before.commit), "{name}");
+    }
+    // The lock's file is gone, and another writer was let in.
+    let mut first = IndexWriter::open(at("old/w")).unwrap();
+    std::fs::remove_file(at("old/w/LOCK")).unwrap();
+    let mut second = IndexWriter::open(at("old/w")).unwrap();
+    second.delete("a").unwrap();
+    second.commit().unwrap();
+    first.delete("c").unwrap();
+    assert!(matches!(first.commit(), Err(Error::Replaced { .. })));
+    drop((first, second));
+    let mut writer = IndexWriter::open(at("old/w")).unwrap();
+    assert!(writer.len() == 1 && writer.snapshot().contains("c").unwrap());
+    // A directory that is gone is an error as well.
+    writer.delete("c").unwrap();
+    std::fs::rename(at("old/w"), at("old/gone")).unwrap();
+    assert!(writer.commit().is_err());
+}
+
+#[test]
+fn a_watcher_that_panics_changes_nothing_of_how_merges_are_done() {
+    let place = tempfile::tempdir().unwrap();
+    let (mut writer, ..) = filled(place.path());
+    writer.commit().unwrap();
+    writer.delete("a").unwrap();
+    let before = writer.options.merges;
+    assert_ne!(before, crate::Merges::Manual);
+    let panics = std::panic::AssertUnwindSafe(|| writer.compact(|_| panic!("no more")));
+    assert!(std::panic::catch_unwind(panics).is_err());
+    assert_eq!(writer.options.merges, before);
+    writer.compact(drop).unwrap();
+    assert_eq!(writer.info().deleted, 0);
 }

@@ -409,9 +409,7 @@ impl IndexWriter {
         self.healthy()?;
         self.finish(true)?;
         let merges = std::mem::replace(&mut self.options.merges, Merges::Manual);
-        let result = self.merge_to(most, &mut watch);
-        self.options.merges = merges;
-        result
+        Asked { writer: self, merges }.writer.merge_to(most, &mut watch)
     }
 
     fn merge_to(&mut self, most: usize, watch: &mut dyn FnMut(MergeProgress)) -> Result<u64> {
@@ -443,6 +441,18 @@ impl IndexWriter {
             commit = self.commit()?;
         }
         Ok(commit)
+    }
+}
+
+/// A writer that merges as it is told, and then as it did before, a panic of its watcher or not.
+struct Asked<'a> {
+    writer: &'a mut IndexWriter,
+    merges: Merges,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.writer.options.merges = self.merges;
     }
 }
 
