@@ -333,7 +333,8 @@ impl Query {
         self
     }
 
-    /// Ends the search at this time, with what was found until then, at most 1,000 hits. The answer
+    /// Ends the search at this time, with what was found until then, of a list that could
+    /// not be put in order at most 1,000 hits. The answer
     /// says so ([`Certainty::Incomplete`](crate::Certainty::Incomplete)). The clock is looked at
     /// several times a millisecond by everything that a search does. Lists are put in order from
     /// their front: one that is cut has its true beginning, or, where that was not known yet, some
@@ -344,7 +345,8 @@ impl Query {
     /// Not looked at is the clock while one document is scored, which a query of thousands of rows
     /// or a document of tens of thousands can make longer than a millisecond, and while hits are
     /// handed over, which does with more than some 10,000 documents
-    /// [inside](crate::Collapse::inside) groups.
+    /// [inside](crate::Collapse::inside) groups, or let go, which does with dozens of lists of tens
+    /// of thousands of candidates in a fusion.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);

@@ -91,6 +91,16 @@ fn a_terminal_reads_words_and_numbers() {
     {
         assert!(text.contains(words), "{words}: {text}");
     }
+    // What feedback adds is told, and its rows are known from the query's own.
+    let text = place.ok(&format!("{line} --mode union --top 1 --feedback"));
+    for words in ["feedback is from wiki-", "it adds to the weights of ", "token row", "added row "]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let data = place.ok(&format!("{line} --mode sparse --top 1 --feedback --json"));
+    let data: serde_json::Value = serde_json::from_str(&data).unwrap();
+    let told = &data["hits"][0]["feedback"];
+    assert!(told["documents"][0].is_string() && told["terms"][0][0]["adds"].is_number(), "{told}");
     // The set's vocabulary names the terms; nobody watches, so there are no colours.
     let text = place.ok(&format!("{line} --mode sparse --top 1"));
     assert!(text.contains("in the document") && text.contains("mystic"), "{text}");

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use lateen::readers::{EmbeddingSet, SetQueries, SetQuery};
-use lateen::{Explanation, Filter, Hit, Index, Key, KeyKind, Query, TermPart};
+use lateen::{
+    Expansion, ExpansionRow, Explanation, Filter, Hit, Index, Key, KeyKind, Query, TermPart,
+};
 use serde_json::{Value, json};
 
 use crate::declared::vector_field;
@@ -80,7 +82,11 @@ impl<'a> Asked<'a> {
 
     /// What a row of the query stands for.
     fn word(&self, row: usize) -> String {
-        word(self.text, self.spans.and_then(|spans| spans.get(row)).copied(), row)
+        match self.spans {
+            // Those of feedback stand behind the query's own.
+            Some(spans) if row >= spans.len() => format!("added row {row}"),
+            spans => word(self.text, spans.map(|spans| spans[row]), row),
+        }
     }
 
     /// What each part of a hit's score adds, as data; `text` is the hit's.
@@ -302,6 +308,49 @@ fn fused(told: &Explanation) -> Vec<String> {
     (1..).zip(&told.parts).map(line).collect()
 }
 
+/// Terms that are shown of what feedback adds.
+const ADDED: usize = 12;
+
+/// What feedback has added to the query, a line each.
+fn added(asked: &Asked<'_>, told: &Explanation) -> Vec<String> {
+    let Some(added) = &told.feedback else { return Vec::new() };
+    let from: Vec<String> = added.documents.iter().map(ToString::to_string).collect();
+    let mut lines = vec![format!("feedback is from {}", from.join(", "))];
+    for terms in &added.terms {
+        let mut terms = terms.clone();
+        terms.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let shown = terms.iter().take(ADDED);
+        let shown = shown.map(|(term, weight)| format!("{} {weight:.3}", asked.term(*term)));
+        let count = text::many(terms.len() as u64, "term");
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        lines.push(format!("it adds to the weights of {count}, most to {shown}"));
+    }
+    for rows in &added.rows {
+        lines.push(format!("it adds {}", text::many(rows.len() as u64, "token row")));
+    }
+    lines
+}
+
+/// The same as data.
+fn added_data(asked: &Asked<'_>, added: &Expansion) -> Value {
+    let terms = added.terms.iter().map(|terms| {
+        let term = |&(term, adds): &(u32, f32)| {
+            json!({ "term": term, "word": asked.words.get(&term), "adds": adds })
+        };
+        terms.iter().map(term).collect::<Vec<_>>()
+    });
+    let rows = added.rows.iter().map(|rows| {
+        let row = |row: &ExpansionRow| {
+            json!({ "weight": row.weight, "support": row.support, "background": row.background,
+                "rows": row.rows })
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    });
+    let documents = added.documents.iter().map(ToString::to_string);
+    json!({ "documents": documents.collect::<Vec<_>>(), "terms": terms.collect::<Vec<_>>(),
+        "rows": rows.collect::<Vec<_>>() })
+}
+
 fn data(asked: &Asked<'_>, told: &[Told]) -> Value {
     let hits = told.iter().map(|one| {
         let mut value = parts(asked, &one.text, &one.parts);
@@ -348,8 +397,10 @@ fn parts(asked: &Asked<'_>, text: &str, told: &Explanation) -> Value {
     let highlights = highlights.iter().map(
         |piece| json!({ "bytes": [piece.bytes.start, piece.bytes.end], "score": piece.score }),
     );
+    let added = told.feedback.as_ref().map(|added| added_data(asked, added));
     json!({
         "sum": finite(told.sum()),
+        "feedback": added,
         "terms": terms.collect::<Vec<_>>(),
         "tokens": tokens.collect::<Vec<_>>(),
         "parts": fused.collect::<Vec<_>>(),

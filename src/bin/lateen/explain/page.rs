@@ -45,8 +45,10 @@ pub(super) fn page(asked: &Asked<'_>, told: &[Told]) -> String {
         if let Some(note) = one.note {
             let _ = writeln!(page, "<p class=\"s\">{note}</p>");
         }
-        for line in super::fused(&one.parts) {
-            let _ = writeln!(page, "<p class=\"s\">{line}</p>");
+        let mut lines = super::added(asked, &one.parts);
+        lines.extend(super::fused(&one.parts));
+        for line in lines {
+            let _ = writeln!(page, "<p class=\"s\">{}</p>", escaped(&line));
         }
         let mut before = String::new();
         let parts = one.parts.parts.iter().map(|part| &part.explanation);

@@ -33,8 +33,10 @@ pub(super) fn shown(asked: &Asked<'_>, told: &[Told], colours: bool) -> String {
             let _ = writeln!(out, "the parts add up to {:.6}", one.parts.sum());
         }
         let _ = writeln!(out, "{}", shaded(&one.text, &one.parts, colours));
-        for line in super::fused(&one.parts) {
-            let _ = writeln!(out, "{line}");
+        let mut lines = super::added(asked, &one.parts);
+        lines.extend(super::fused(&one.parts));
+        for line in lines {
+            let _ = writeln!(out, "{}", plain(&line));
         }
         let mut before = String::new();
         let parts = one.parts.parts.iter().map(|part| &part.explanation);
