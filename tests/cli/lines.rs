@@ -133,6 +133,11 @@ fn a_line_that_is_wrong_is_named_with_its_column() {
             "--term-ids",
             "line 2, column 28 (id \"b\"): \"oil\" is no term id; without --term-ids",
         ),
+        (
+            "{\"id\": \"b\", \"vector\": {\"7\": 1, \"07\": 1}}\n",
+            "--term-ids",
+            "line 2, column 35 (id \"b\"): \"07\" is no term id",
+        ),
         ("[1]\n", "", "line 2, column 1: no object"),
         (
             "{\"id\": \"b\", \"vector\": {\"7\": 1}, \"year\": 1.5}\n",

@@ -90,7 +90,8 @@ impl Gathered {
                         return Err(refuse_entry(what).next("leave such entries out"));
                     }
                     let id = match terms {
-                        Terms::Ids => word.parse().map_err(|_| {
+                        // Written in one way only, no two names are the same id.
+                        Terms::Ids => id(word).ok_or_else(|| {
                             let next = "without --term-ids words are taken as they are";
                             refuse_entry(format!("{word:?} is no term id")).next(next)
                         }),
@@ -118,6 +119,12 @@ impl Gathered {
         }
         Ok(all)
     }
+}
+
+/// A term id from its digits, without a sign or zeros before them.
+fn id(word: &str) -> Option<u32> {
+    let plain = word == "0" || !word.starts_with(['0', '+']);
+    word.parse().ok().filter(|_| plain)
 }
 
 /// The entry `src`, which readers of lines know: they need not be read again for it.
