@@ -37,6 +37,9 @@ const CHECK: u32 = 256;
 /// terms takes a millisecond.
 const LISTS: usize = 64;
 
+/// How many postings of a list are multiplied before they are added.
+const PRODUCTS: usize = 64;
+
 /// How many windows a thread of its own is worth: starting one takes as long as a few windows.
 const WINDOWS_A_THREAD: usize = 24;
 
@@ -530,28 +533,32 @@ fn fetch_cells(quads: &[Quad<'_>], groups: u64) {
 /// Sums wrap there, and only there ([`Bound`]).
 #[inline]
 fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
-    #[allow(clippy::cast_possible_truncation)] // only the low bits count
-    let mut add = |local: u64, impact: u64| {
-        let sum = &mut sums[local as usize % WINDOW];
-        *sum = sum.wrapping_add(weight.wrapping_mul((impact & 0xff) as i32));
-    };
-    // Eight at a time from three words: fewer loads than one for each place and impact.
-    let (eights, locals) = run.locals.as_chunks::<8>();
-    let (words, impacts) = run.impacts.as_chunks::<8>();
-    for (eight, word) in eights.iter().zip(words) {
-        let (low, high) = eight.as_flattened().split_at(8);
-        let word = u64::from_le_bytes(*word);
-        for (half, locals) in [low, high].into_iter().enumerate() {
-            let locals = locals.first_chunk().map_or(0, |locals| u64::from_le_bytes(*locals));
-            let word = word >> (32 * half);
-            add(locals, word);
-            add(locals >> 16, word >> 8);
-            add(locals >> 32, word >> 16);
-            add(locals >> 48, word >> 24);
+    // Both below 256 (`Bound`), so a product takes 16 bits: what a vector of any CPU multiplies.
+    let weight = u16::try_from(weight).unwrap_or_default();
+    let mut products = [0u16; PRODUCTS];
+    for (locals, impacts) in run.locals.chunks(PRODUCTS).zip(run.impacts.chunks(PRODUCTS)) {
+        for (product, &impact) in products.iter_mut().zip(impacts) {
+            *product = weight.wrapping_mul(u16::from(impact));
         }
-    }
-    for (&local, &impact) in locals.iter().zip(impacts) {
-        add(u64::from(u16::from_le_bytes(local)), u64::from(impact));
+        #[allow(clippy::cast_possible_truncation)] // only the low bits count
+        let mut add = |local: u64, product: u16| {
+            let sum = &mut sums[local as usize % WINDOW];
+            *sum = sum.wrapping_add(i32::from(product));
+        };
+        // A word for four places: fewer loads than one for each.
+        let (fours, rest) = locals.as_chunks::<4>();
+        let (of_fours, of_rest) = products.split_at(fours.len() * 4);
+        for (four, &[a, b, c, d]) in fours.iter().zip(of_fours.as_chunks::<4>().0) {
+            let locals =
+                four.as_flattened().first_chunk().map_or(0, |four| u64::from_le_bytes(*four));
+            add(locals, a);
+            add(locals >> 16, b);
+            add(locals >> 32, c);
+            add(locals >> 48, d);
+        }
+        for (&local, &product) in rest.iter().zip(of_rest) {
+            add(u64::from(u16::from_le_bytes(local)), product);
+        }
     }
 }
 
