@@ -132,7 +132,7 @@ impl Parser<'_> {
         }
         let len = trimmed.find(|c| !in_word(c)).unwrap_or(trimmed.len());
         if len == 0 {
-            return Err(fault(start, format!("{first:?} means nothing here")));
+            return Err(fault(start, format!("{:?} means nothing here", first.to_string())));
         }
         self.at = start + len;
         Ok((start, Token::Word(trimmed.get(..len).unwrap_or_default().to_owned())))
@@ -446,7 +446,8 @@ mod tests {
             ),
             ("price = NaN", "column 9: \"NaN\" is no number"),
             ("open = yes", "\"yes\" is no value of the attribute \"open\", which is bool"),
-            ("year in (1; 2)", "column 11: ';' means nothing here"),
+            ("year in (1; 2)", "column 11: \";\" means nothing here"),
+            ("lang = 'en'", "column 8: \"'\" means nothing here"),
             ("year in 1", "column 9: \"1\" instead of \"(\""),
         ];
         for (text, wanted) in cases {

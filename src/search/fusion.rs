@@ -246,8 +246,9 @@ pub(crate) fn fuse(
         if at % CHECK == CHECK - 1 && plan.stop.reached() && at >= MAX_CUT {
             break;
         }
+        // Weights may be as large as an f32 can be; a score is a number all the same.
         #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
-        let score = sum as f32;
+        let score = sum.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
         one.score = if score.is_nan() { f32::NEG_INFINITY } else { score };
     }
     if plan.stop.was_reached() {
