@@ -1,6 +1,7 @@
-//! Building a large sparse index within bounded memory: a million documents from a set of fewer.
+//! A large sparse index: building it within bounded memory, a million documents from a set of fewer,
+//! and searching it.
 //!
-//! `LATEEN_SETS=sets cargo bench --bench scaled -- 1000000 [PLACE]`, where `sets` is a folder of
+//! `LATEEN_SETS=sets cargo bench --features readers --bench scaled -- 1000000 [PLACE]`, where `sets` is a folder of
 //! embedding sets; the set is `mixed`, or that of `LATEEN_SET`. The first documents are those of
 //! the set. **The others are made**: each mixes two documents of the set, most of one and some of
 //! another that is usually near it in the set's order, with every weight jittered. So term counts,
@@ -8,7 +9,11 @@
 //!
 //! What is printed: time to make the documents alone, time to build, and the most anonymous memory
 //! (`RssAnon`, sampled) that the build took beyond what the set itself takes. The index stays at
-//! PLACE where one is given.
+//! PLACE where one is given, and is searched where it is there already. Then, of 300 queries of the
+//! set, the time of an exact search, the best of three; of one that was told the tenth score
+//! beforehand, which is the most that a better first threshold can save; and of several efforts,
+//! with their recall. Each way goes through all queries before the next, so that none finds in the
+//! cache what another has just read.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
@@ -17,9 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use half::f16;
-use lateen::readers::NpyArray;
+use lateen::readers::{EmbeddingSet, NpyArray};
 use lateen::{
-    Document, Floats, IndexWriter, Ints, KeyKind, Schema, SparseCodec, SparseOptions, SparseVector,
+    Document, Effort, Floats, Hits, Index, IndexWriter, Ints, Key, KeyKind, Query, Schema,
+    SparseCodec, SparseOptions, SparseVector,
 };
 
 /// Documents of a set: where each ends, its terms and weights.
@@ -134,7 +140,11 @@ fn main() {
     };
     let kept = args.next().map(PathBuf::from);
     let set = std::env::var("LATEEN_SET").unwrap_or_else(|_| "mixed".to_owned());
-    let set = Set::open(&PathBuf::from(sets).join(set));
+    let folder = PathBuf::from(sets).join(set);
+    if let Some(path) = kept.as_ref().filter(|path| path.exists()) {
+        return search(path, &folder);
+    }
+    let set = Set::open(&folder);
     let number = |name: &str, usual: usize| {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
     };
@@ -193,4 +203,63 @@ fn main() {
     });
     let most = most.load(Ordering::Relaxed).saturating_sub(before);
     println!("anonymous memory beyond the set: {:.1} MiB at most", most as f64 / 1_048_576.0);
+    search(&path, &folder);
+}
+
+/// How many queries are asked.
+const QUERIES: usize = 300;
+
+fn search(path: &Path, folder: &Path) {
+    let index = Index::open(path).expect("an index");
+    let field = index.schema().sparse("sparse").expect("a field");
+    let set = EmbeddingSet::open(folder).expect("a set").queries().expect("its queries");
+    let asked: Vec<Query> = (0..QUERIES)
+        .filter_map(|at| set.get(at * set.len() / QUERIES)?.sparse)
+        .map(|vector| Query::sparse(&field, vector).expect("a query").exact())
+        .collect();
+    let keys = |hits: &Hits| hits.iter().map(|hit| hit.key().clone()).collect::<Vec<Key>>();
+    let (best, told): (Vec<Vec<Key>>, Vec<Query>) = asked
+        .iter()
+        .map(|query| {
+            let hits = index.search(query).expect("hits");
+            let least = hits.iter().last().map_or(0.0, |hit| hit.score());
+            (keys(&hits), query.clone().at_least(least))
+        })
+        .unzip();
+    let effort = |recall| {
+        let asked = asked.iter().map(|query| query.clone().effort(Effort::Recall(recall)));
+        (format!("recall {recall}"), asked.collect::<Vec<_>>())
+    };
+    let mut ways = vec![("exact".to_owned(), asked.clone()), ("exact, told".to_owned(), told)];
+    ways.extend([0.9, 0.95, 0.98].map(effort));
+    println!(
+        "{} documents, {} queries, {}",
+        index.len(),
+        asked.len(),
+        lateen::KernelLevel::detect()
+    );
+    for (name, queries) in ways {
+        let mut times = vec![f64::INFINITY; queries.len()];
+        let mut found = 0;
+        for pass in 0..3 {
+            for ((query, time), best) in queries.iter().zip(&mut times).zip(&best) {
+                let start = Instant::now();
+                let hits = index.search(query).expect("hits");
+                *time = time.min(start.elapsed().as_secs_f64() * 1e6);
+                if pass == 0 {
+                    found += keys(&hits).iter().filter(|key| best.contains(key)).count();
+                }
+            }
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        let share = found as f64 / best.iter().map(Vec::len).sum::<usize>() as f64;
+        let (mean, at) = (times.iter().sum::<f64>() / times.len() as f64, |p: f64| {
+            times[((times.len() as f64 * p) as usize).min(times.len() - 1)]
+        });
+        println!(
+            "{name:>12}: median {:.0} µs, mean {mean:.0}, 99 of 100 {:.0}, recall@10 {share:.3}",
+            at(0.5),
+            at(0.99)
+        );
+    }
 }

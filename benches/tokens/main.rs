@@ -1,11 +1,14 @@
-//! What token rows can be spared, and what a rerank costs beyond its kernels.
+//! What token rows can be spared, what a rerank costs beyond its kernels, and what a search of ten
+//! times as many rows costs.
 //!
-//! `LATEEN_SETS=sets cargo bench --bench tokens -- truncated reduced rerank`, each part alone or all
-//! of them, `LATEEN_KERNEL=avx512` and the like for another level than the best, where `sets` is a
+//! `LATEEN_SETS=sets cargo bench --bench tokens -- truncated reduced rerank large`, each part alone
+//! or all of them but `large`, which takes minutes, `LATEEN_KERNEL=avx512` and the like for another level than the best, where `sets` is a
 //! folder of embedding sets with `wiki`; without it there is nothing to measure. Recall is the share
 //! of the ten best by exact MaxSim of the whole f16 rows, of queries of 5 to 14 rows and of 32.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
+
+mod large;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
@@ -341,5 +344,8 @@ fn main() {
     }
     if wanted("rerank") {
         rerank(&wiki, &place);
+    }
+    if asked.iter().any(|one| one == "large") {
+        large::run(&wiki, &place);
     }
 }
