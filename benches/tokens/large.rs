@@ -1,7 +1,7 @@
 //! The same queries on the set and on several times as many rows: at equal recall, how much longer?
 //!
-//! `LATEEN_ROWS` says how many rows (5,000,000 where it is not set) and `LATEEN_THREADS` how many
-//! threads build (2). The first documents are those of the set. **The others are made**: each has
+//! `LATEEN_ROWS` says how many rows (5,000,000 where it is not set), `LATEEN_THREADS` how many
+//! threads build (2), and `LATEEN_INDEX` a folder where the indexes stay for the next run. The first documents are those of the set. **The others are made**: each has
 //! the rows of one document of the set, a quarter of them exchanged for rows of another that is
 //! usually near it in the order of the set, and all of them blurred by three tenths of their length, so that their
 //! cosine with the row they come from is .96. So lengths and directions are those of real rows, but each
@@ -10,7 +10,7 @@
 //! Recall is the share of the ten best of an exact search of the same index.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::f16;
@@ -86,7 +86,9 @@ fn build(wiki: &Wiki, place: &Path, rows: usize) -> Index {
     schema.keys(KeyKind::U64);
     let field = schema.tokens("t", TokenOptions::new(DIM));
     let schema = schema.build().expect("a schema");
-    let _ = std::fs::remove_dir_all(place);
+    if place.exists() {
+        return Index::open(place).expect("an index");
+    }
     let options = IndexWriter::options().threads(threads.unwrap_or(2)).memory(4 << 30);
     let mut writer = options.create(place, schema).expect("room");
     let start = Instant::now();
@@ -124,8 +126,12 @@ fn build(wiki: &Wiki, place: &Path, rows: usize) -> Index {
 
 pub(crate) fn run(wiki: &Wiki, place: &Path) {
     let rows = std::env::var("LATEEN_ROWS").ok().and_then(|rows| rows.parse().ok());
-    let small = build(wiki, &place.with_extension("small"), wiki.ids.len());
-    let large = build(wiki, &place.with_extension("large"), rows.unwrap_or(5_000_000));
+    let rows = rows.unwrap_or(5_000_000);
+    let kept = std::env::var_os("LATEEN_INDEX").map(PathBuf::from);
+    let place = kept.as_deref().unwrap_or(place.parent().expect("a folder"));
+    std::fs::create_dir_all(place).expect("a folder");
+    let small = build(wiki, &place.join("tokens-wiki"), wiki.ids.len());
+    let large = build(wiki, &place.join(format!("tokens-{rows}")), rows);
     for (kind, name) in ["queries of 5 to 14 rows", "queries of 32 rows"].into_iter().enumerate() {
         println!("{name}: recall@10 and median µs of the set, of the larger index");
         let exact = [&small, &large].map(|index| ask(wiki, index, kind, Effort::Exact));

@@ -33,9 +33,11 @@ impl Probes {
         self.rows.resize(lanes * count, 0);
     }
 
-    /// The rows kept, lane after lane; those of lanes that had no value are left out.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = u32> + '_ {
-        let kept = self.values.iter().zip(&self.rows);
+    /// The rows kept of a lane, the best first; none where it had no value.
+    pub(crate) fn of_lane(&self, lane: usize) -> impl Iterator<Item = u32> + '_ {
+        let range = lane * self.count..(lane + 1) * self.count;
+        let values = self.values.get(range.clone()).unwrap_or_default();
+        let kept = values.iter().zip(self.rows.get(range).unwrap_or_default());
         kept.filter(|(value, _)| **value > f32::NEG_INFINITY).map(|(_, &row)| row)
     }
 

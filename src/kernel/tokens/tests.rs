@@ -287,7 +287,7 @@ fn scans_of_a_table() {
             let expected: Vec<u32> =
                 (0..lanes).map(|lane| best_rows(&values, lanes, lane, 1)[0]).collect();
             assert_eq!(at, expected);
-            let kept: Vec<u32> = probes.rows().collect();
+            let kept: Vec<u32> = (0..lanes).flat_map(|lane| probes.of_lane(lane)).collect();
             let expected: Vec<u32> =
                 (0..rows).flat_map(|lane| best_rows(&values, lanes, lane, 3)).collect();
             assert_eq!(kept, expected);
