@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 
 use super::query::Pass;
 use super::{
-    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PartTables, TILE,
+    F16Rows, F32Rows, FloatQuery, Int8Rows, KernelScratch, LaneQuery, PartTables, Probes, TILE,
     TokenKernels, avx2, expand, parts, scan,
 };
 
@@ -25,7 +25,7 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     expand: expand::avx512::expand,
     nearest,
     raise,
-    probe: avx2::probe,
+    probe,
     quantise,
     flood: avx2::flood,
 };
@@ -72,6 +72,31 @@ fn raise(values: &[f32], first: u32, best: &mut [f32], at: &mut [u32]) {
     }
     // SAFETY: as in `max_f16`.
     unsafe { with(values, first, best, at) }
+}
+
+fn probe(values: &[f32], first: u32, probes: &mut Probes) {
+    if !probes.lanes().is_multiple_of(16) {
+        return avx2::probe(values, first, probes);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { probe_512(values, first, probes) }
+}
+
+/// Sixteen lanes at a time.
+#[target_feature(enable = "avx512f")]
+fn probe_512(values: &[f32], first: u32, probes: &mut Probes) {
+    let lanes = probes.lanes();
+    for (number, row) in (first..).zip(values.chunks_exact(lanes.max(16))) {
+        for (part, row) in row.as_chunks::<16>().0.iter().enumerate() {
+            let Some(least) = probes.least::<16>(part) else { return };
+            let mut above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(load(row), load(least));
+            while above != 0 {
+                let lane = above.trailing_zeros() as usize;
+                probes.insert(16 * part + lane, row[lane], number);
+                above &= above - 1;
+            }
+        }
+    }
 }
 
 fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {

@@ -46,9 +46,9 @@ impl Probes {
         self.least.len()
     }
 
-    /// What a value must exceed, for the lanes `8 × eight …`; `None` beyond the last.
-    pub(super) fn least(&self, eight: usize) -> Option<&[f32; 8]> {
-        self.least.get(8 * eight..)?.first_chunk()
+    /// What a value must exceed, for the lanes `N × part …`; `None` beyond the last.
+    pub(super) fn least<const N: usize>(&self, part: usize) -> Option<&[f32; N]> {
+        self.least.get(N * part..)?.first_chunk()
     }
 
     /// Keeps a value of a lane that is greater than the least that is kept: behind its equals, so
