@@ -168,6 +168,8 @@ mod tests {
         assert_eq!(choose(&sizes(&[big, 1, 2, 3, 4]), u64::MAX), Some(1..5));
         // Small ones between large ones go with them.
         assert_eq!(choose(&sizes(&[big, 5, big, big, big]), u64::MAX), Some(0..5));
+        // A large one behind them stays as it is.
+        assert_eq!(choose(&sizes(&[1, 2, 3, 4, big]), u64::MAX), Some(0..4));
         // Of large ones it takes more.
         let large = 4 * SMALL + 1;
         assert_eq!(choose(&sizes(&[large; 7]), u64::MAX), None);
@@ -233,8 +235,10 @@ mod tests {
     #[test]
     fn a_segment_of_many_dead_is_rewritten() {
         let mut held = sizes(&[100 * FLOOR; 3]);
-        held[1].live = 71;
-        assert_eq!(choose(&held, u64::MAX), None);
+        for live in [71, 70] {
+            held[1].live = live;
+            assert_eq!(choose(&held, u64::MAX), None, "{live} live");
+        }
         held[1].live = 69;
         assert_eq!(choose(&held, u64::MAX), Some(1..2));
         held[2].live = 10;

@@ -147,6 +147,17 @@ mod tests {
         assert!((most.recall_10 - 1.0).abs() < 1e-9 && most.recall_100 >= half.recall_100);
         let bad = PruningLoss::measure(0, documents.iter().map(|own| &own[..]));
         assert!(matches!(bad, Err(Error::Schema(_))), "{bad:?}");
+        // Each document has a heavy term of its own, and a light one that a tenth of all share: by
+        // the light ones the whole vectors find others, and where they are cut off nothing does.
+        let own: Vec<[(TermId, f32); 2]> =
+            (0..(202 * ASKED) as u32).map(|at| [(at % 10, 1.0), (10 + at, 9.5)]).collect();
+        let measured =
+            |percent| PruningLoss::measure(percent, own.iter().map(|own| &own[..])).unwrap();
+        let light = measured(90);
+        assert_eq!((light.documents, light.queries), (202 * ASKED - MAX_QUERIES, MAX_QUERIES));
+        assert_eq!((light.kept, light.recall_10, light.recall_100), (0.5, 0.0, 0.0));
+        let all = measured(99);
+        assert_eq!((all.kept, all.recall_10, all.recall_100), (1.0, 1.0, 1.0));
         let none: [&[(TermId, f32)]; 0] = [];
         let none = PruningLoss::measure(50, none).unwrap();
         assert_eq!((none.documents, none.queries), (0, 0));

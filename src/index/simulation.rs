@@ -87,3 +87,47 @@ impl Crash {
         writer(Arc::new(self.image.clone()), options, schema)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embed::Document;
+
+    #[test]
+    fn a_crash_tears_the_last_write_and_knows_what_was_acknowledged() {
+        let mut schema = Schema::builder();
+        let terms = schema.sparse("terms");
+        let schema = schema.build().unwrap();
+        let disk = Disk::default();
+        let mut writer = disk.writer(WriterOptions::default(), Some(schema)).unwrap();
+        let document = Document::new("a").sparse(&terms, &[(1u32, 1.0f32)]).unwrap();
+        writer.add(&document).unwrap();
+        let commit = writer.commit().unwrap();
+        let before = disk.steps();
+        disk.acknowledge(commit);
+        assert_eq!(disk.steps(), before + 1);
+        assert_eq!(disk.crash(before, |_| true, 0).acknowledged(), 0);
+        let after = disk.crash(before + 1, |_| false, 0);
+        assert_eq!((after.acknowledged(), after.open().unwrap().len()), (commit, 1));
+
+        // What the files have together grows by a byte with each more of the last write that is
+        // kept, until it is kept whole; then it begins again.
+        let (mut torn, mut around) = (0, 0);
+        for step in 0..before {
+            let total = |tear| -> usize {
+                let image = disk.crash(step, |_| true, tear).image;
+                let len = |name: &String| image.open(name).unwrap().len();
+                image.list().unwrap().iter().map(len).sum()
+            };
+            let totals: Vec<usize> = (0..300).map(total).collect();
+            let most = totals.iter().max().unwrap() - totals[0];
+            if most > 0 {
+                torn += 1;
+                around += usize::from(most < 150);
+                let expected = (0..300).map(|tear| totals[0] + tear % (most + 1));
+                assert!(totals.iter().copied().eq(expected), "step {step}: {totals:?}");
+            }
+        }
+        assert!(torn > 5 && around > 3, "{torn} {around}");
+    }
+}

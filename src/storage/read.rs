@@ -96,7 +96,11 @@ impl ReadFile {
     }
 
     /// Fills `bytes` from an offset on. A file that has become shorter is an error.
-    pub(crate) fn read_exact(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    pub(crate) fn read_exact(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.fill(bytes, offset).inspect_err(|_| _ = self.failed.set(()))
+    }
+
+    fn fill(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             let read = retry(|| self.source.read_at(bytes, offset))?;
             if read == 0 {

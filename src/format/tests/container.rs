@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Error;
-use crate::format::layout::{BLOCK_BYTES, Header, MAJOR, read_at};
+use crate::format::layout::{BLOCK_BYTES, Footer, Header, MAJOR, MAX_SECTIONS, RECORD, read_at};
 use crate::format::reseal::{reseal, write_record};
 
 #[test]
@@ -38,6 +38,7 @@ fn arrays_of_another_shape_are_refused() {
     assert!(head.one::<u64>().is_err());
     let error = head.corrupt_element(2, "what").to_string();
     assert_eq!(error, "x: corrupt: SEGMENT_HEAD at byte 16: what");
+    assert_eq!(head.file(), "x");
     let error = container.section(SectionKind::ATTR_VALUES, 9).unwrap_err().to_string();
     assert!(error.contains("no ATTR_VALUES of field 9"), "{error}");
 }
@@ -79,6 +80,7 @@ fn the_writer_reports_misuse() {
     let storage = MemStorage::new();
     let file = storage.create_new("x").unwrap();
     let mut writer = ContainerWriter::create(file, "x".into(), ContainerKind::Segment).unwrap();
+    assert_eq!(format!("{writer:?}"), "ContainerWriter(x, 64 bytes)");
     assert!(writer.write(b"x").is_err(), "no section is open");
     assert!(writer.end().is_err());
     assert!(writer.begin(SectionKind::KEYS, NO_FIELD, 0).is_err(), "no size");
@@ -88,6 +90,7 @@ fn the_writer_reports_misuse() {
     assert!(writer.end().is_err(), "no whole number of elements");
     writer.write(b"678").unwrap();
     writer.end().unwrap();
+    assert!(writer.write(b"9").is_err() && writer.end().is_err(), "it is closed");
     assert!(writer.begin(SectionKind::KEYS, NO_FIELD, 1).is_err(), "twice");
     writer.begin(SectionKind::KEYS, 0, 1).unwrap();
     assert!(writer.finish(1, 1).is_err(), "one is open");
@@ -138,6 +141,25 @@ fn another_file_under_the_same_name_is_refused() {
         Pin { file_id: [0; 16], ..pin },
     ] {
         assert!(matches!(open(&bytes, Some(&wrong)), Err(Error::Corrupt(_))));
+    }
+}
+
+#[test]
+fn a_file_has_as_many_sections_as_it_may() {
+    let (bytes, _) = small();
+    let at = bytes.len() as u64 - RECORD;
+    for (sections, what) in [
+        (MAX_SECTIONS, "does not end at the footer"),
+        (MAX_SECTIONS + 1, "too many sections"),
+        (u32::MAX, "too many sections"),
+    ] {
+        let mut bytes = bytes.clone();
+        let mut footer: Footer = read_at(&bytes, at).unwrap();
+        footer.sections = sections;
+        write_record(&mut bytes, at, &footer);
+        reseal(&mut bytes);
+        let error = open(&bytes, None).unwrap_err().to_string();
+        assert!(error.contains(what), "{sections}: {error}");
     }
 }
 

@@ -36,6 +36,7 @@ fn files_come_back_and_cannot_be_changed() {
     assert_eq!(bytes.as_slice().as_ptr().align_offset(64), 0);
     assert_eq!(storage.open("empty").unwrap().len(), 0);
     assert!(storage.open("seg-b").is_err());
+    assert_eq!(storage.place(), "p");
 
     let kind = |error: std::io::Error| error.kind();
     let read_only = std::io::ErrorKind::ReadOnlyFilesystem;

@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 use super::*;
 use crate::error::Error;
 use crate::format::tombstones::decode;
+use crate::limits::MAX_FIELDS;
 use crate::schema::{
     Centroids, Forward, KeyKind, ModelFingerprint, Normalization, Schema, SparseCodec,
     SparseOptions, TokenCodec, TokenOptions, TokenTier,
@@ -88,6 +89,37 @@ fn damaged_schemas_are_corrupt_or_others() {
         if let Ok(schema) = decode_bytes(&changed) {
             assert_eq!(encode_schema(&schema), changed, "byte {i} = {value}");
         }
+    }
+}
+
+#[test]
+fn a_schema_has_as_many_fields_as_it_may() {
+    let mut schema = Schema::builder();
+    schema.sparse("terms");
+    (1..MAX_FIELDS).for_each(|at| drop(schema.i64(&format!("field {at}"))));
+    let schema = schema.build().unwrap();
+    let mut bytes = encode_schema(&schema);
+    assert_eq!(decode_bytes(&bytes).unwrap(), schema);
+    // The count, behind the encoding and the kind of keys, is refused before any field is read.
+    assert_eq!(bytes[2..4], u16::try_from(MAX_FIELDS).unwrap().to_le_bytes());
+    for more in [MAX_FIELDS + 1, usize::from(u16::MAX)] {
+        bytes[2..4].copy_from_slice(&u16::try_from(more).unwrap().to_le_bytes());
+        let error = decode_bytes(&bytes).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("{more} fields, the limit is {MAX_FIELDS}")), "{error}");
+    }
+}
+
+#[test]
+fn a_field_has_as_many_centroids_as_it_may() {
+    let mut schema = Schema::builder();
+    schema.tokens("t", TokenOptions::new(8).centroids(Centroids::Count(Centroids::MOST)));
+    let bytes = encode_schema(&schema.build().unwrap());
+    let count = Centroids::MOST.to_le_bytes();
+    let at = bytes.windows(4).position(|window| window == count).unwrap();
+    for (count, taken) in [(Centroids::MOST, true), (Centroids::MOST + 1, false), (!1, false)] {
+        let mut changed = bytes.clone();
+        changed[at..at + 4].copy_from_slice(&count.to_le_bytes());
+        assert_eq!(decode_bytes(&changed).is_ok(), taken, "{count} centroids");
     }
 }
 
@@ -191,7 +223,9 @@ fn tombstones_come_back() {
         assert_eq!(fewer.is_ok(), deleted.max().is_none_or(|last| last < 99_999));
         let wrong = Pin { footer: !pin.footer, ..pin };
         assert!(read_tombstones(&storage, ordinal, &wrong, 100_000).is_err());
-        assert!(read_tombstones(&storage, ordinal + 1, &pin, 100_000).is_err());
+        // The manifest names it: that it is not there is damage, not a failure of the disk.
+        let gone = read_tombstones(&storage, ordinal + 1, &pin, 100_000);
+        assert!(matches!(gone, Err(Error::Corrupt(_))), "{gone:?}");
     }
 }
 

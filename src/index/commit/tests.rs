@@ -186,6 +186,22 @@ fn publishing_never_replaces_a_generation() {
     assert_eq!(storage.list().unwrap(), [first.file()], "nothing temporary is left");
 }
 
+/// What an earlier attempt left is removed, or the error says that it could not be.
+#[test]
+fn what_is_left_under_the_temporary_name_goes_first() {
+    let storage = MemStorage::refusing_in_use();
+    let first = Writer::open(&storage).unwrap().committed[0].clone();
+    let next = Manifest { generation: first.generation + 1, parent: first.generation, ..first };
+    let temporary = manifest_temporary(next.generation);
+    storage.put(&temporary, b"left by a crash");
+    let held = storage.open(&temporary).unwrap();
+    let refused = publish(&storage, &next).unwrap_err();
+    assert!(matches!(refused, Error::Io { op: "remove", .. }), "{refused}");
+    drop(held);
+    publish(&storage, &next).unwrap();
+    assert_eq!(newest(&storage).unwrap(), next);
+}
+
 #[test]
 fn garbage_is_what_the_newest_two_do_not_name() {
     for storage in [MemStorage::new(), MemStorage::refusing_in_use()] {

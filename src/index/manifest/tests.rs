@@ -128,6 +128,59 @@ fn deleted(manifest: &mut Manifest, count: u32) {
 }
 
 #[test]
+fn segments_have_as_many_documents_as_they_may() {
+    let mut manifest = two_segments();
+    manifest.segments[1].docs = MAX_SEGMENT_DOCS;
+    assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
+    // All of them may be deleted, as long as nobody has merged them away.
+    deleted(&mut manifest, 4);
+    assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
+    assert_eq!(manifest.live_docs(), u64::from(MAX_SEGMENT_DOCS));
+}
+
+#[test]
+fn vocabularies_are_of_sparse_fields() {
+    let words = Vocabulary::weighted([("fat", 7, 0.5), ("oil", 3, 1.5)]).unwrap();
+    let mut manifest = example();
+    manifest.vocabularies.insert(0, words.clone());
+    assert_eq!(parse(&bytes_of(&manifest)).unwrap(), manifest);
+    for field in [1, 2] {
+        let mut manifest = example();
+        manifest.vocabularies.insert(field, words.clone());
+        let error = parse(&bytes_of(&manifest)).unwrap_err().to_string();
+        assert!(error.contains("of a field that is not sparse"), "{error}");
+    }
+}
+
+/// A way to set a limit.
+type Set = fn(Limits, u64) -> Limits;
+
+#[test]
+fn limits_hold_what_a_manifest_says() {
+    let manifest = two_segments();
+    let tombstones = manifest.segments[0].tombstones.unwrap().pin.len;
+    assert!(tombstones < 4096, "smaller than the segments");
+    let limits: [(&str, u64, Set); 5] = [
+        ("segments", 2, Limits::segments),
+        ("documents", 11, Limits::documents),
+        ("bytes", 4096, Limits::file_bytes),
+        ("fields", 3, Limits::fields),
+        ("components of a row", 128, Limits::dim),
+    ];
+    for (name, most, set) in limits {
+        manifest.within(&set(Limits::default(), most)).unwrap();
+        let error = manifest.within(&set(Limits::default(), most - 1)).unwrap_err();
+        assert!(matches!(error, Error::Limit { .. }), "{name}: {error}");
+        assert!(error.to_string().contains(name), "{name}: {error}");
+    }
+    // Tombstones are files like others.
+    let mut small = manifest;
+    small.segments.iter_mut().for_each(|segment| segment.pin.len = 64);
+    small.within(&Limits::default().file_bytes(tombstones)).unwrap();
+    assert!(small.within(&Limits::default().file_bytes(tombstones - 1)).is_err());
+}
+
+#[test]
 fn manifests_that_cannot_be_are_refused() {
     let lies: [(&str, Lie); 16] = [
         ("generation 0", |m| m.generation = 0),

@@ -299,3 +299,28 @@ fn a_merge_that_fails_is_not_kept_secret() {
         assert!(writer.info().segments.len() < 8);
     }
 }
+
+/// The watcher is called while a merge goes on, however long that takes.
+#[test]
+fn a_merge_that_takes_long_is_told_of_meanwhile() {
+    let storage = Gated::new();
+    let shared: Arc<dyn Storage> = Arc::new(storage.clone());
+    let mut writer = start(&shared, true, Merges::Manual).unwrap();
+    for key in 0..2 {
+        put(&mut writer, key, 1).unwrap();
+        writer.commit().unwrap();
+    }
+    storage.set(Gate::Shut);
+    let mut calls = Vec::new();
+    writer
+        .force_merge(1, |progress| {
+            calls.push((progress.segments, progress.segments_done));
+            if calls.len() == 3 {
+                storage.set(Gate::Open);
+            }
+        })
+        .unwrap();
+    assert!(calls.len() >= 4, "{calls:?}");
+    let (last, before) = calls.split_last().unwrap();
+    assert!(*last == (1, 1) && before.iter().all(|call| *call == (1, 0)), "{calls:?}");
+}

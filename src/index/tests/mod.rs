@@ -1,11 +1,15 @@
 //! The writer as a whole, in storage that crashes, fails, and forbids what Windows forbids.
 
 mod building;
+mod counting;
 mod crash;
+mod detached;
 mod faults;
 mod living;
 mod reading;
+mod refreshing;
 mod telling;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::path::Path;

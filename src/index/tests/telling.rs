@@ -28,20 +28,29 @@ fn values_say_what_they_are() {
     let (mut writer, terms, _) = filled(place.path());
     let said = format!("{writer:?}");
     assert!(said.contains("commit: 1") && said.contains("pending: 3"), "{said}");
-    assert!(writer.snapshot().is_empty());
+    assert!(writer.snapshot().is_empty() && !writer.is_empty());
     writer.commit().unwrap();
     let index = Index::open(place.path().join("w")).unwrap();
     let snapshot = index.snapshot();
     let said = format!("{snapshot:?}");
     assert!(said.contains("commit: 2, documents: 3, segments: 1"), "{said}");
-    assert!(!snapshot.is_empty());
+    assert!(!snapshot.is_empty() && !index.is_empty());
+    let options = Index::options().subset(|_| true);
+    assert!(format!("{options:?}").contains("Subset"), "{options:?}");
     let stored = index.get("b").unwrap().unwrap();
     assert!(format!("{stored:?}").contains("\"b\""), "{stored:?}");
     let rows = index.schema().tokens("rows").unwrap();
     assert_eq!(stored.spans(&rows).unwrap(), Some(vec![(1, 3)]));
     let hits = index.search(&Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap();
     assert!(hits.complete() && hits.certified());
+    let late =
+        Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap().deadline(std::time::Instant::now());
+    let cut = index.search(&late).unwrap();
+    assert!(!cut.complete() && !cut.certified());
     assert_eq!(hits.len(), 3);
+    let names = |hits: &mut dyn Iterator<Item = String>| hits.collect::<Vec<_>>().join(" ");
+    assert_eq!(names(&mut (&hits).into_iter().map(|hit| hit.key().to_string())), "c b a");
+    assert_eq!(names(&mut hits.into_iter().map(|hit| hit.key().to_string())), "c b a");
 }
 
 #[test]
@@ -132,4 +141,21 @@ fn a_watcher_that_panics_changes_nothing_of_how_merges_are_done() {
     assert_eq!(writer.options.merges, before);
     writer.compact(drop).unwrap();
     assert_eq!(writer.info().deleted, 0);
+}
+
+/// A segment is never changed, so a copy of the index has the same file and not the same bytes.
+#[cfg(unix)]
+#[test]
+fn a_backup_in_the_same_file_system_links_the_segments() {
+    use std::os::unix::fs::MetadataExt;
+    let place = tempfile::tempdir().unwrap();
+    let (mut writer, ..) = filled(place.path());
+    writer.commit().unwrap();
+    let snapshot = Index::open(place.path().join("w")).unwrap().snapshot();
+    let name = snapshot.info().segments[0].file.clone();
+    let inode = |place: &std::path::Path| std::fs::metadata(place.join(&name)).unwrap().ino();
+    let (own, copy) = (place.path().join("w"), place.path().join("copy"));
+    snapshot.backup(&copy).unwrap();
+    assert_eq!(inode(&own), inode(&copy));
+    Index::open(&copy).unwrap().verify().unwrap();
 }

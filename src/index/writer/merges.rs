@@ -282,7 +282,7 @@ impl IndexWriter {
     /// Takes over the running merge; waits for it where asked to.
     fn finish(&mut self, wait: bool) -> Result<()> {
         let Some(running) = &self.running else { return Ok(()) };
-        if !wait && running.result.is_empty() {
+        if !wait && running.wait(Duration::ZERO).is_err() {
             return Ok(());
         }
         let Some(running) = self.running.take() else { return Ok(()) };
@@ -478,3 +478,6 @@ impl Held {
         SegmentView { segment: Arc::clone(&self.segment), alive, live }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,23 @@ fn is_left_over(entry: &std::fs::DirEntry) -> bool {
         name == LOCK || matches!(FileName::parse(name), Some(FileName::ManifestTemporary(_)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the documentation of [`WriterOptions::memory`] has it.
+    #[test]
+    fn memory_is_shared_out_as_is_said() {
+        assert_eq!(WriterOptions::default().memory, 512 * 1024 * 1024);
+        for memory in [0, 1000, 1536 << 10, 4 << 20, 300_000_000, 1 << 40] {
+            let options = WriterOptions::default().memory(memory);
+            let used = memory.max(3 << 19);
+            let thirds = [options.arena(), options.gathered() - options.arena(), options.turned()];
+            assert!(thirds.iter().all(|part| part.abs_diff(used / 3) <= 1), "{memory}: {thirds:?}");
+            assert!(thirds.iter().sum::<usize>() <= used, "{memory}: {thirds:?}");
+            let merged = options.merged();
+            assert!(merged.abs_diff(memory.max(2 << 20) / 2) <= 1, "{memory}: {merged}");
+        }
+    }
+}
