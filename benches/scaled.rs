@@ -222,7 +222,7 @@ fn search(path: &Path, folder: &Path) {
         .iter()
         .map(|query| {
             let hits = index.search(query).expect("hits");
-            let least = hits.iter().last().map_or(0.0, |hit| hit.score());
+            let least = hits.iter().last().map_or(0.0, lateen::Hit::score);
             (keys(&hits), query.clone().at_least(least))
         })
         .unzip();
