@@ -1,11 +1,11 @@
 //! A large sparse index: building it within bounded memory, a million documents from a set of fewer,
 //! and searching it.
 //!
-//! `LATEEN_SETS=sets cargo bench --features readers --bench scaled -- 1000000 [PLACE]`, where `sets` is a folder of
-//! embedding sets; the set is `mixed`, or that of `LATEEN_SET`. The first documents are those of
-//! the set. **The others are made**: each mixes two documents of the set, most of one and some of
-//! another that is usually near it in the set's order, with every weight jittered. So term counts,
-//! lengths and weights are those of real vectors, but each document has near-doubles.
+//! `LATEEN_SETS=sets cargo bench --features readers --bench scaled -- 1000000 [PLACE]`, where `sets`
+//! is a folder of embedding sets; the set is `mixed`, or that of `LATEEN_SET`. The first documents
+//! are those of the set. **The others are made**: each mixes two documents of the set, most of one
+//! and some of another that is usually near it in the set's order, with every weight jittered. So
+//! term counts, lengths and weights are those of real vectors, but each document has near-doubles.
 //!
 //! What is printed: time to make the documents alone, time to build, and the most anonymous memory
 //! (`RssAnon`, sampled) that the build took beyond what the set itself takes. The index stays at

@@ -1,11 +1,12 @@
 //! The same queries on the set and on several times as many rows: at equal recall, how much longer?
 //!
 //! `LATEEN_ROWS` says how many rows (5,000,000 where it is not set), `LATEEN_THREADS` how many
-//! threads build (2), and `LATEEN_INDEX` a folder where the indexes stay for the next run. The first documents are those of the set. **The others are made**: each has
-//! the rows of one document of the set, a quarter of them exchanged for rows of another that is
-//! usually near it in the order of the set, and all of them blurred by three tenths of their length, so that their
-//! cosine with the row they come from is .96. So lengths and directions are those of real rows, but each
-//! document has near-doubles.
+//! threads build (2), and `LATEEN_INDEX` a folder where the indexes stay for the next run. The first
+//! documents are those of the set. **The others are made**: each has the rows of one document of the
+//! set, a quarter of them exchanged for rows of another that is usually near it in the order of the
+//! set, and all of them blurred by three tenths of their length, so that their cosine with the row
+//! they come from is .96. So lengths and directions are those of real rows, but each document has
+//! near-doubles, which makes the true ten harder to tell from others than they are in the set.
 //!
 //! Recall is the share of the ten best of an exact search of the same index.
 

@@ -4,8 +4,8 @@
 //! The query meets every centroid once, by the integer kernel. What a centroid gives a query row
 //! is kept as one byte, and a document's rank is the sum over the query's rows of the largest
 //! byte among its rows' centroids. Either every document is ranked so (the *flood*), or only
-//! those in the lists of the few best centroids of each query row (the *probes*), whichever costs
-//! less; what costs what was measured on AMD Zen 4.
+//! those in the lists of the few best centroids of each query row (the *probes*), and of many such
+//! those whose lists promise most, whichever costs less; what costs what was measured on AMD Zen 4.
 
 use crate::docset::DocSet;
 use crate::id::DocId;
@@ -26,12 +26,12 @@ const MOST_PROBES: usize = 64;
 /// their scores take so long that candidates save little.
 pub(super) const MOST_ROWS: usize = 128;
 
-/// Of the documents in lists so many for each that is wanted, and so many more, are ranked: those that
-/// were met with the best centroids. Measured with AVX-512 by `cargo bench --bench tokens -- large`,
-/// for steps of the dial from .90 to .99, beside ranking all of them: of 519,176 real rows, .93 to
-/// 1.04 of the time with queries of 5 to 14 rows and .82 to .95 with 32, .000 to .003 of recall@10
-/// less; of five million, made of these, .83 to .91 and .76 to .81, and .015 to .020 less, which the
-/// next step gives back for a tenth more time.
+/// Of the documents in lists so many for each that is wanted, and so many more, are ranked: those
+/// that were met with the best centroids. Measured with AVX-512 by
+/// `cargo bench --bench tokens -- large`, for steps of the dial from .90 to .99, beside ranking all of
+/// them: of 519,176 real rows, .93 to 1.04 of the time with queries of 5 to 14 rows and .82 to .95
+/// with 32, .000 to .003 of recall@10 less; of five million, made of these, .83 to .91 and .76 to
+/// .81, and .015 to .020 less, which the next step gives back for a tenth more time.
 const MET: usize = 4;
 const MET_MORE: usize = 256;
 
