@@ -17,7 +17,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lateen::{Error, Index};
+use lateen::{
+    Centroids, Document, Error, Index, IndexWriter, KeyKind, Normalization, Schema, SparseCodec,
+    SparseOptions, SparseVector, TokenCodec, TokenMatrix, TokenOptions, TokenTier, Vocabulary,
+};
 
 /// The version that is written, as the headers have it.
 const WRITTEN: &str = "1.0";
@@ -46,10 +49,50 @@ fn write(folder: &Path) {
     sample::deletes(&mut writer).unwrap();
     writer.force_merge(1, |_| {}).unwrap();
     drop(writer);
+    codecs(&folder.join("codecs"));
     for name in ["plain", "deletes", "merged"] {
         let index = Index::open(folder.join(name)).unwrap();
         fs::write(folder.join(format!("{name}.txt")), account(&index)).unwrap();
     }
+}
+
+/// An index of what the others lack: number keys, dense and four-bit terms, packed rows, a second
+/// tier, lists of centroids with their curve, and a vocabulary.
+fn codecs(path: &Path) {
+    const DIM: usize = 16;
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let bytes = schema.sparse("bytes");
+    let halves = schema.sparse_with("halves", SparseOptions::default().codec(SparseCodec::U4));
+    let options = || TokenOptions::new(DIM).normalization(Normalization::Normalize);
+    let tokens = [
+        schema.tokens("lists", options().centroids(Centroids::Count(12))),
+        schema.tokens("tiers", options().codec(TokenCodec::Residual2).tier(TokenTier::Int8)),
+        schema.tokens("parts", options().codec(TokenCodec::Product { subspaces: 4, bits: 4 })),
+    ];
+    let mut writer =
+        IndexWriter::options().threads(1).create(path, schema.build().unwrap()).unwrap();
+    let mut state = 7u32;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    for key in 0..400u32 {
+        // In all documents, in a seventh, and in this one alone.
+        let terms = [1, 10 + key % 7, 1000 + key];
+        let weights = [0; 3].map(|_| 0.25 + draw(512) as f32 / 64.0);
+        let rows: Vec<f32> = (0..3 * DIM).map(|_| draw(201) as f32 / 100.0 - 1.0).collect();
+        let vector = || SparseVector::new(&terms[..], &weights[..]);
+        let mut document = Document::new(u64::from(key)).sparse(&bytes, vector()).unwrap();
+        document = document.sparse(&halves, vector()).unwrap();
+        for field in &tokens {
+            document = document.tokens(field, TokenMatrix::new(&rows[..], DIM)).unwrap();
+        }
+        writer.add(&document).unwrap();
+    }
+    let words = [("oil", 1, 0.5), ("fat", 12, 2.0), ("wax", 1000, 1.25)];
+    writer.set_vocabulary(&bytes, &Vocabulary::weighted(words).unwrap()).unwrap();
+    writer.commit().unwrap();
 }
 
 /// Everything that is read from an index, with every bit of every number.
@@ -161,6 +204,9 @@ fn every_format_that_was_written_is_read() {
             assert!(account(&index) == expected, "{}: {text}", folder.display());
             read += 1;
         }
+        let index = Index::open(folder.join("codecs")).unwrap();
+        index.verify().unwrap();
+        assert_eq!(index.len(), 400);
     }
     assert!(read >= 4);
 }

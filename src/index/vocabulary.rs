@@ -88,7 +88,8 @@ impl Vocabulary {
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input), with its place: a word that is empty, longer than
-    /// 255 bytes or there already; more than 2²⁴ words.
+    /// 255 bytes or there already; more than 2²⁴ words; words chosen so that their hashes fall
+    /// together.
     pub fn new<W: AsRef<str>>(words: impl IntoIterator<Item = (W, TermId)>) -> Result<Self> {
         Self::build(words.into_iter().map(|(word, term)| (word, term, 1.0)), false)
     }
@@ -140,6 +141,7 @@ impl Vocabulary {
         }
         let slots = (2 * ends.len() + 1).next_power_of_two();
         let mut table = vec![0u32; slots];
+        let mut looks = Looks::of(ends.len());
         for (ordinal, &hash) in (1u32..).zip(&hashes) {
             let mut slot = place(hash, slots);
             while table[slot] != 0 {
@@ -153,6 +155,13 @@ impl Vocabulary {
                     return Err(InputError::new("vocabulary", Fault::Twice).row(at).into());
                 }
                 slot = (slot + 1) % slots;
+                if looks.spent(1) {
+                    let value = "words that crowd in a few slots".to_owned();
+                    let fault = Fault::Parameter { value, range: Looks::RANGE.to_owned() };
+                    return Err(InputError::new("vocabulary", fault)
+                        .row(ordinal as usize - 1)
+                        .into());
+                }
             }
             table[slot] = ordinal;
         }
@@ -223,12 +232,17 @@ impl Vocabulary {
     pub(crate) fn verify(&self, file: &str) -> Result<()> {
         let damaged = |what: String| Err(corrupt(file, "VOCABULARY", 0, what));
         let Some(parts) = self.parts() else { return damaged("too short".to_owned()) };
+        let mut looks = Looks::of(self.words);
         for at in 0..self.words {
             let word = parts.word(at).filter(|word| !word.is_empty());
             let Some(word) = word.and_then(|word| std::str::from_utf8(word).ok()) else {
                 return damaged(format!("word {at} cannot be read"));
             };
-            if parts.find(word) != Some(at) {
+            let (found, steps) = parts.look_for(word, looks.left);
+            if looks.spent(steps) {
+                return damaged(format!("words that crowd in a few slots up to word {at}"));
+            }
+            if found != Some(at) {
                 return damaged(format!("word {at} is not where it is looked for"));
             }
             if !parts.weight(at).is_finite() || parts.weight(at) <= 0.0 {
@@ -340,16 +354,47 @@ impl<'a> Parts<'a> {
 
     /// The place of a word: from its slot on, up to the first that is empty.
     fn find(&self, word: &str) -> Option<usize> {
+        self.look_for(word, self.slots.len()).0
+    }
+
+    /// The same within so many steps after the first slot, and how many were taken: one more than
+    /// allowed where they do not do.
+    fn look_for(&self, word: &str, most: usize) -> (Option<usize>, usize) {
         let slots = self.slots.len();
         let first = place(xxh3_64(word.as_bytes()), slots);
         for step in 0..slots {
-            let ordinal = *self.slots.get((first + step) & (slots - 1))?;
-            let at = (ordinal as usize).checked_sub(1)?;
+            if step > most {
+                return (None, step);
+            }
+            let ordinal = self.slots.get((first + step) & (slots - 1)).copied().unwrap_or(0);
+            let Some(at) = (ordinal as usize).checked_sub(1) else { return (None, step) };
             if self.word(at) == Some(word.as_bytes()) {
-                return Some(at);
+                return (Some(at), step);
             }
         }
-        None
+        (None, slots)
+    }
+}
+
+/// How many steps after their first slots all words of a vocabulary may take together. Where hashes
+/// fall evenly it is half a step a word; words that are chosen so that they fall together would take
+/// as many steps as there are words, each.
+struct Looks {
+    left: usize,
+}
+
+impl Looks {
+    const RANGE: &str = "at most 16 steps a word from its first slot, on average";
+
+    fn of(words: usize) -> Self {
+        Self { left: 16 * words + 4096 }
+    }
+
+    /// Takes some steps; whether there were not that many left.
+    fn spent(&mut self, steps: usize) -> bool {
+        let left = self.left.checked_sub(steps);
+        self.left = left.unwrap_or(0);
+        left.is_none()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::embed::{Attribute, Change};
 use crate::error::Result;
 use crate::format::{Array, Container, ContainerWriter, Section, SectionKind};
 use crate::id::DocId;
+use crate::limits::MAX_KEYWORDS;
 use crate::schema::FieldKind;
 
 pub(super) mod merge;
@@ -293,7 +294,20 @@ impl Keywords {
 
     /// The values of a document, in order.
     pub(crate) fn get(&self, doc: DocId) -> Result<Vec<&str>> {
-        self.ordinals(doc)?.iter().map(|&ordinal| self.value(ordinal as usize)).collect()
+        let ordinals = self.ordinals(doc)?;
+        // Else a few bytes could name a long value time and again.
+        if ordinals.len() > MAX_KEYWORDS || !ordinals.is_sorted_by(|a, b| a < b) {
+            return Err(self.corrupt(doc as usize, "a document's values do not ascend"));
+        }
+        let mut left = self.dict.bytes().len();
+        let mut value = |&ordinal: &u32| {
+            let value = self.value(ordinal as usize)?;
+            left = left
+                .checked_sub(value.len())
+                .ok_or_else(|| self.corrupt(ordinal as usize, "values that share their bytes"))?;
+            Ok(value)
+        };
+        ordinals.iter().map(&mut value).collect()
     }
 
     /// Adds the documents that have a value; those come to before `ended` says so.
@@ -341,11 +355,17 @@ impl Keywords {
             Some(among) => &mut among.iter(),
             None => &mut (0..self.docs),
         };
+        // Documents that share ordinals would make a small file as slow as a large one.
+        let mut left = self.ordinals.len();
         for (at, doc) in (0u32..).zip(docs) {
             if at % LOOKED_AT == LOOKED_AT - 1 && ended() {
                 break;
             }
-            for &ordinal in self.ordinals(doc)? {
+            let ordinals = self.ordinals(doc)?;
+            left = left.checked_sub(ordinals.len()).ok_or_else(|| {
+                self.corrupt(doc as usize, "values that other documents have, too")
+            })?;
+            for &ordinal in ordinals {
                 match counts.get_mut(ordinal as usize) {
                     Some(count) => *count = count.saturating_add(1),
                     None => return Err(self.corrupt(doc as usize, "a value that is not there")),

@@ -215,6 +215,8 @@ impl CentroidView<'_> {
         let width = query.lanes().out_len();
         scratch.ranks.clear();
         let mut kept = 0;
+        // Documents that share rows would make a small file as slow as a large one.
+        let mut left = self.ids.len();
         for i in 0..scratch.docs.len() {
             if i % 1024 == 1023 && stop.is_some_and(Stop::reached) {
                 break;
@@ -229,6 +231,7 @@ impl CentroidView<'_> {
             if ids.is_empty() {
                 continue;
             }
+            left = left.checked_sub(ids.len()).ok_or(Lie::Rows(doc))?;
             let rank = (kernels.tokens.flood)(&scratch.table, width, ids).ok_or(Lie::Id(doc))?;
             scratch.ranks.push(rank);
             scratch.docs[kept] = doc;

@@ -356,9 +356,12 @@ impl<'a> Run<'a> {
         // Products since the last look at the clock.
         let mut work = 0usize;
         let per_row = self.query.rows() * self.query.dim();
+        let mut left = self.view.rows_total();
         for doc in docs {
             let rows = self.view.rows(doc)?;
-            work += 64 + rows.as_ref().map_or(0, |rows| rows.coded.len() * per_row);
+            let count = rows.as_ref().map_or(0, |rows| rows.coded.len());
+            left = self.view.without_shared(left, count, doc)?;
+            work += 64 + count * per_row;
             if work > CHECK {
                 work = 0;
                 if self.stopped() {

@@ -346,6 +346,21 @@ impl<'a> View<'a> {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
+    /// Rows of all documents together.
+    pub(super) fn rows_total(&self) -> u64 {
+        self.store.rows_total()
+    }
+
+    /// How many of `left` rows are left after those of a document, when each document is read once.
+    ///
+    /// # Errors
+    /// `Corrupt` where there are not so many: documents then share rows, which would make a small
+    /// file as slow as a large one.
+    pub(super) fn without_shared(&self, left: u64, rows: usize, doc: DocId) -> Result<u64> {
+        let shared = || self.store.bad_end(doc as usize, "rows that other documents have, too");
+        left.checked_sub(rows as u64).ok_or_else(shared)
+    }
+
     /// Whether the rows that are scanned have integers.
     pub(super) fn has_integers(&self) -> bool {
         !matches!(self.codes, CodeSlices::F16(_))
@@ -370,6 +385,10 @@ impl<'a> View<'a> {
         }
         if start == end {
             return Ok(None);
+        }
+        if (end - start) as usize > MAX_DOCUMENT_TOKENS {
+            let what = format!("{end}, {} rows after the one before", end - start);
+            return Err(self.store.bad_end(place, &what));
         }
         // All of these are inside: the arrays were sized by the same number of rows.
         let (start, end) = (start as usize, end as usize);
