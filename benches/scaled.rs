@@ -17,6 +17,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
+mod made;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -27,6 +29,8 @@ use lateen::{
     Document, Effort, Floats, Hits, Index, IndexWriter, Ints, Key, KeyKind, Query, Schema,
     SparseCodec, SparseOptions, SparseVector,
 };
+
+use made::Random;
 
 /// Documents of a set: where each ends, its terms and weights.
 struct Set {
@@ -74,7 +78,7 @@ impl Set {
             }
             return;
         }
-        let mut random = Random(at as u64);
+        let mut random = Random::new(at as u64);
         let first = random.below(self.len());
         let second = if random.below(10) < 8 {
             (first + random.below(401)).saturating_sub(200).min(self.len() - 1)
@@ -89,36 +93,17 @@ impl Set {
         a.sort_by_key(|&(term, _)| term);
         a.dedup_by_key(|&mut (term, _)| term);
         for (term, weight) in a {
-            let weight = (weight * random.jitter()).clamp(0.001, self.largest);
+            let weight = (weight * jitter(&mut random)).clamp(0.001, self.largest);
             terms.push(term);
             weights.push(f16::from_f32(weight).to_f32());
         }
     }
 }
 
-/// Numbers that repeat for a seed: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() >> 33).expect("31 bits") % n.max(1)
-    }
-
-    /// About a factor of exp(N(0, 0.18)): the sum of four even draws, bent.
-    fn jitter(&mut self) -> f32 {
-        let draws = self.next().to_le_bytes();
-        let sum: u32 = draws[..4].iter().map(|&draw| u32::from(draw)).sum();
-        let normal = (sum as f32 - 510.0) / 147.8;
-        1.0 + 0.18 * normal + 0.0162 * normal * normal
-    }
+/// About a factor of exp(N(0, 0.18)).
+fn jitter(random: &mut Random) -> f32 {
+    let [normal, _] = random.normals();
+    1.0 + 0.18 * normal + 0.0162 * normal * normal
 }
 
 /// Anonymous memory of this process, in bytes; 0 where the system does not say.

@@ -8,6 +8,8 @@
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/mend.rs"]
 mod mend;
+#[path = "random/mod.rs"]
+mod random;
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/sample.rs"]
 mod sample;
@@ -21,6 +23,7 @@ use lateen::{
     Centroids, Document, Error, Index, IndexWriter, KeyKind, Normalization, Schema, SparseCodec,
     SparseOptions, SparseVector, TokenCodec, TokenMatrix, TokenOptions, TokenTier, Vocabulary,
 };
+use random::Draw;
 
 /// The version that is written, as the headers have it.
 const WRITTEN: &str = "1.0";
@@ -72,16 +75,12 @@ fn codecs(path: &Path) {
     ];
     let mut writer =
         IndexWriter::options().threads(1).create(path, schema.build().unwrap()).unwrap();
-    let mut state = 7u32;
-    let mut draw = |below: u32| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) % below
-    };
+    let mut draw = Draw::new(7);
     for key in 0..400u32 {
         // In all documents, in a seventh, and in this one alone.
         let terms = [1, 10 + key % 7, 1000 + key];
-        let weights = [0; 3].map(|_| 0.25 + draw(512) as f32 / 64.0);
-        let rows: Vec<f32> = (0..3 * DIM).map(|_| draw(201) as f32 / 100.0 - 1.0).collect();
+        let weights = [0; 3].map(|_| 0.25 + draw.below(512) as f32 / 64.0);
+        let rows: Vec<f32> = (0..3 * DIM).map(|_| draw.below(201) as f32 / 100.0 - 1.0).collect();
         let vector = || SparseVector::new(&terms[..], &weights[..]);
         let mut document = Document::new(u64::from(key)).sparse(&bytes, vector()).unwrap();
         document = document.sparse(&halves, vector()).unwrap();

@@ -20,37 +20,11 @@ use lateen::{
     TokenOptions,
 };
 
+use crate::made::Random;
 use crate::{DIM, Wiki, middle};
 
 /// What is asked of the dial.
 const ASKED: [f32; 5] = [0.9, 0.95, 0.97, 0.98, 0.99];
-
-/// Numbers that repeat for a seed: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() >> 33).expect("31 bits") % n.max(1)
-    }
-
-    /// Two draws of about N(0, 1): sums of four even ones.
-    fn normals(&mut self) -> [f32; 2] {
-        let draws = self.next().to_le_bytes();
-        let (low, high) = draws.split_at(4);
-        [low, high].map(|four| {
-            let sum: u32 = four.iter().map(|&draw| u32::from(draw)).sum();
-            (sum as f32 - 510.0) / 147.8
-        })
-    }
-}
 
 /// Appends the rows of document `at`: of the set, or made.
 fn make(wiki: &Wiki, at: usize, out: &mut Vec<f16>) {
@@ -59,7 +33,7 @@ fn make(wiki: &Wiki, at: usize, out: &mut Vec<f16>) {
         out.extend_from_slice(documents.halves(at, at + 1));
         return;
     }
-    let mut random = Random(at as u64);
+    let mut random = Random::new(at as u64);
     let first = random.below(documents.len());
     let second = if random.below(10) < 8 {
         (first + random.below(41)).saturating_sub(20).min(documents.len() - 1)

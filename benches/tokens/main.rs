@@ -9,6 +9,8 @@
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
 mod large;
+#[path = "../made/mod.rs"]
+mod made;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
