@@ -115,11 +115,15 @@ limits! {
     fields: MAX_FIELDS, 64;
     /// Components of a token field's rows, at opening and when a writer is given a schema.
     dim: MAX_DIM, MAX_DIM;
-    /// Terms of a sparse vector, of a document that is added and of a query.
+    /// Terms of a sparse vector, of a document that is added and of a query; also those that feedback
+    /// is to add.
     terms: MAX_TERMS, 16_384;
     /// Token rows of a document that is added, in one field.
     rows: MAX_DOCUMENT_TOKENS, 16_384;
-    /// Token rows of a query, in one part of it.
+    /// Components of all token rows of a document, in one field: of one that is added, and of one
+    /// whose rows are read as floats, which take four bytes each whatever the codec.
+    row_values: MAX_DOCUMENT_TOKENS * MAX_DIM, 1u64 << 22;
+    /// Token rows of a query, in one part of it; also those that feedback is to add.
     query_rows: MAX_QUERY_TOKENS, 1024;
     /// Bytes of a string key that is added.
     key_bytes: MAX_KEY_BYTES, MAX_KEY_BYTES;
@@ -132,10 +136,13 @@ limits! {
     /// Bytes that one block of payloads may unpack to, checked before it is unpacked: when a
     /// payload is read, and when an index is verified.
     unpacked_bytes: MAX_UNPACKED_BYTES, (1 << 20) + (16 << 10);
-    /// Hits of one answer.
+    /// Hits of one answer; also those inside of one hit where hits are collapsed.
     top: MAX_TOP, 1000;
-    /// Candidates of one rerank or fusion, where a query says how many.
+    /// Candidates of one rerank or fusion, the best that hits are collapsed or diversified from,
+    /// and documents that feedback is taken from, where a query says how many.
     candidates: MAX_CANDIDATES, 10_000;
+    /// Values of one facet count.
+    facets: u64::MAX, 10_000;
     /// Levels of alternating operators in a filter.
     filter_depth: MAX_FILTER_DEPTH, 16;
     /// Operators, values and keys of a filter; a bitmap counts as one.

@@ -4,6 +4,9 @@
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/codecs.rs"]
+mod codecs;
 #[cfg(feature = "simulation")]
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/crashes.rs"]

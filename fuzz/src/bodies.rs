@@ -6,9 +6,8 @@ use std::sync::OnceLock;
 use lateen::eval::{Qrels, Run};
 use lateen::readers::NpyArray;
 use lateen::{
-    Certainty, Document, Effort, Filter, Forward, Index, IndexWriter, KernelLevel, Key, KeyKind,
-    Merges, Normalization, Query, Schema, SparseOptions, SparseVector, TokenCodec, TokenMatrix,
-    TokenOptions,
+    Certainty, Collapse, Document, Effort, Feedback, Filter, Index, IndexWriter, KernelLevel, Key,
+    KeyKind, Merges, Normalization, Query, Schema, TokenMatrix, TokenOptions,
 };
 
 use super::{mend, sample};
@@ -31,7 +30,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("gzip", gzip),
     ("eval", eval),
     ("ingest", ingest),
-    ("codecs", codecs),
+    ("codecs", super::codecs::codecs),
     ("filters", filters),
     ("queries", queries),
     ("kernels", kernels),
@@ -56,11 +55,13 @@ impl Choices<'_> {
         u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
     }
 
-    fn f32(&mut self) -> f32 {
+    /// Any float, the next four bytes.
+    pub fn f32(&mut self) -> f32 {
         f32::from_bits(self.u32())
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    /// A number below a limit, from the next two.
+    pub fn below(&mut self, limit: usize) -> usize {
         (usize::from(self.byte()) | usize::from(self.byte()) << 8) % limit.max(1)
     }
 
@@ -75,10 +76,10 @@ impl Choices<'_> {
     }
 }
 
-/// The sample as one file, made once.
-fn good() -> &'static [u8] {
-    static GOOD: OnceLock<Vec<u8>> = OnceLock::new();
-    GOOD.get_or_init(sample::packed)
+/// The sample and the rich index, each as one file, made once.
+fn good() -> &'static [Vec<u8>; 2] {
+    static GOOD: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    GOOD.get_or_init(|| [sample::packed(), sample::rich_packed()])
 }
 
 /// Whatever the bytes are, opening and verifying them, and a search, give an answer or an error. One
@@ -142,10 +143,10 @@ fn header(kind: u32) -> [u8; 48] {
     header
 }
 
-/// The sample with changes that the bytes name, all checksums mended: at most eight, each in a
+/// One of the two with changes that the bytes name, all checksums mended: at most eight, each in a
 /// section chosen first, so that short sections are met as often as long ones.
 fn mutated(choices: &mut Choices<'_>) -> Vec<u8> {
-    let mut bytes = good().to_vec();
+    let mut bytes = good()[choices.below(2)].clone();
     let files = mend::files(&bytes);
     for _ in 0..=choices.below(8) {
         let (_, place) = &files[choices.below(files.len())];
@@ -188,7 +189,11 @@ pub fn query_mutated(data: &[u8]) {
     let mut choices = Choices(data);
     let bytes = mutated(&mut choices);
     let Ok(index) = Index::options().from_bytes(&bytes) else { return };
-    let query = any_query(&index.schema(), &mut choices);
+    let schema = index.schema();
+    let query = any_query(&schema, &mut choices).and_then(|query| {
+        let sorted = choices.one_in(8);
+        Ok(if sorted { query.sort(schema.i64("year")?.descending()) } else { query })
+    });
     if let Ok(query) = query
         && let Ok(hits) = index.search(&query)
     {
@@ -199,11 +204,17 @@ pub fn query_mutated(data: &[u8]) {
     }
 }
 
-/// A query of the sample's fields, or the error of what it was to be made of.
+/// A query of an index's fields, or the error of what it was to be made of.
 fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query> {
-    let tokens = ["half", "bytes"];
-    let rows = |choices: &mut Choices<'_>| {
-        let count = choices.below(4) * sample::DIM;
+    let of_kind = |kind| schema.field_names().filter(move |field| field.1 == kind);
+    let sparse: Vec<&str> = of_kind("sparse").map(|field| field.0).collect();
+    let tokens: Vec<&str> = of_kind("tokens").map(|field| field.0).collect();
+    let token_field = |choices: &mut Choices<'_>| {
+        let name = tokens.get(choices.below(tokens.len())).copied().unwrap_or_default();
+        schema.tokens(name)
+    };
+    let rows = |choices: &mut Choices<'_>, dim: usize| {
+        let count = choices.below(4) * dim;
         let wild = choices.one_in(4);
         let value = |choices: &mut Choices<'_>| {
             if wild { choices.f32() } else { f32::from(choices.byte()) / 256.0 - 0.5 }
@@ -211,7 +222,8 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
         (0..count).map(|_| value(choices)).collect::<Vec<f32>>()
     };
     let mut query = if choices.one_in(2) {
-        let field = schema.sparse(sample::SPARSE[choices.below(5)])?;
+        let name = sparse.get(choices.below(sparse.len())).copied().unwrap_or_default();
+        let field = schema.sparse(name)?;
         let wild = choices.one_in(4);
         let vector: Vec<(u32, f32)> = (0..choices.below(6))
             .map(|_| {
@@ -224,23 +236,28 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
             .collect();
         Query::sparse(&field, &vector)?
     } else {
-        let rows = rows(choices);
-        Query::tokens(
-            &schema.tokens(tokens[choices.below(2)])?,
-            TokenMatrix::new(&rows, sample::DIM),
-        )?
+        let field = token_field(choices)?;
+        let rows = rows(choices, field.dim());
+        Query::tokens(&field, TokenMatrix::new(&rows, field.dim()))?
     };
     if choices.one_in(2) {
         query = query.filter(any_filter(schema, choices)?);
     }
     if choices.one_in(3) {
-        let rows = rows(choices);
-        let field = schema.tokens(tokens[choices.below(2)])?;
-        query = query.rerank(&field, TokenMatrix::new(&rows, sample::DIM))?;
+        let field = token_field(choices)?;
+        let rows = rows(choices, field.dim());
+        query = query.rerank(&field, TokenMatrix::new(&rows, field.dim()))?;
         query = query.candidates(choices.below(20));
     }
     if choices.one_in(4) {
         query = query.at_least(choices.f32());
+    }
+    if choices.one_in(6) {
+        let (docs, added) = (choices.below(12), choices.below(20));
+        query = query.feedback(Feedback::default().docs(docs).terms(added).rows(added));
+    }
+    if choices.one_in(8) {
+        query = query.collapse(Collapse::keyword(&schema.keyword("lang")?).inside(2));
     }
     query = match choices.byte() % 4 {
         0 => query.exact(),
@@ -251,7 +268,7 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
     Ok(query.top(choices.below(30)))
 }
 
-/// A filter of the sample's fields, of any shape.
+/// A filter of the sample's fields, of any shape; an error where the index has others.
 fn any_filter(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Filter> {
     let mut held: Vec<Filter> = Vec::new();
     for _ in 0..choices.below(200) {
@@ -287,14 +304,24 @@ fn keys(index: &Index, query: &Query) -> Option<Vec<Key>> {
     Some(hits.iter().map(|hit| hit.key().clone()).collect())
 }
 
-fn sample_index() -> &'static Index {
-    static INDEX: OnceLock<Index> = OnceLock::new();
-    INDEX.get_or_init(|| Index::options().from_bytes(good()).expect("the sample opens"))
+/// The two opened, on the kernels of a level or on the best.
+fn opened(level: Option<KernelLevel>) -> [Index; 2] {
+    let open = |bytes: &Vec<u8>| {
+        let options = Index::options();
+        let options = level.map_or(options.clone(), |level| options.kernel(level));
+        options.from_bytes(bytes).expect("it opens")
+    };
+    good().each_ref().map(open)
+}
+
+fn sample_indexes() -> &'static [Index; 2] {
+    static INDEXES: OnceLock<[Index; 2]> = OnceLock::new();
+    INDEXES.get_or_init(|| opened(None))
 }
 
 /// A filter and its negation part the documents between them.
 pub fn filters(data: &[u8]) {
-    let index = sample_index();
+    let index = &sample_indexes()[0];
     let schema = index.schema();
     let Ok(filter) = any_filter(&schema, &mut Choices(data)) else { return };
     let field = schema.sparse("sparse").expect("the sample has it");
@@ -313,8 +340,9 @@ pub fn filters(data: &[u8]) {
 
 /// Whatever a query is made of, it is refused or answered, and the answer is in order.
 pub fn queries(data: &[u8]) {
-    let index = sample_index();
-    let Ok(query) = any_query(&index.schema(), &mut Choices(data)) else { return };
+    let mut choices = Choices(data);
+    let index = &sample_indexes()[choices.below(2)];
+    let Ok(query) = any_query(&index.schema(), &mut choices) else { return };
     let Ok(hits) = index.search(&query) else { return };
     let scores: Vec<f32> = hits.iter().map(lateen::Hit::score).collect();
     assert!(scores.iter().all(|score| !score.is_nan() && *score < f32::INFINITY));
@@ -335,20 +363,22 @@ pub fn queries(data: &[u8]) {
 
 /// The same query on the kernels of every level that the machine has.
 pub fn kernels(data: &[u8]) {
-    static LEVELS: OnceLock<Vec<Index>> = OnceLock::new();
+    static LEVELS: OnceLock<Vec<[Index; 2]>> = OnceLock::new();
     let levels = LEVELS.get_or_init(|| {
-        let open = |level| Index::options().kernel(level).from_bytes(good()).expect("it opens");
-        KernelLevel::available().into_iter().map(open).collect()
+        KernelLevel::available().into_iter().map(|level| opened(Some(level))).collect()
     });
-    let Some(first) = levels.first() else { return };
-    let Ok(query) = any_query(&first.schema(), &mut Choices(data)) else { return };
+    let mut choices = Choices(data);
+    let which = choices.below(2);
+    let mut levels = levels.iter().map(|indexes| &indexes[which]);
+    let Some(first) = levels.next() else { return };
+    let Ok(query) = any_query(&first.schema(), &mut choices) else { return };
     let answer = |index: &Index| {
         let hits = index.search(&query).ok()?;
         let bits = |hit: &lateen::Hit| (hit.key().clone(), hit.score().to_bits());
         Some((hits.certainty(), hits.iter().map(bits).collect::<Vec<_>>()))
     };
     let expected = answer(first);
-    assert!(levels.iter().all(|index| answer(index) == expected));
+    assert!(levels.all(|index| answer(index) == expected));
 }
 
 /// Whatever the bytes are, reading them as an array gives an array or an error.
@@ -452,65 +482,6 @@ pub fn ingest(data: &[u8]) {
             let hits = index.search(&query.top(100)).expect("a search");
             assert!(hits.iter().any(|hit| hit.key() == document.key()) || hits.len() == 100);
         }
-    }
-}
-
-/// Whatever the vectors are that a codec takes in, they come back as near as it promises, and come
-/// back the same when they are stored again.
-pub fn codecs(data: &[u8]) {
-    let mut schema = Schema::builder();
-    let as_is = |codec| TokenOptions::new(8).codec(codec).normalization(Normalization::AsIs);
-    let half = schema.tokens("half", as_is(TokenCodec::F16));
-    let bytes = schema.tokens("bytes", as_is(TokenCodec::Int8));
-    let forwards = [Forward::Auto, Forward::F32, Forward::F16, Forward::None];
-    let sparse = forwards.map(|forward| {
-        schema.sparse_with(&format!("{forward:?}"), SparseOptions::default().forward(forward))
-    });
-    let schema = schema.build().expect("a valid schema");
-    let mut choices = Choices(data);
-    let rows: Vec<f32> = (0..8 * (1 + choices.below(3))).map(|_| choices.f32()).collect();
-    let pairs: Vec<(u32, f32)> =
-        (0..choices.below(9)).map(|_| (choices.u32() % 100, choices.f32())).collect();
-    let make = |rows: &[f32], pairs: &[Vec<(u32, f32)>; 4]| -> lateen::Result<_> {
-        let mut writer = IndexWriter::in_memory(schema.clone())?;
-        let matrix = TokenMatrix::new(rows, 8);
-        let mut document = Document::new("a").tokens(&half, matrix)?.tokens(&bytes, matrix)?;
-        for (field, pairs) in sparse.iter().zip(pairs) {
-            document = document.sparse(field, SparseVector::pairs(pairs))?;
-        }
-        writer.add(&document)?;
-        writer.commit()?;
-        let index = writer.reader()?;
-        index.verify().expect("what was written is sound");
-        let stored = index.get("a")?.expect("it was added");
-        let mut vectors = Vec::new();
-        for field in &sparse {
-            vectors.push(stored.sparse(field)?.unwrap_or_default());
-        }
-        let tokens = |field| stored.tokens(field).map(Option::unwrap_or_default);
-        Ok((tokens(&half)?, tokens(&bytes)?, vectors))
-    };
-    let pairs = [(); 4].map(|()| pairs.clone());
-    let Ok((half, bytes, vectors)) = make(&rows, &pairs) else { return };
-    for ((row, half), bytes) in rows.chunks(8).zip(half.chunks(8)).zip(bytes.chunks(8)) {
-        let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-        for ((x, half), byte) in row.iter().zip(half).zip(bytes) {
-            // A half has 11 bits and steps of 2⁻²⁴ at its smallest; a byte half a step of 127.
-            assert!((x - half).abs() <= x.abs() / 2048.0 + 3e-8, "{x} {half}");
-            assert!((x - byte).abs() <= largest / 127.0 * 0.51 + 4e-6, "{x} {byte} {largest}");
-        }
-    }
-    let mut expected: Vec<(u32, f32)> = pairs[0].clone();
-    expected.retain(|(_, weight)| *weight != 0.0);
-    expected.sort_unstable_by_key(|(term, _)| *term);
-    assert!(vectors[0] == expected && vectors[1] == expected);
-    // f16 rows keep every term, however light; where there are no rows, there is none to read.
-    assert!(vectors[2].iter().map(|p| p.0).eq(expected.iter().map(|p| p.0)));
-    assert!(vectors[3].is_empty());
-    // What was rounded once is not rounded again.
-    let again: [Vec<(u32, f32)>; 4] = std::array::from_fn(|i| vectors[i].clone());
-    if let Ok((_, _, twice)) = make(&rows, &again) {
-        assert!(twice == vectors);
     }
 }
 

@@ -1,8 +1,9 @@
-//! A small index with every kind of part, made by the same calls each time.
+//! Small indexes with every kind of part, made by the same calls each time.
 
 use lateen::{
-    Document, Forward, Index, IndexWriter, Merges, Normalization, Query, Schema, SparseCodec,
-    SparseOptions, TokenCodec, TokenMatrix, TokenOptions, WriterOptions,
+    Centroids, Collapse, Diversify, Document, Feedback, Forward, Index, IndexWriter, KeyKind,
+    Merges, Normalization, Query, Schema, SparseCodec, SparseOptions, SparseVector, TokenCodec,
+    TokenMatrix, TokenOptions, TokenTier, Vocabulary, WriterOptions,
 };
 
 /// Components of its token rows.
@@ -106,6 +107,62 @@ pub fn packed() -> Vec<u8> {
     })
 }
 
+/// Documents of the rich index.
+const RICH: u32 = 400;
+
+/// The fields of an index of what the sample lacks: number keys, dense terms of eight and of four
+/// bits, packed rows, second tiers, lists of centroids with their curve, and a vocabulary.
+pub fn rich_schema() -> Schema {
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    schema.sparse("wide");
+    schema.sparse_with("narrow", SparseOptions::default().codec(SparseCodec::U4));
+    let options = || TokenOptions::new(2 * DIM).normalization(Normalization::Normalize);
+    schema.tokens("lists", options().centroids(Centroids::Count(12)));
+    schema.tokens("tiers", options().codec(TokenCodec::Residual2).tier(TokenTier::Int8));
+    schema.tokens("parts", options().codec(TokenCodec::Product { subspaces: 4, bits: 4 }));
+    schema.keyword("lang");
+    schema.i64("year");
+    schema.build().expect("a valid schema")
+}
+
+/// Its one commit.
+pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
+    let schema = writer.schema().clone();
+    let (wide, narrow) = (schema.sparse("wide")?, schema.sparse("narrow")?);
+    let tokens = [schema.tokens("lists")?, schema.tokens("tiers")?, schema.tokens("parts")?];
+    let (lang, year) = (schema.keyword("lang")?, schema.i64("year")?);
+    // Knuth's multiplicative hash: numbers that look random, the same everywhere.
+    let mut drawn = 0u32;
+    let mut below = |limit: u32| {
+        drawn = drawn.wrapping_add(1);
+        (drawn.wrapping_mul(0x9E37_79B1) >> 8) % limit
+    };
+    for i in 0..RICH {
+        // In all documents, in a seventh, and in this one alone.
+        let terms = [7, 100 + i % 7, 70_000 + i];
+        let weights = terms.map(|_| 0.25 + below(512) as f32 / 64.0);
+        let rows: Vec<f32> = (0..6 * DIM).map(|_| below(201) as f32 / 100.0 - 1.0).collect();
+        let vector = || SparseVector::new(&terms[..], &weights[..]);
+        let mut document = Document::new(u64::from(i)).sparse(&wide, vector())?;
+        document = document.sparse(&narrow, vector())?;
+        for field in &tokens {
+            document = document.tokens(field, TokenMatrix::new(&rows[..], 2 * DIM))?;
+        }
+        document = document.keyword(&lang, if i.is_multiple_of(3) { "en" } else { "fr" })?;
+        document = document.keyword(&lang, format!("{}", i % 40))?;
+        writer.add(&document.i64(&year, 1900 + i64::from(i))?)?;
+    }
+    let words = [("oil", 7, 0.5), ("fat", 101, 2.0), ("wax", 70_003, 1.25)];
+    writer.set_vocabulary(&wide, &Vocabulary::weighted(words)?)?;
+    writer.commit().map(drop)
+}
+
+/// The rich index as one packed file.
+pub fn rich_packed() -> Vec<u8> {
+    pack(rich_schema(), rich)
+}
+
 /// An index of three documents with a part of each kind, so that nearly every byte matters.
 pub fn tiny() -> Vec<u8> {
     let mut schema = Schema::builder();
@@ -173,9 +230,14 @@ pub fn queries(schema: &Schema) -> Vec<Query> {
         let Ok(query) = query else { continue };
         queries.push(query.clone());
         queries.push(query.clone().exact().top(100));
+        queries.push(query.clone().feedback(Feedback::default()));
         queries.extend(filters.iter().map(|filter| query.clone().filter(filter.clone())));
+        queries.extend(schema.keyword("lang").ok().map(|field| {
+            query.clone().collapse(Collapse::keyword(&field).inside(3)).sort(field.ascending())
+        }));
         for (second, _) in fields.iter().filter(|(_, kind)| *kind == "tokens") {
             if let Ok(field) = schema.tokens(second) {
+                queries.push(query.clone().diversify(Diversify::new(&field, 0.5)));
                 let row = vec![(1.0 / field.dim() as f32).sqrt(); field.dim()];
                 let rows = TokenMatrix::new(&row, field.dim());
                 queries.extend(query.clone().rerank(&field, rows));
@@ -202,6 +264,13 @@ pub fn use_all(index: &Index) -> usize {
     let _ = index.get(7u64).map(|found| found.is_some());
     let fields: Vec<(String, &str)> =
         schema.field_names().map(|(name, kind)| (name.to_owned(), kind)).collect();
+    for (name, _) in fields.iter().filter(|(_, kind)| *kind == "sparse") {
+        let Ok(field) = schema.sparse(name) else { continue };
+        let Ok(Some(words)) = index.vocabulary(&field) else { continue };
+        let mut vector = Vec::new();
+        words.query(["oil", "wax", "salt"], &mut vector);
+        read += words.iter().count().min(vector.len());
+    }
     for document in index.snapshot().documents().take(64).flatten() {
         read += 1;
         let _ = document.payload();

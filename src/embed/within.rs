@@ -6,6 +6,7 @@ use super::{Batch, CleanTokens, Document, NewPayload, Update};
 use crate::error::InputError;
 use crate::id::Key;
 use crate::limits::{Limits, over};
+use crate::schema::TokenField;
 
 fn key(key: &Key, limits: &Limits) -> Result<(), InputError> {
     over("key", "bytes", key.as_str().map_or(0, str::len), limits.key_bytes)
@@ -23,8 +24,10 @@ fn terms(field: &str, count: usize, limits: &Limits) -> Result<(), InputError> {
     over(field, "terms of a vector", count, limits.terms)
 }
 
-fn rows(field: &str, count: usize, limits: &Limits) -> Result<(), InputError> {
-    over(field, "rows of a document", count, limits.rows)
+fn rows(field: &TokenField, count: usize, limits: &Limits) -> Result<(), InputError> {
+    over(field.name(), "rows of a document", count, limits.rows)?;
+    let values = count.saturating_mul(field.dim());
+    over(field.name(), "components of a document's rows", values, limits.row_values)
 }
 
 /// The values of each keyword attribute of a document, whose attributes these are.
@@ -57,7 +60,7 @@ impl Document<'_> {
             terms(field.name(), vector.terms.len(), limits)?;
         }
         for (field, matrix) in &self.tokens {
-            rows(field.name(), matrix.len(), limits)?;
+            rows(field, matrix.len(), limits)?;
         }
         attributes(self.attributes.iter(), limits)?;
         self.payload.as_deref().map_or(Ok(()), |bytes| payload(bytes, limits))
@@ -79,7 +82,7 @@ impl Batch<'_> {
             }
             for (field, matrices) in &self.tokens {
                 let count = matrices.get(row).and_then(Option::as_ref).map_or(0, CleanTokens::len);
-                rows(field.name(), count, limits).map_err(at(row))?;
+                rows(field, count, limits).map_err(at(row))?;
             }
             let bytes = self.payloads.as_ref().and_then(|all| all.get(row)?.as_deref());
             bytes.map_or(Ok(()), |bytes| payload(bytes, limits)).map_err(at(row))?;

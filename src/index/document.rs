@@ -119,10 +119,16 @@ impl StoredDocument {
     /// Its token rows as stored, decoded, one after another; `None` where it lacks the field.
     ///
     /// # Errors
-    /// As [`payload`](Self::payload).
+    /// As [`payload`](Self::payload); [`Error::Limit`](crate::Error::Limit) where they have more
+    /// components than [`Limits::row_values`](crate::limits::Limits::row_values).
     pub fn tokens(&self, field: &TokenField) -> Result<Option<Vec<f32>>> {
         let at = self.snapshot.schema().resolve(field)?;
-        self.part(|part| part.tokens(at).map_or(Ok(None), |store| store.doc_rows(self.doc)))
+        let limits = self.snapshot.limits();
+        let rows = |part: &Segment| match part.tokens(at) {
+            Some(store) => store.doc_rows(self.doc, limits),
+            None => Ok(None),
+        };
+        self.part(rows)
     }
 
     /// The bytes `start..end` of its text that each of its token rows stands for; `None` where it

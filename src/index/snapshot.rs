@@ -160,6 +160,10 @@ impl Snapshot {
         self.inner.origin.as_deref()
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
     /// Tells it from every other commit, those of other indexes included.
     pub(crate) fn identity(&self) -> &Pin {
         &self.inner.identity

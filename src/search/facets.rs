@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::error::{Error, Result};
+use crate::limits::over;
 use crate::schema::KeywordField;
 use crate::search::Filter;
 use crate::search::plan::Allowed;
@@ -63,6 +64,7 @@ fn count(
     if most == 0 {
         return Ok(refuse("most", most.to_string(), "1 or more")?);
     }
+    over(field.name(), "facets", most, view.limits.facets)?;
     // A count that is cut is no count.
     let whole = || if stop.reached() { Err(Error::Interrupted { what: "facets" }) } else { Ok(()) };
     whole()?;

@@ -9,7 +9,7 @@
 
 use crate::error::{Error, InputError, Result};
 use crate::id::{DocId, Key, TermId};
-use crate::limits::{MAX_QUERY_TOKENS, MAX_TERMS};
+use crate::limits::{Limits, MAX_QUERY_TOKENS, MAX_TERMS, over};
 use crate::ordered::{in_order, keep_best};
 use crate::schema::TokenField;
 use crate::search::plan::{Allowed, Plan};
@@ -100,6 +100,13 @@ impl Feedback {
             return refuse("feedback weight", self.weight.to_string(), "above 0, at most 10");
         }
         Ok(())
+    }
+
+    /// Checks the numbers against limits.
+    pub(super) fn within(&self, limits: &Limits) -> Result<(), InputError> {
+        over("feedback", "documents", self.docs, limits.candidates)?;
+        over("feedback", "terms", self.terms, limits.terms)?;
+        over("feedback", "rows", self.rows, limits.query_rows)
     }
 }
 
@@ -282,7 +289,11 @@ impl Wide<'_> {
         let mut rows = Vec::new();
         for found in self.found {
             let store = self.plan.view.segments[found.segment].segment.tokens(place);
-            if let Some(own) = store.map(|store| store.doc_rows(found.doc)).transpose()?.flatten() {
+            if let Some(own) = store
+                .map(|store| store.doc_rows(found.doc, self.plan.view.limits))
+                .transpose()?
+                .flatten()
+            {
                 let parts = own.chunks_exact(stored_dim).filter_map(|row| row.get(..dim));
                 rows.extend(parts.flatten());
             }

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 
 use crate::error::{InputError, Result};
 use crate::id::DocId;
-use crate::limits::{MAX_CANDIDATES, MAX_TOP};
+use crate::limits::{Limits, MAX_CANDIDATES, MAX_TOP, over};
 use crate::ordered::keep_best;
 use crate::schema::{
     BoolField, F64Field, Handle, I64Field, KeyKind, KeywordField, Schema, TokenField, U64Field,
@@ -28,31 +28,44 @@ use crate::segment::AttributeTable;
 pub struct Diversify {
     field: TokenField,
     lambda: f32,
-    pool: usize,
+    pool: Option<usize>,
 }
+
+/// Documents that hits are diversified from, unless said otherwise.
+const USUAL_POOL: usize = 100;
 
 impl Diversify {
     /// With λ from 0, unlike each other at any price, to 1, the order of scores. Hits are taken
     /// from the best 100, or as many as are asked for where that is more.
     pub fn new(field: &TokenField, lambda: f32) -> Self {
-        Self { field: field.clone(), lambda, pool: 100 }
+        Self { field: field.clone(), lambda, pool: None }
     }
 
     /// Takes hits from so many of the best, 1 to 10,000.
     #[must_use]
     pub fn pool(mut self, count: usize) -> Self {
-        self.pool = count;
+        self.pool = Some(count);
         self
+    }
+
+    fn pooled(&self) -> usize {
+        self.pool.unwrap_or(USUAL_POOL)
     }
 
     pub(crate) fn check(&self) -> Result<(), InputError> {
         if !(0.0..=1.0).contains(&self.lambda) {
             return refuse("lambda", self.lambda.to_string(), "0 to 1");
         }
-        if self.pool == 0 || self.pool > MAX_TOP {
-            return refuse("pool", self.pool.to_string(), "1..=10000");
+        let pool = self.pooled();
+        if pool == 0 || pool > MAX_TOP {
+            return refuse("pool", pool.to_string(), "1..=10000");
         }
         Ok(())
+    }
+
+    /// Checks the pool against the limit, where one was asked for.
+    pub(super) fn within(&self, limits: &Limits) -> Result<(), InputError> {
+        over("diversify", "candidates", self.pool.unwrap_or(0), limits.candidates)
     }
 }
 
@@ -121,6 +134,12 @@ impl Collapse {
             return refuse("inside", self.inside.to_string(), "0..=1000");
         }
         Ok(())
+    }
+
+    /// Checks the numbers against limits.
+    pub(super) fn within(&self, limits: &Limits) -> Result<(), InputError> {
+        over("collapse", "candidates", self.pool, limits.candidates)?;
+        over("collapse", "hits inside of one", self.inside, limits.top)
     }
 }
 
@@ -208,7 +227,7 @@ pub(crate) fn pool(query: &Query) -> usize {
         pool = if collapse.pool > 0 { pool.max(collapse.pool) } else { usual };
     }
     if let Some(diversify) = &query.diversify {
-        pool = pool.max(diversify.pool);
+        pool = pool.max(diversify.pooled());
     }
     pool.min(MAX_CANDIDATES)
 }
@@ -229,7 +248,7 @@ pub(crate) fn finish(
 ) -> Result<Vec<Shown>> {
     // More than this is not looked at by what comes after.
     let wanted =
-        query.diversify.as_ref().map_or(query.top, |diversify| diversify.pool.max(query.top));
+        query.diversify.as_ref().map_or(query.top, |diversify| diversify.pooled().max(query.top));
     let mut shown = if let Some(collapse) = &query.collapse {
         collapsed(plan, collapse, wanted, &found)?
     } else {
@@ -313,7 +332,7 @@ fn diversified(
     mut found: Vec<Shown>,
 ) -> Result<Vec<Shown>> {
     let place = plan.view.schema.resolve(&diversify.field)?;
-    found.truncate(diversify.pool.max(top));
+    found.truncate(diversify.pooled().max(top));
     let dim = diversify.field.dim();
     // One after another; of those that lack the field, none.
     let mut means = Vec::with_capacity(found.len() * dim);
@@ -323,7 +342,8 @@ fn diversified(
             return Ok(Vec::new());
         }
         let store = plan.view.segments[best.segment].segment.tokens(place);
-        let rows = store.map(|store| store.doc_rows(best.doc)).transpose()?.flatten();
+        let rows =
+            store.map(|store| store.doc_rows(best.doc, plan.view.limits)).transpose()?.flatten();
         mean_of.push(rows.map(|rows| {
             means.extend(mean(&rows, dim));
             means.len() - dim..means.len()

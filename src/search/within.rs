@@ -29,6 +29,15 @@ impl Query {
         let candidates = |count: Option<usize>| {
             over("candidates", "candidates", count.unwrap_or(0), limits.candidates)
         };
+        if let Some(feedback) = &self.feedback {
+            feedback.within(limits)?;
+        }
+        if let Some(diversify) = &self.diversify {
+            diversify.within(limits)?;
+        }
+        if let Some(collapse) = &self.collapse {
+            collapse.within(limits)?;
+        }
         if let Some(second) = &self.rerank {
             candidates(second.candidates)?;
             rows(second.field.name(), &second.query, limits)?;

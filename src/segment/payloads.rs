@@ -307,6 +307,9 @@ impl Payloads {
                 return Err(corrupt("blocks do not follow one another"));
             }
             let ends = self.ends.get(first..next).ok_or_else(|| corrupt("documents go back"))?;
+            if ends.is_empty() {
+                return Err(corrupt("a block of no document"));
+            }
             let ascending = ends.windows(2).all(|pair| pair[0] <= pair[1]);
             if !ascending || ends.last().is_some_and(|&end| end as usize != raw) {
                 return Err(corrupt("documents do not cover their block"));

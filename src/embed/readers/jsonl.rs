@@ -9,6 +9,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::lines::{Lines, syntax};
 use crate::error::Result;
+use crate::limits::MAX_TERMS;
 
 /// One object of a JSON-lines file. Other entries than these are passed over.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -202,6 +203,10 @@ fn vector<'de, D: Deserializer<'de>>(
                 }
                 if !weight.is_finite() {
                     let what = format_args!("the weight of {word:?} is beyond what f32 holds");
+                    return Err(de::Error::custom(what));
+                }
+                if weights.len() == MAX_TERMS {
+                    let what = format_args!("a vector of more than {MAX_TERMS} words");
                     return Err(de::Error::custom(what));
                 }
                 weights.push((word, weight));

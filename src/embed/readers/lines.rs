@@ -12,6 +12,11 @@ use crate::error::{Error, Fault, InputError, Result};
 /// a small file that decompresses without end from filling the memory.
 const MAX_LINE_BYTES: u64 = 128 << 20;
 
+/// Most that is passed over without a line to give: bytes of blank lines, each of which counts as
+/// [`BLANK_BYTES`] at least. A few bytes of gzip can hold a thousand times as many of them.
+const MAX_BLANK_BYTES: u64 = MAX_LINE_BYTES;
+const BLANK_BYTES: u64 = 256;
+
 /// The lines of a text file in UTF-8, one after another.
 pub(crate) struct Lines {
     name: String,
@@ -67,8 +72,10 @@ impl Lines {
     /// The next line that is not blank, without its line end, and its number from 1.
     ///
     /// # Errors
-    /// [`Error::Io`], or a line that is not UTF-8, or longer than 128 MiB.
+    /// [`Error::Io`], or a line that is not UTF-8, or longer than 128 MiB; more than 524,288 blank
+    /// lines, or more than 128 MiB of them, in a row.
     pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &str)>> {
+        let mut blank = 0;
         loop {
             self.line.clear();
             let mut limited = (&mut self.reader).take(MAX_LINE_BYTES);
@@ -87,6 +94,10 @@ impl Lines {
             }
             if !self.line.trim_ascii().is_empty() {
                 break;
+            }
+            blank += BLANK_BYTES.max(self.line.len() as u64);
+            if blank > MAX_BLANK_BYTES {
+                return Err(syntax(&self.name, self.number, 1, "too many blank lines").into());
             }
         }
         let Self { name, line, number, .. } = self;

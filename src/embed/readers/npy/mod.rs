@@ -114,7 +114,11 @@ impl NpyArray {
     /// The array holds floats or 8-bit codes, or a number below zero.
     pub fn usizes(&self) -> Result<Vec<usize>> {
         let ints = self.ints()?;
-        Ok((0..ints.len()).map(|i| ints.usize(i, &self.name)).collect::<Result<_, _>>()?)
+        let mut all = Vec::with_capacity(ints.len());
+        for at in 0..ints.len() {
+            all.push(ints.usize(at, &self.name)?);
+        }
+        Ok(all)
     }
 
     /// The rows of an integer array of shape `[n, 2]`: spans of text, for instance.
