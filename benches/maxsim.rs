@@ -77,8 +77,9 @@ fn maxsim(c: &mut Criterion) {
                 ("residual2", 2, DIM / 4),
                 ("residual1", 1, DIM / 8),
                 ("pq32x8", 8, 32),
+                ("pq64x4", 4, 32),
             ] {
-                let entries = if bits == 8 { &entries[..] } else { &[] };
+                let entries = if name.starts_with("pq") { &entries[..DIM << bits] } else { &[] };
                 let docs = codes
                     .chunks_exact(ROWS * row_bytes)
                     .zip(scales.chunks_exact(ROWS))

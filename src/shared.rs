@@ -1,14 +1,14 @@
 //! The numbers that threads share: each with the one promise that its users rely on, and nothing
 //! else of the atomics in sight.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared` tries the promises under every
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib shared::models` tries the promises under every
 //! interleaving and every reordering that the memory model allows (Norris and Demsky's CDSChecker,
 //! as the crate `loom` has it).
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 /// The integer score that some thread of a search has found to be needed. It only rises; whoever
 /// reads an older one lets more through, and never less.
@@ -82,6 +82,48 @@ impl Steps {
     pub(crate) fn seen(&self) -> (u64, u64) {
         let done = self.done.load(Ordering::Acquire);
         (done, self.total.load(Ordering::Relaxed))
+    }
+}
+
+/// Raised once and never lowered: who has seen it raised sees it so from then on, and so does who
+/// waited for the thread that raised it. It says nothing of what else that thread did.
+#[derive(Debug)]
+pub(crate) struct Flag(AtomicBool);
+
+impl Default for Flag {
+    fn default() -> Self {
+        Self(AtomicBool::new(false))
+    }
+}
+
+impl Flag {
+    pub(crate) fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Held by one at a time, who sees all that those before did while they held it.
+#[derive(Debug)]
+pub(crate) struct Claim(AtomicBool);
+
+impl Default for Claim {
+    fn default() -> Self {
+        Self(AtomicBool::new(false))
+    }
+}
+
+impl Claim {
+    /// Whether it is the caller's now, who has to release it.
+    pub(crate) fn take(&self) -> bool {
+        self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) fn release(&self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -168,6 +210,42 @@ mod models {
             assert!(done <= total, "{done} of {total}");
             worker.join().unwrap();
             assert_eq!(steps.seen(), (3, 3));
+        });
+    }
+
+    #[test]
+    fn a_flag_that_was_seen_stays() {
+        loom::model(|| {
+            let flag = Arc::new(Flag::default());
+            let there = Arc::clone(&flag);
+            let worker = thread::spawn(move || there.raise());
+            if flag.is_raised() {
+                assert!(flag.is_raised());
+            }
+            worker.join().unwrap();
+            assert!(flag.is_raised());
+        });
+    }
+
+    #[test]
+    fn one_at_a_time_holds_a_claim() {
+        loom::model(|| {
+            // Loom's cell fails a model in which two touch it at once.
+            let shared = Arc::new((Claim::default(), loom::cell::Cell::new(0)));
+            let there = Arc::clone(&shared);
+            let work = |(claim, held): &(Claim, loom::cell::Cell<u32>)| {
+                let taken = claim.take();
+                if taken {
+                    held.set(held.get() + 1);
+                    claim.release();
+                }
+                taken
+            };
+            let other = thread::spawn(move || work(&there));
+            let own = work(&shared);
+            let taken = u32::from(own) + u32::from(other.join().unwrap());
+            assert!(taken >= 1 && shared.1.get() == taken);
+            assert!(shared.0.take() && !shared.0.take());
         });
     }
 }

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::shared::Flag;
+
 /// Asked now and then by everything that takes longer than a fraction of a millisecond.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     deadline: Option<Instant>,
     flag: Option<Arc<AtomicBool>>,
     /// Whether the answer was yes once: from then on it is.
-    reached: AtomicBool,
+    reached: Flag,
 }
 
 impl Stop {
     /// Ends at the deadline, or once the flag is raised, whichever comes first.
     pub(crate) fn new(deadline: Option<Instant>, flag: Option<Arc<AtomicBool>>) -> Self {
-        Self { deadline, flag, reached: AtomicBool::new(false) }
+        Self { deadline, flag, reached: Flag::default() }
     }
 
     /// Whether it can ever be time to end.
@@ -33,13 +35,13 @@ impl Stop {
         let late = || self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let reached = self.was_reached() || raised() || late();
         if reached {
-            self.reached.store(true, Ordering::Relaxed);
+            self.reached.raise();
         }
         reached
     }
 
     /// Whether anything was left out.
     pub(crate) fn was_reached(&self) -> bool {
-        self.reached.load(Ordering::Relaxed)
+        self.reached.is_raised()
     }
 }

@@ -3,8 +3,9 @@
 
 use lateen::limits::{self, Limits};
 use lateen::{
-    Batch, Document, Error, Filter, Fusion, Index, IndexWriter, Merges, Query, Schema, SparseBatch,
-    SparseField, TokenBatch, TokenField, TokenMatrix, TokenOptions, Update, WriterOptions,
+    Batch, Collapse, Diversify, Document, Error, Feedback, Filter, Fusion, Index, IndexWriter,
+    Merges, Query, Schema, SparseBatch, SparseField, TokenBatch, TokenField, TokenMatrix,
+    TokenOptions, Update, WriterOptions,
 };
 
 const DIM: usize = 8;
@@ -75,6 +76,13 @@ fn what_a_document_may_have() {
         let document = Document::new("a").tokens(&rows, TokenMatrix::new(&values, DIM)).unwrap();
         add(&Limits::default().rows(3), &document)
     });
+    let values_of = |n: usize, limits: &Limits| {
+        let values = matrix(n);
+        add(limits, &Document::new("a").tokens(&rows, TokenMatrix::new(&values, DIM)).unwrap())
+    };
+    values_of(3, &Limits::default().row_values(24)).unwrap();
+    let error = values_of(4, &Limits::default().row_values(31)).unwrap_err();
+    says(&error, "rows", "components of a document's rows", 32, 31);
     edge(5, "key", "bytes", |n| {
         let document = Document::new("k".repeat(n)).sparse(&terms, &[(1u32, 1.0f32)]).unwrap();
         add(&Limits::default().key_bytes(5), &document)
@@ -245,6 +253,20 @@ fn what_payloads_may_unpack_to() {
 }
 
 #[test]
+fn what_rows_may_unpack_to() {
+    let bytes = packed(&index(1));
+    let (_, _, rows) = schema();
+    let read = |limits: Limits| {
+        open(&bytes, limits).unwrap().get("0").unwrap().unwrap().tokens(&rows).map(Option::unwrap)
+    };
+    let all = read(Limits::default()).unwrap().len() as u64;
+    assert_eq!(read(Limits::default().row_values(all)).unwrap().len() as u64, all);
+    let error = read(Limits::default().row_values(all - 1)).unwrap_err();
+    assert!(matches!(error, Error::Limit { .. }), "{error:?}");
+    says(&error, "document 0 of its segment", "components of a document's rows", all, all - 1);
+}
+
+#[test]
 fn what_a_writer_takes_of_an_index() {
     let (schema, terms, _) = schema();
     let document = |key: usize| Document::new(key.to_string()).sparse(&terms, ONE).unwrap();
@@ -357,6 +379,32 @@ fn what_a_query_may_ask_for() {
     edge(7, "candidates", "candidates", |n| {
         ask(Limits::default().candidates(7), &reranked.clone().candidates(n))
     });
+    edge(7, "diversify", "candidates", |n| {
+        let diversify = Diversify::new(&rows, 0.5).pool(n);
+        ask(Limits::default().candidates(7), &sparse(1).diversify(diversify))
+    });
+    // What nobody asked for is within each limit.
+    ask(Limits::default().candidates(7), &sparse(1).diversify(Diversify::new(&rows, 0.5))).unwrap();
+    let collapse = || Collapse::keyword(&lang);
+    edge(7, "collapse", "candidates", |n| {
+        ask(Limits::default().candidates(7), &sparse(1).top(1).collapse(collapse().pool(n)))
+    });
+    edge(7, "collapse", "hits inside of one", |n| {
+        ask(Limits::default().top(7), &sparse(1).top(1).collapse(collapse().inside(n)))
+    });
+    let feedback = || Feedback::default().docs(1).terms(1).rows(1);
+    edge(7, "feedback", "documents", |n| {
+        ask(Limits::default().candidates(7), &sparse(1).feedback(feedback().docs(n)))
+    });
+    edge(7, "feedback", "terms", |n| {
+        ask(Limits::default().terms(7), &sparse(1).feedback(feedback().terms(n)))
+    });
+    edge(7, "feedback", "rows", |n| {
+        ask(Limits::default().query_rows(7), &sparse(1).feedback(feedback().rows(n)))
+    });
+    edge(7, "lang", "facets", |n| {
+        open(&bytes, Limits::default().facets(7)).unwrap().facets(None, &lang, n)
+    });
     let fused = |n: usize| Query::fused(Fusion::default(), (0..n).map(|_| sparse(1))).unwrap();
     edge(7, "candidates", "candidates", |n| {
         ask(Limits::default().candidates(7), &fused(2).candidates(n))
@@ -413,6 +461,8 @@ fn no_limit_is_beyond_the_format() {
         .dim(u64::MAX)
         .terms(u64::MAX)
         .rows(u64::MAX)
+        .row_values(u64::MAX)
+        .facets(u64::MAX)
         .query_rows(u64::MAX)
         .key_bytes(u64::MAX)
         .keyword_bytes(u64::MAX)

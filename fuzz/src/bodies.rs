@@ -88,7 +88,7 @@ pub fn open_packed(data: &[u8]) {
     let Ok(index) = Index::options().from_bytes(data) else { return };
     let _ = index.verify();
     let queries = sample::queries(&index.schema());
-    let choice = xxhash_rust::xxh3::xxh3_64(data) % queries.len().max(1) as u64;
+    let choice = hash(data) % queries.len().max(1) as u64;
     if let Some(query) = queries.get(choice as usize)
         && let Ok(hits) = index.search(query)
     {
@@ -99,11 +99,15 @@ pub fn open_packed(data: &[u8]) {
     }
 }
 
-/// Opens, verifies and searches in every way.
+/// Opens, verifies, reads everything, and searches in some ways that the bytes choose.
 fn open_and_use(data: &[u8]) {
     let Ok(index) = Index::options().from_bytes(data) else { return };
     let _ = index.verify();
-    sample::use_all(&index);
+    sample::use_some(&index, usize::try_from(hash(data) >> 1).unwrap_or(0), 8);
+}
+
+fn hash(data: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(data)
 }
 
 /// Whatever the bytes are, as a manifest they are read or refused, their checksums mended or not.

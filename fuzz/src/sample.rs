@@ -121,6 +121,9 @@ pub fn rich_schema() -> Schema {
     schema.tokens("lists", options().centroids(Centroids::Count(12)));
     schema.tokens("tiers", options().codec(TokenCodec::Residual2).tier(TokenTier::Int8));
     schema.tokens("parts", options().codec(TokenCodec::Product { subspaces: 4, bits: 4 }));
+    schema.tokens("bytes", options().codec(TokenCodec::Product { subspaces: 2, bits: 8 }));
+    schema.tokens("nibbles", options().codec(TokenCodec::Residual4).tier(TokenTier::F16));
+    schema.tokens("signs", options().codec(TokenCodec::Residual1));
     schema.keyword("lang");
     schema.i64("year");
     schema.build().expect("a valid schema")
@@ -130,7 +133,8 @@ pub fn rich_schema() -> Schema {
 pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
     let schema = writer.schema().clone();
     let (wide, narrow) = (schema.sparse("wide")?, schema.sparse("narrow")?);
-    let tokens = [schema.tokens("lists")?, schema.tokens("tiers")?, schema.tokens("parts")?];
+    let tokens = ["lists", "tiers", "parts", "bytes", "nibbles", "signs"]
+        .map(|name| schema.tokens(name).expect("one of them"));
     let (lang, year) = (schema.keyword("lang")?, schema.i64("year")?);
     // Knuth's multiplicative hash: numbers that look random, the same everywhere.
     let mut drawn = 0u32;
@@ -250,14 +254,21 @@ pub fn queries(schema: &Schema) -> Vec<Query> {
 /// Searches in every way and reads everything there is; errors are answers too. Gives how many
 /// hits and documents could be read.
 pub fn use_all(index: &Index) -> usize {
+    use_some(index, 0, usize::MAX)
+}
+
+/// The same with some of the searches only: so many, neighbours of the one that a number chooses.
+pub fn use_some(index: &Index, chosen: usize, searches: usize) -> usize {
     let schema = index.schema();
     let mut read = 0;
-    for query in queries(&schema) {
-        let Ok(hits) = index.search(&query) else { continue };
+    let queries = queries(&schema);
+    let first = chosen % queries.len().max(1);
+    for query in queries.iter().cycle().skip(first).take(searches.min(queries.len())) {
+        let Ok(hits) = index.search(query) else { continue };
         for hit in &hits {
             read += 1;
             let _ = hit.payload();
-            let _ = index.explain(&query, hit);
+            let _ = index.explain(query, hit);
         }
     }
     let _ = index.get("doc-05").map(|found| found.is_some());

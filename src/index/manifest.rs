@@ -193,6 +193,14 @@ impl Manifest {
         manifest_name(self.generation)
     }
 
+    /// Checks every word of every vocabulary, which opening does not.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn verify_vocabularies(&self) -> Result<()> {
+        self.vocabularies.values().try_for_each(|words| words.verify(&self.file()))
+    }
+
     /// Every file of this generation: the manifest, then each segment and its tombstones.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut names = vec![self.file()];

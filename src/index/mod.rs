@@ -404,7 +404,7 @@ impl Index {
         self.verify_checksums()?;
         let snapshot = self.snapshot();
         let manifest = snapshot.manifest();
-        manifest.vocabularies.values().try_for_each(|words| words.verify(&manifest.file()))?;
+        manifest.verify_vocabularies()?;
         snapshot.segments().iter().try_for_each(|view| view.segment.verify_meaning())
     }
 

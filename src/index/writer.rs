@@ -204,6 +204,8 @@ impl IndexWriter {
             None => {
                 let manifest = newest(storage.as_ref())?;
                 manifest.within(&options.limits)?;
+                // What this writer writes on must not be damage with a new checksum.
+                manifest.verify_vocabularies()?;
                 manifest
             }
             Some(schema) => {

@@ -63,7 +63,10 @@ impl TokenBench {
         let dim = self.lanes.dim();
         let steps = match doc.entries {
             [] => Steps::Levels { bits: doc.bits, levels: doc.levels },
-            entries => Steps::Parts { entries, parts: doc.codes.len() / doc.ids.len().max(1) },
+            entries => {
+                let parts = 8 * doc.codes.len() / doc.ids.len().max(1) / doc.bits.max(1);
+                Steps::Parts { entries, parts, bits: doc.bits }
+            }
         };
         let rows = Book::new(doc.centroids, dim, steps)
             .and_then(|book| PackedRows::new(doc.codes, doc.scales, doc.ids, book));
@@ -97,7 +100,7 @@ pub struct PackedDoc<'a> {
     pub ids: &'a [u16],
     /// The centroids' bytes.
     pub centroids: &'a [u8],
-    /// Bits of a component, where codes are levels.
+    /// Bits of a code.
     pub bits: usize,
     /// What those stand for.
     pub levels: [i8; 16],

@@ -24,8 +24,9 @@ use crate::trace::span;
 const MAX_DOCS: usize = 100;
 /// Most terms and most rows that it adds.
 const MAX_ADDED: usize = 1000;
-/// Most rows of the documents that are clustered.
+/// Most rows of the documents that are clustered, and most of their components.
 const MAX_CLUSTERED: usize = 4096;
+const MAX_COMPONENTS: usize = 1 << 20;
 /// Rows that are held against a document between two looks at the clock.
 const ROWS_AT_ONCE: usize = 256;
 /// Documents at large that a row is held against.
@@ -286,22 +287,19 @@ impl Wide<'_> {
         let place = self.plan.view.schema.resolve(field)?;
         // A truncated query is widened by parts of rows as long as its own.
         let (stored_dim, dim) = (field.dim(), query.dim());
-        let mut rows = Vec::new();
+        let most = MAX_CLUSTERED.min(MAX_COMPONENTS / dim.max(1)) * dim;
+        let mut rows: Vec<f32> = Vec::new();
         for found in self.found {
-            let store = self.plan.view.segments[found.segment].segment.tokens(place);
-            if let Some(own) = store
-                .map(|store| store.doc_rows(found.doc, self.plan.view.limits))
-                .transpose()?
-                .flatten()
-            {
-                let parts = own.chunks_exact(stored_dim).filter_map(|row| row.get(..dim));
-                rows.extend(parts.flatten());
+            if let Some(store) = self.plan.view.segments[found.segment].segment.tokens(place) {
+                store.each_row(found.doc, |row| {
+                    rows.extend(row.iter().take(dim));
+                    rows.len() < most
+                })?;
             }
-            if rows.len() >= MAX_CLUSTERED * dim || self.plan.stop.reached() {
+            if rows.len() >= most || self.plan.stop.reached() {
                 break;
             }
         }
-        rows.truncate(MAX_CLUSTERED * dim);
         let room = MAX_QUERY_TOKENS.saturating_sub(query.rows()).min(self.feedback.rows);
         let clusters = cluster(&rows, dim, room.saturating_mul(CLUSTERS_PER_ROW), self.plan.stop);
         let mut flat = query.flat();

@@ -341,13 +341,18 @@ fn diversified(
         if plan.stop.reached() {
             return Ok(Vec::new());
         }
-        let store = plan.view.segments[best.segment].segment.tokens(place);
-        let rows =
-            store.map(|store| store.doc_rows(best.doc, plan.view.limits)).transpose()?.flatten();
-        mean_of.push(rows.map(|rows| {
-            means.extend(mean(&rows, dim));
-            means.len() - dim..means.len()
-        }));
+        let start = means.len();
+        means.resize(start + dim, 0.0f32);
+        let mut has = false;
+        if let Some(store) = plan.view.segments[best.segment].segment.tokens(place) {
+            store.each_row(best.doc, |row| {
+                means[start..].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                has = true;
+                true
+            })?;
+        }
+        to_unit(&mut means[start..]);
+        mean_of.push(has.then_some(start..start + dim));
     }
     let mean_of = |at: usize| mean_of[at].clone().and_then(|range| means.get(range));
     let finite = || found.iter().map(|one| one.best.score).filter(|score| score.is_finite());
@@ -393,21 +398,14 @@ fn diversified(
     Ok(chosen.into_iter().map(|at| found[at].clone()).collect())
 }
 
-/// The mean of rows, of length 1 where it has a length.
-fn mean(rows: &[f32], dim: usize) -> Vec<f32> {
-    let mut sum = vec![0.0f32; dim];
-    for row in rows.chunks_exact(dim) {
-        for (sum, x) in sum.iter_mut().zip(row) {
-            *sum += x;
-        }
-    }
-    let length = sum.iter().fold(0.0, |all, x| all + x * x).sqrt();
+/// The same direction with length 1, where it has a length.
+fn to_unit(row: &mut [f32]) {
+    let length = row.iter().fold(0.0, |all, x| all + x * x).sqrt();
     if length > 0.0 {
-        for x in &mut sum {
+        for x in row {
             *x /= length;
         }
     }
-    sum
 }
 
 fn table<'a, H: Handle>(

@@ -6,15 +6,13 @@
 //! is the one that the same documents would have given had they been gathered together; it depends
 //! on nothing but the inputs and their order.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::error::{Error, Result};
 use crate::format::{ContainerKind, ContainerWriter, NO_FIELD, Pin, SectionKind};
 use crate::id::DocId;
 use crate::schema::{FieldKind, Schema};
 use crate::segment::places::Places;
 use crate::segment::{SegmentHead, SegmentView, attributes, keys, payloads};
-use crate::shared::Steps;
+use crate::shared::{Flag, Steps};
 use crate::sparse::{self, MergePart};
 use crate::storage::Storage;
 use crate::tokens::{TokenRows, TokenSource, TokenStore, write_tokens};
@@ -24,7 +22,7 @@ use crate::tokens::{TokenRows, TokenSource, TokenStore, write_tokens};
 #[derive(Debug, Default)]
 pub(crate) struct Merging {
     steps: Steps,
-    cancelled: AtomicBool,
+    cancelled: Flag,
 }
 
 impl Merging {
@@ -35,11 +33,11 @@ impl Merging {
 
     /// Asks for it to end soon, with an error.
     pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancelled.raise();
     }
 
     fn wanted(&self) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) {
+        if self.cancelled.is_raised() {
             let cause = std::io::Error::new(std::io::ErrorKind::Interrupted, "no longer wanted");
             return Err(Error::io("merge", "segments", cause));
         }

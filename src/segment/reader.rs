@@ -21,7 +21,7 @@ use crate::tokens::TokenStore;
 enum Part {
     Sparse(Option<Box<SparseIndex>>),
     Tokens(Option<Box<TokenStore>>),
-    Attribute(Option<AttributeTable>),
+    Attribute(Option<Box<AttributeTable>>),
 }
 
 /// One immutable segment. Opening it touches no data page.
@@ -82,7 +82,7 @@ impl Segment {
                     Part::Tokens(TokenStore::open(&container, field, docs, options)?.map(Box::new))
                 }
                 kind => match AttributeTable::open(&container, kind, field, docs)? {
-                    Some(table) => Part::Attribute(Some(table)),
+                    Some(table) => Part::Attribute(Some(Box::new(table))),
                     None => return Err(section.corrupt(0, "a field of no kind")),
                 },
             });
@@ -160,7 +160,7 @@ impl Segment {
     /// The attribute table of the field at an ordinal.
     pub(crate) fn attribute(&self, at: usize) -> Option<&AttributeTable> {
         match self.parts.get(at) {
-            Some(Part::Attribute(table)) => table.as_ref(),
+            Some(Part::Attribute(table)) => table.as_deref(),
             _ => None,
         }
     }

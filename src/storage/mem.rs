@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::shared::Claim;
 
 use super::{Aligned, Bytes, Lock, Storage, StorageFile, already_exists, not_found};
 
@@ -11,7 +12,7 @@ use super::{Aligned, Bytes, Lock, Storage, StorageFile, already_exists, not_foun
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemStorage {
     files: Arc<Mutex<BTreeMap<String, Arc<Mutex<Content>>>>>,
-    locked: Arc<AtomicBool>,
+    locked: Arc<Claim>,
     refuse_in_use: bool,
 }
 
@@ -114,7 +115,7 @@ impl Storage for MemStorage {
     }
 
     fn try_lock(&self) -> io::Result<Option<Lock>> {
-        if self.locked.swap(true, Ordering::AcqRel) {
+        if !self.locked.take() {
             return Ok(None);
         }
         Ok(Some(Box::new(MemLock(Arc::clone(&self.locked)))))
@@ -125,11 +126,11 @@ impl Storage for MemStorage {
     }
 }
 
-struct MemLock(Arc<AtomicBool>);
+struct MemLock(Arc<Claim>);
 
 impl Drop for MemLock {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.0.release();
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) enum CodeArrays {
 pub(super) struct BookArray {
     numbers: Array<i8>,
     codec: TokenCodec,
-    /// The tables of 4-bit codes, two of which share a byte: made when first needed.
+    /// The tables of 4-bit codes two by two, since two share a byte: made when first needed.
     pairs: OnceLock<Vec<i8>>,
 }
 
@@ -97,8 +97,9 @@ impl CodeArrays {
                 codes,
                 scales,
                 ids: centroids.map_or(&[], CentroidArrays::ids),
-                book: centroids
-                    .and_then(|centroids| Book::new(centroids.codes(), dim, book.steps(dim))),
+                book: centroids.and_then(|centroids| {
+                    Book::new(centroids.codes(), dim, book.steps(dim, codes.len()))
+                }),
             },
         }
     }
@@ -169,20 +170,10 @@ pub(super) fn book_len(codec: TokenCodec, dim: usize) -> usize {
     }
 }
 
-/// What the codes of a codec look up, from the numbers of its book; `pairs` are those of
-/// [`pair_up`] where the codes have 4 bits.
-pub(super) fn steps<'a>(
-    codec: TokenCodec,
-    numbers: &'a [i8],
-    pairs: impl FnOnce(usize) -> &'a [i8],
-    dim: usize,
-) -> Steps<'a> {
+/// What the codes of a codec look up, from the numbers of its book.
+pub(super) fn steps(codec: TokenCodec, numbers: &[i8]) -> Steps<'_> {
     if let TokenCodec::Product { subspaces, bits } = codec {
-        let subspaces = usize::from(subspaces);
-        return match bits {
-            8 => Steps::Parts { entries: numbers, parts: subspaces },
-            _ => Steps::Parts { entries: pairs(dim / subspaces.max(1)), parts: subspaces / 2 },
-        };
+        return Steps::Parts { entries: numbers, parts: subspaces.into(), bits: bits.into() };
     }
     let mut levels = [0; 16];
     for (level, &number) in levels.iter_mut().zip(numbers) {
@@ -197,9 +188,18 @@ pub(super) fn steps<'a>(
 }
 
 impl BookArray {
-    fn steps(&self, dim: usize) -> Steps<'_> {
-        let pairs = |width| &**self.pairs.get_or_init(|| pair_up(&self.numbers, width));
-        steps(self.codec, &self.numbers, pairs, dim)
+    /// The same for so many bytes of codes. Looked up two by two, codes of 4 bits take a quarter
+    /// less time, and sixteen times the memory of their tables: not worth it, and more than the file
+    /// justifies, where there are few.
+    fn steps(&self, dim: usize, bytes: usize) -> Steps<'_> {
+        match steps(self.codec, &self.numbers) {
+            Steps::Parts { parts, bits: 4, .. } if bytes.saturating_mul(2) >= 256 * dim => {
+                let make = || pair_up(&self.numbers, dim / parts.max(1));
+                let entries = &**self.pairs.get_or_init(make);
+                Steps::Parts { entries, parts: parts / 2, bits: 8 }
+            }
+            steps => steps,
+        }
     }
 }
 

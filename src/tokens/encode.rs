@@ -9,10 +9,10 @@ use half::f16;
 
 use crate::codec::kmeans::{self, CodeRows, Crew, in_parallel};
 use crate::codec::levels::{self, Histogram, Nearest};
-use crate::codec::product::{Codebooks, pair_up};
+use crate::codec::product::Codebooks;
 use crate::codec::{f16 as bounds, int8};
 use crate::error::Result;
-use crate::kernel::tokens::{Book, PackedRows, Steps, expand};
+use crate::kernel::tokens::{Book, PackedRows, expand};
 use crate::schema::{TokenCodec, TokenOptions};
 
 use super::arrays::steps;
@@ -37,7 +37,6 @@ pub(super) struct FirstTier {
     pub(super) centroids: CodeRows,
     /// The numbers of the book; none where rows are not packed.
     pub(super) book: Vec<i8>,
-    pairs: Vec<i8>,
     codec: TokenCodec,
     pub(super) codes: Vec<u8>,
     pub(super) scales: Vec<u16>,
@@ -127,18 +126,11 @@ impl FirstTier {
     }
 
     fn new(how: How, options: &TokenOptions, centroids: CodeRows, book: Vec<i8>) -> Self {
-        let pairs = match options.codec {
-            TokenCodec::Product { subspaces, bits: 4 } => {
-                pair_up(&book, options.dim / usize::from(subspaces).max(1))
-            }
-            _ => Vec::new(),
-        };
         Self {
             how,
             dim: options.dim,
             centroids,
             book,
-            pairs,
             codec: options.codec,
             codes: Vec::new(),
             scales: Vec::new(),
@@ -158,8 +150,7 @@ impl FirstTier {
         if matches!(self.how, How::Int8) {
             return None;
         }
-        let steps: Steps<'_> = steps(self.codec, &self.book, |_| &self.pairs, self.dim);
-        Book::new(&self.centroids.codes, self.dim, steps)
+        Book::new(&self.centroids.codes, self.dim, steps(self.codec, &self.book))
     }
 
     /// Encodes and appends documents, whose rows' centroids are `ids`, one after another. `ratios`

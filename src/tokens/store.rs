@@ -201,6 +201,22 @@ impl TokenStore {
         Ok(Some(out))
     }
 
+    /// Each row of a document as floats, as long as `take` says to go on.
+    ///
+    /// # Errors
+    /// As [`stored`](Self::stored).
+    pub(crate) fn each_row(&self, doc: DocId, mut take: impl FnMut(&[f32]) -> bool) -> Result<()> {
+        let Some(rows) = self.stored(doc)? else { return Ok(()) };
+        let mut row = vec![0.0; self.dim];
+        for i in 0..rows.coded.len() {
+            rows.coded.decode(i, &mut row);
+            if !take(&row) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a document has the field.
     pub(crate) fn contains(&self, doc: DocId) -> bool {
         matches!(self.stored(doc), Ok(Some(_)))

@@ -229,6 +229,18 @@ mod tests {
     }
 
     #[test]
+    fn a_vector_has_as_many_words_as_a_document_may() {
+        let line = |words: usize| {
+            let words: Vec<String> = (0..words).map(|word| format!("\"{word}\":1")).collect();
+            let line = format!("{{\"id\": 1, \"vector\": {{{}}}}}", words.join(","));
+            JsonLines::new("x", std::io::Cursor::new(line)).next().unwrap()
+        };
+        assert_eq!(line(MAX_TERMS).unwrap().vector.unwrap().len(), MAX_TERMS);
+        let error = line(MAX_TERMS + 1).unwrap_err().to_string();
+        assert!(error.contains("a vector of more than 65536 words"), "{error}");
+    }
+
+    #[test]
     fn takes_the_forms_of_the_producers() {
         let found = records(concat!(
             r#"{"id": "a", "text": "t", "src": "s", "more": [1, {"x": null}]}"#,

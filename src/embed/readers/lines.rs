@@ -163,6 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn blank_lines_without_end_are_an_error() {
+        let read = |blanks: u64, blank: &[u8]| {
+            let mut text = blank.repeat(usize::try_from(blanks).unwrap());
+            text.extend_from_slice(b"a");
+            let mut lines = Lines::new("x.txt", std::io::Cursor::new(text));
+            lines.next_line().map(|line| line.map(|(number, _)| number))
+        };
+        let most = MAX_BLANK_BYTES / BLANK_BYTES;
+        assert_eq!(read(most, b"\n").unwrap(), Some(most + 1));
+        let error = read(most + 1, b"\n").unwrap_err();
+        assert_eq!(error.to_string(), "x.txt: line 524289, column 1: too many blank lines");
+        let long = [&[b' '; 1023][..], b"\n"].concat();
+        assert_eq!(read(MAX_BLANK_BYTES >> 10, &long).unwrap(), Some((MAX_BLANK_BYTES >> 10) + 1));
+        read((MAX_BLANK_BYTES >> 10) + 1, &long).unwrap_err();
+    }
+
+    #[test]
     fn bad_utf8_is_placed() {
         let error = all(b"good\nba\xffd\n").unwrap_err();
         assert_eq!(error.to_string(), "x.txt: line 2, column 3: not UTF-8");

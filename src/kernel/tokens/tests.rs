@@ -180,7 +180,7 @@ fn check_expansion(seed: u64, dim: usize, rows: usize, parts: Option<usize>, bit
     levels.copy_from_slice(&entries[..16]);
     let steps = match parts {
         None => Steps::Levels { bits, levels },
-        Some(parts) => Steps::Parts { entries: &entries, parts },
+        Some(parts) => Steps::Parts { entries: &entries[..dim << bits], parts, bits },
     };
     let book = Book::new(&centroids, dim, steps).unwrap();
     let row_bytes = book.row_bytes();
@@ -195,7 +195,9 @@ fn check_expansion(seed: u64, dim: usize, rows: usize, parts: Option<usize>, bit
                 Some(parts) => {
                     let width = dim / parts;
                     let (run, at) = (d / width, d % width);
-                    entries[(run * 256 + usize::from(code[run])) * width + at]
+                    let byte = code[run * bits / 8] >> (run * bits % 8);
+                    let code = usize::from(byte) & ((1 << bits) - 1);
+                    entries[((run << bits) + code) * width + at]
                 }
                 None if bits == 1 => levels[usize::from(code[d / 8] >> (d % 8) & 1)],
                 None => {
@@ -226,6 +228,9 @@ fn packed_rows_are_expanded_alike() {
         }
         for parts in [1, 2, 4, 8, dim / 8, dim / 4, dim / 2, dim] {
             check_expansion(dim as u64, dim, 3, Some(parts), 8);
+            if parts % 2 == 0 {
+                check_expansion(dim as u64, dim, 3, Some(parts), 4);
+            }
         }
     }
 }

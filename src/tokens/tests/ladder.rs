@@ -306,8 +306,11 @@ fn a_book_that_does_not_fit_is_none() {
     assert!(Book::new(&[128; 12], 8, levels).is_none());
     assert!(Book::new(&[128; 12], 12, levels).is_none());
     assert!(Book::new(&[128; 16], 8, Steps::Levels { bits: 3, levels: [0; 16] }).is_none());
-    assert!(Book::new(&[128; 16], 8, Steps::Parts { entries: &[0; 2047], parts: 2 }).is_none());
-    let book = Book::new(&[128; 16], 8, Steps::Parts { entries: &[0; 2048], parts: 2 }).unwrap();
+    assert!(
+        Book::new(&[128; 16], 8, Steps::Parts { entries: &[0; 2047], parts: 2, bits: 8 }).is_none()
+    );
+    let book =
+        Book::new(&[128; 16], 8, Steps::Parts { entries: &[0; 2048], parts: 2, bits: 8 }).unwrap();
     assert!(PackedRows::new(&[0; 4], &[0; 2], &[0, 1], book).is_some());
     assert!(PackedRows::new(&[0; 4], &[0; 2], &[0, 2], book).is_none());
     assert!(PackedRows::new(&[0; 3], &[0; 2], &[0, 1], book).is_none());

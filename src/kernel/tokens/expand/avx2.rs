@@ -20,7 +20,9 @@ fn expand_256(rows: &PackedRows<'_>, first: usize, out: &mut [u8]) {
             Steps::Levels { bits: 4, levels } => planes::<4>(centroid, code, &levels, out),
             Steps::Levels { bits: 2, levels } => planes::<2>(centroid, code, &levels, out),
             Steps::Levels { levels, .. } => signs(centroid, code, &levels, out),
-            Steps::Parts { entries, .. } => expand_parts(centroid, code, entries, out),
+            Steps::Parts { entries, parts, bits } => {
+                expand_parts(centroid, code, entries, (parts, bits), out);
+            }
         }
     }
 }

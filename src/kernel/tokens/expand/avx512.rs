@@ -30,9 +30,9 @@ fn expand_512(rows: &PackedRows<'_>, first: usize, out: &mut [u8]) {
             let one = _mm512_set1_epi8(levels[1]);
             pairs.for_each(|((centroid, code), out)| signs(centroid, code, zero, one, out));
         }
-        Steps::Parts { entries, .. } => {
-            pairs.for_each(|((centroid, code), out)| expand_parts(centroid, code, entries, out));
-        }
+        Steps::Parts { entries, parts, bits } => pairs.for_each(|((centroid, code), out)| {
+            expand_parts(centroid, code, entries, (parts, bits), out);
+        }),
     }
 }
 

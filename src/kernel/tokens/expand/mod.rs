@@ -34,13 +34,16 @@ pub(crate) enum Steps<'a> {
         /// The number that each code stands for; those beyond the last code are not used.
         levels: [i8; 16],
     },
-    /// One byte for each of `parts` runs of neighbours, each with a table of its own of 256
-    /// entries of `dim / parts` numbers.
+    /// A code of 4 or 8 bits for each of `parts` runs of neighbours, each with a table of its own
+    /// of 16 or 256 entries of `dim / parts` numbers. Of two codes of 4 bits in a byte the first
+    /// has the lower ones.
     Parts {
-        /// `parts` × 256 × `dim / parts` numbers.
+        /// `parts` × 2^`bits` × `dim / parts` numbers.
         entries: &'a [i8],
         /// How many runs.
         parts: usize,
+        /// Bits of a code.
+        bits: usize,
     },
 }
 
@@ -49,10 +52,12 @@ impl<'a> Book<'a> {
     pub(crate) fn new(centroids: &'a [u8], dim: usize, steps: Steps<'a>) -> Option<Self> {
         let fits = match steps {
             Steps::Levels { bits, .. } => matches!(bits, 1 | 2 | 4),
-            Steps::Parts { entries, parts } => {
-                parts > 0
+            Steps::Parts { entries, parts, bits } => {
+                matches!(bits, 4 | 8)
+                    && parts > 0
+                    && (parts * bits).is_multiple_of(8)
                     && dim.is_multiple_of(parts)
-                    && dim.checked_mul(256) == Some(entries.len())
+                    && dim.checked_mul(1 << bits) == Some(entries.len())
             }
         };
         let whole = dim > 0 && dim.is_multiple_of(8) && centroids.len().is_multiple_of(dim);
@@ -63,7 +68,7 @@ impl<'a> Book<'a> {
     pub(crate) fn row_bytes(&self) -> usize {
         match self.steps {
             Steps::Levels { bits, .. } => self.dim * bits / 8,
-            Steps::Parts { parts, .. } => parts,
+            Steps::Parts { parts, bits, .. } => parts * bits / 8,
         }
     }
 
@@ -159,7 +164,9 @@ pub(crate) fn expand(rows: &PackedRows<'_>, first: usize, out: &mut [u8]) {
     for ((centroid, code), out) in rows.parts_from(first).zip(out.chunks_exact_mut(dim)) {
         match rows.book.steps {
             Steps::Levels { bits, levels } => expand_levels(centroid, code, bits, &levels, 0, out),
-            Steps::Parts { entries, .. } => expand_parts(centroid, code, entries, out),
+            Steps::Parts { entries, parts, bits } => {
+                expand_parts(centroid, code, entries, (parts, bits), out);
+            }
         }
     }
 }
@@ -189,16 +196,26 @@ fn expand_levels(
     reason = "what is not inlined is compiled for the least CPU, not for its caller's instructions"
 )]
 #[inline(always)]
-fn expand_parts(centroid: &[u8], code: &[u8], entries: &[i8], out: &mut [u8]) {
-    match out.len() / code.len().max(1) {
-        2 => look_up::<2>(code, entries, out),
-        4 => look_up::<4>(code, entries, out),
-        8 => look_up::<8>(code, entries, out),
-        width => {
-            let tables = entries.chunks_exact(256 * width.max(1));
-            for ((&code, table), out) in
-                code.iter().zip(tables).zip(out.chunks_exact_mut(width.max(1)))
-            {
+fn expand_parts(
+    centroid: &[u8],
+    code: &[u8],
+    entries: &[i8],
+    (parts, bits): (usize, usize),
+    out: &mut [u8],
+) {
+    match (out.len() / parts.max(1), bits) {
+        (2, 8) => look_up::<2>(code, entries, out),
+        (4, 8) => look_up::<4>(code, entries, out),
+        (8, 8) => look_up::<8>(code, entries, out),
+        (2, 4) => look_up_halves::<2>(code, entries, out),
+        (4, 4) => look_up_halves::<4>(code, entries, out),
+        (8, 4) => look_up_halves::<8>(code, entries, out),
+        (width, _) => {
+            let mask = u8::MAX >> (8 - bits);
+            let codes = code.iter().flat_map(|&byte| [byte & mask, byte >> (bits % 8)]);
+            let codes = codes.step_by(bits / 4);
+            let tables = entries.chunks_exact(width << bits);
+            for ((code, table), out) in codes.zip(tables).zip(out.chunks_exact_mut(width.max(1))) {
                 for (out, &number) in out.iter_mut().zip(&table[usize::from(code) * width..]) {
                     *out = number.cast_unsigned();
                 }
@@ -218,5 +235,18 @@ fn look_up<const W: usize>(code: &[u8], entries: &[i8], out: &mut [u8]) {
     let (tables, _) = entries.as_chunks::<256>();
     for ((&code, table), out) in code.iter().zip(tables).zip(out.as_chunks_mut::<W>().0) {
         *out = table[usize::from(code)];
+    }
+}
+
+#[allow(clippy::inline_always, reason = "as above")]
+#[inline(always)]
+fn look_up_halves<const W: usize>(code: &[u8], entries: &[i8], out: &mut [u8]) {
+    let entries: &[u8] = bytemuck::must_cast_slice(entries);
+    let (entries, _) = entries.as_chunks::<W>();
+    let (pairs, _) = entries.as_chunks::<16>().0.as_chunks::<2>();
+    let out = out.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0;
+    for ((&code, [first, second]), [low, high]) in code.iter().zip(pairs).zip(out) {
+        *low = first[usize::from(code & 15)];
+        *high = second[usize::from(code >> 4)];
     }
 }
