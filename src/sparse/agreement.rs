@@ -7,7 +7,7 @@
 use crate::codec::impact::{Quantizer, Scale};
 use crate::error::Result;
 use crate::kernel;
-use crate::kernel::postings::{PostingKernels, RowFilter, RowHits};
+use crate::kernel::postings::{ABREAST, PostingKernels, RowFilter, RowHits};
 
 use super::directory::{DirectoryView, Form, Term};
 use super::forward::RowView;
@@ -160,7 +160,10 @@ impl<'a> Agreement<'a> {
         match view.sound_gaps() {
             Some(gaps) => {
                 (self.kernels.row_hits)(gaps, &EVERY, &mut self.hits);
-                self.ordinals.extend(self.hits.iter().map(|(ordinal, _)| ordinal));
+                let terms = gaps.lows.len();
+                let lines = self.hits.all().take(terms.div_ceil(ABREAST));
+                lines.for_each(|line| self.ordinals.extend_from_slice(line));
+                self.ordinals.truncate(terms);
                 Ok(())
             }
             // One beyond the range counts as the last of it, which no directory has.
@@ -196,10 +199,10 @@ impl<'a> Agreement<'a> {
             let is_posted = word >> 8 == place;
             posted += u32::from(is_posted);
             // (1) of the codec: what bounds rely on. No NaN, no infinity and nothing up to 0 lies
-            // between these. Both products are exact.
-            let (impact, scale, weight) =
-                (f64::from(word & 255), f64::from(scale), f64::from(weight));
-            let (above, up_to) = ((impact - 1.0) * scale < weight, weight <= impact * scale);
+            // between these. The product and the difference are exact: both have 32 bits at most.
+            let (scale, weight) = (f64::from(scale), f64::from(weight));
+            let most = f64::from(word & 255) * scale;
+            let (above, up_to) = (most - scale < weight, weight <= most);
             held += u32::from(is_posted) & u32::from(above) & u32::from(up_to);
         }
         let agrees = held == posted && (posted as usize == terms || self.others_are_left(place));

@@ -113,6 +113,12 @@ impl RowHits {
         self.passing.resize(lines.next_multiple_of(4), 0);
     }
 
+    /// All ordinals of the row, [`ABREAST`] at a time; the last is filled up with what comes.
+    #[inline]
+    pub(crate) fn all(&self) -> impl Iterator<Item = &[u32; ABREAST]> {
+        self.ordinals.iter().map(|line| &line.0)
+    }
+
     /// Each ordinal that passes with its place in the row, ascending.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
