@@ -99,6 +99,14 @@ fn a_disk_that_lies_is_found_out() {
     assert!(found);
 }
 
+/// Found by `queries`: an answer was called certified though the documents that feedback was taken
+/// from were not certain. (Which bytes ask for that depends on the rich index.)
+#[test]
+fn no_answer_is_surer_than_its_feedback() {
+    let bytes = include_bytes!("../fuzz/corpus/queries/feedback");
+    bodies::queries(bytes);
+}
+
 /// `LATEEN_FUZZ=60 cargo test --test fuzz_bodies rounds -- --nocapture` runs each target for so many
 /// seconds and says how often it ran; `LATEEN_FUZZ_SEED` names the inputs.
 #[test]

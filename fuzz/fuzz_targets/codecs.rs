@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| lateen_fuzz::bodies::codecs(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lateen_fuzz::codecs::codecs(data));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::id::{DocId, TermId};
-use crate::search::feedback::{Expansion, expansion};
+use crate::search::feedback::{Expansion, widened};
 use crate::search::fusion::Fused;
 use crate::search::plan::{Allowed, Plan};
 use crate::search::query::{Query, Stage};
@@ -156,7 +156,7 @@ pub(crate) fn explain(
         || if stop.reached() { Err(Error::Interrupted { what: "explain" }) } else { Ok(()) };
     whole()?;
     let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
-    let widened = expansion(&plan, query, &among, scratch)?;
+    let widened = widened(&plan, query, &among, scratch)?.query;
     whole()?;
     let explanation = match widened {
         None => parts(&plan, query, &among, segment, doc, scratch)?,

@@ -12,6 +12,7 @@ use crate::id::{DocId, Key, TermId};
 use crate::limits::{Limits, MAX_QUERY_TOKENS, MAX_TERMS, over};
 use crate::ordered::{in_order, keep_best};
 use crate::schema::TokenField;
+use crate::search::Certainty;
 use crate::search::plan::{Allowed, Plan};
 use crate::search::query::{Query, Stage, refuse};
 use crate::search::run::{Candidate, Scratch, View, check_filters};
@@ -41,7 +42,8 @@ const CHECK: usize = 1 << 20;
 /// How a query is widened. The same for all its parts: sparse vectors get terms, token matrices
 /// get rows, from the best documents of the whole.
 ///
-/// Scores are then those of the widened query. It costs a second search.
+/// Scores are then those of the widened query. It costs a second search, and what is
+/// [guaranteed](crate::Certainty) of the answer is no more than of the search for the documents.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Feedback {
     docs: usize,
@@ -138,31 +140,31 @@ pub struct ExpansionRow {
     pub rows: usize,
 }
 
-/// The query as feedback widens it; `None` where it asks for none, or nothing was found.
-pub(crate) fn expanded(
-    plan: &Plan<'_>,
-    query: &Query,
-    among: &Allowed,
-    scratch: &mut Scratch,
-) -> Result<Option<Query>> {
-    Ok(expansion(plan, query, among, scratch)?.map(|(query, _)| query))
+/// What came of feedback.
+pub(crate) struct Widened {
+    /// The query as it is now, and what was added; `None` where nothing was found to widen it by.
+    pub(crate) query: Option<(Query, Expansion)>,
+    /// Of the documents that it was taken from: no answer is surer than what it was asked with.
+    pub(crate) certainty: Certainty,
 }
 
-/// The same, and what was added.
-pub(crate) fn expansion(
+/// The query as feedback widens it.
+pub(crate) fn widened(
     plan: &Plan<'_>,
     query: &Query,
     among: &Allowed,
     scratch: &mut Scratch,
-) -> Result<Option<(Query, Expansion)>> {
-    let Some(feedback) = &query.feedback else { return Ok(None) };
+) -> Result<Widened> {
+    let certainty = Certainty::Certified;
+    let Some(feedback) = &query.feedback else { return Ok(Widened { query: None, certainty }) };
     let _span = span!(DEBUG, "feedback", documents = feedback.docs);
     let mut first = plan.answer(query, feedback.docs.max(query.top), among, scratch)?;
+    let certainty = first.certainty;
     first.found.truncate(feedback.docs);
     // What has no score was not found by its content.
     first.found.retain(|found| found.score.is_finite());
     if first.found.is_empty() || plan.stop.reached() {
-        return Ok(None);
+        return Ok(Widened { query: None, certainty });
     }
     let documents = first.found.iter().map(|one| plan.view.key(one)).collect::<Result<_>>()?;
     let mut wide = Wide {
@@ -176,7 +178,8 @@ pub(crate) fn expansion(
     query.feedback = None;
     wide.widen(&mut query, scratch)?;
     // A query that was widened in part is not the one that was asked for.
-    Ok(if plan.stop.reached() { None } else { Some((query, wide.expansion)) })
+    let query = (!plan.stop.reached()).then_some((query, wide.expansion));
+    Ok(Widened { query, certainty })
 }
 
 /// What feedback adds to a query of a snapshot.
@@ -196,9 +199,9 @@ pub(crate) fn expansion_of(
         || if stop.reached() { Err(Error::Interrupted { what: "expansion" }) } else { Ok(()) };
     whole()?;
     let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
-    let widened = expansion(&Plan { view, stop: &stop }, query, &among, scratch)?;
+    let widened = widened(&Plan { view, stop: &stop }, query, &among, scratch)?;
     whole()?;
-    Ok(widened.map(|(_, added)| added))
+    Ok(widened.query.map(|(_, added)| added))
 }
 
 /// Widening, under way.

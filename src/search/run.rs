@@ -100,8 +100,8 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
     }
     let plan = Plan { view, stop: &stop };
     let among = Allowed::new(view, query.filter.as_ref(), &stop)?;
-    let expanded = feedback::expanded(&plan, query, &among, scratch)?;
-    let query = expanded.as_ref().unwrap_or(query);
+    let widened = feedback::widened(&plan, query, &among, scratch)?;
+    let query = widened.query.as_ref().map_or(query, |(query, _)| query);
 
     let mut k = list::pool(query);
     loop {
@@ -120,7 +120,8 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
             shown.truncate(query.top);
             let found = keyed(&plan, &shown)?;
             let cut = stop.was_reached();
-            let certainty = if cut { Certainty::Incomplete } else { answer.certainty };
+            let certainty = answer.certainty.min(widened.certainty);
+            let certainty = if cut { Certainty::Incomplete } else { certainty };
             return Ok(Answer { found, certainty });
         }
         k = k.saturating_mul(4).min(MAX_CANDIDATES);
