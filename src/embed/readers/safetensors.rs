@@ -58,6 +58,11 @@ impl SafeTensorsFile {
         let (length, rest) = file.bytes().split_first_chunk::<PREFIX>().ok_or_else(short)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| short())?;
         let text = rest.get(..length).ok_or_else(short)?;
+        // Numbers of one digit would take thirty times their bytes while they are read.
+        let commas = text.iter().filter(|&&byte| byte == b',').count();
+        if commas > text.len() / 4 + 64 {
+            return Err(refuse("malformed header: shapes of too many numbers".into()).into());
+        }
         let header: Metadata = serde_json::from_slice(text)
             .map_err(|error| refuse(format!("malformed header: {error}")))?;
         let (needed, found) = (header.data_len(), rest.len() - length);
@@ -205,6 +210,17 @@ mod tests {
 
     fn open(header: &str, body: usize) -> Result<SafeTensorsFile> {
         SafeTensorsFile::from_bytes("x.safetensors", file(header, body))
+    }
+
+    #[test]
+    fn shapes_of_a_few_numbers_are_read() {
+        let header = |numbers: usize| {
+            let shape = vec!["1"; numbers].join(",");
+            format!(r#"{{"x":{{"dtype":"I8","shape":[{shape}],"data_offsets":[0,1]}}}}"#)
+        };
+        assert_eq!(open(&header(32), 1).unwrap().tensor("x").unwrap().shape(), [1; 32]);
+        let error = open(&header(1000), 1).unwrap_err().to_string();
+        assert!(error.contains("shapes of too many numbers"), "{error}");
     }
 
     #[test]
