@@ -17,7 +17,7 @@ use crate::id::Key;
 use crate::kernel::Kernels;
 use crate::limits::{Limits, MAX_FILTER_DEPTH, over};
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
-use crate::segment::Segment;
+use crate::segment::{Segment, WantedKeys};
 use crate::stop::Stop;
 
 /// A predicate over a document's key and attributes. A document that lacks an attribute passes no
@@ -68,11 +68,11 @@ impl Filter {
     /// The documents with one of these keys, which are put in order here, once. The first query
     /// finds them in time that grows with the smaller of the two, the keys and a segment's documents:
     /// some tens to hundreds of nanoseconds a key; where many numbers are asked for, and an index's
-    /// numbers lie close together, a nanosecond or two for each document and key.
+    /// numbers lie close together, a nanosecond or less for each document and key, and of documents
+    /// that are numbered as they were added for each key alone.
     pub fn keys<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Self {
-        let mut keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
-        keys.sort_unstable();
-        Self::leaf(Node::Keys(keys.into(), Kept::default()))
+        let keys = WantedKeys::new(keys.into_iter().map(Into::into));
+        Self::leaf(Node::Keys(keys, Kept::default()))
     }
 
     /// The documents whose number keys are in a bitmap: sets of any size that come from elsewhere.

@@ -1,6 +1,7 @@
 //! The keys of a segment's documents: by document, and in order for look-up.
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, ContainerWriter, NO_FIELD, Section, SectionKind};
@@ -11,6 +12,8 @@ use crate::topk::KeyOrder;
 
 mod among;
 pub(super) mod merge;
+
+pub(crate) use among::WantedKeys;
 
 /// Keys being gathered, in slot order.
 #[derive(Debug)]
@@ -96,6 +99,8 @@ pub(crate) struct KeyTable {
     keys: Keys,
     order: Array<u32>,
     section: Section,
+    /// Whether keys number the documents as they lie, once somebody has looked.
+    rows: OnceLock<bool>,
 }
 
 #[derive(Debug)]
@@ -117,7 +122,7 @@ impl KeyTable {
             },
         };
         let order = container.section(SectionKind::KEY_ORDER, NO_FIELD)?.array_of(docs as usize)?;
-        Ok(Self { docs, keys, order, section })
+        Ok(Self { docs, keys, order, section, rows: OnceLock::new() })
     }
 
     /// The bytes of a string key; `None` where the file lies.

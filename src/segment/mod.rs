@@ -13,6 +13,7 @@ mod tests;
 
 pub(crate) use arena::Arena;
 pub(crate) use attributes::{AttributeTable, Keywords, float_bits};
+pub(crate) use keys::WantedKeys;
 pub(crate) use merge::{Merging, Target, merge};
 pub(crate) use places::Places;
 pub(crate) use reader::{Segment, SegmentView};

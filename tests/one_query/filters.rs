@@ -201,6 +201,49 @@ fn bitmaps_are_sets_of_keys() {
     }
 }
 
+/// Keys that number the documents as they lie, the same in no order, and with a hole; beyond their
+/// ends on both sides; many keys and few, the first time and the next, of numbers far from 0, too.
+#[test]
+fn keys_that_are_rows() {
+    const COUNT: u64 = 1000;
+    for base in [0, 7, u64::from(u32::MAX) - 500, u64::MAX - COUNT] {
+        let in_order: Vec<u64> = (0..COUNT).map(|row| base + row).collect();
+        let mut turned = in_order.clone();
+        turned.swap(3, 977);
+        let mut holed = in_order.clone();
+        holed.remove(500);
+        for keys in [in_order, turned, holed] {
+            let mut schema = Schema::builder();
+            schema.keys(KeyKind::U64);
+            let terms: SparseField = schema.sparse("terms");
+            let mut writer = IndexWriter::in_memory(schema.build().unwrap()).unwrap();
+            for &key in &keys {
+                writer.add(&Document::new(key).sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap();
+            }
+            writer.commit().unwrap();
+            let index = writer.reader().unwrap();
+            let all = Query::sparse(&terms, &[(1u32, 1.0f32)]).unwrap().top(2000);
+            for step in [1u64, 2, 3, 64, 400] {
+                let wanted: Vec<u64> = (0..COUNT + 300)
+                    .filter_map(|at| base.checked_add(at)?.checked_sub(150))
+                    .filter(|key| key.is_multiple_of(step))
+                    .collect();
+                let mut expected: Vec<u64> =
+                    wanted.iter().copied().filter(|key| keys.contains(key)).collect();
+                expected.sort_unstable();
+                let bitmap: RoaringTreemap = wanted.iter().copied().collect();
+                let by_keys = Filter::keys(wanted.iter().rev().copied());
+                for filter in [by_keys, Filter::bitmap(bitmap)] {
+                    let hits = index.search(&all.clone().filter(filter)).unwrap();
+                    let got: Vec<u64> =
+                        hits.iter().map(|hit| hit.key().as_u64().unwrap()).collect();
+                    assert!(got == expected, "{base}, every {step}");
+                }
+            }
+        }
+    }
+}
+
 /// Numbers of every kind over several blocks of documents, in order and in none, with holes, in two
 /// segments: ranges find what a look at each number finds, the first time and the next.
 #[test]

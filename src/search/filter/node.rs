@@ -13,7 +13,7 @@ use crate::id::Key;
 use crate::kernel::Kernels;
 use crate::schema::{BoolField, F64Field, I64Field, KeywordField, Schema, U64Field};
 use crate::search::query::refuse;
-use crate::segment::{AttributeTable, Segment, float_bits};
+use crate::segment::{AttributeTable, Segment, WantedKeys, float_bits};
 use crate::stop::Stop;
 
 /// Values looked up between two questions for the time: some tens of microseconds.
@@ -35,7 +35,7 @@ pub(super) enum Node {
     Numbers(Numbered, Arc<[u64]>, Kept),
     Bool(BoolField, Option<bool>),
     /// Ascending.
-    Keys(Arc<[Key]>, Kept),
+    Keys(WantedKeys, Kept),
     Bitmap(Arc<RoaringTreemap>, Kept),
     And(Vec<Node>),
     Or(Vec<Node>),
@@ -157,13 +157,9 @@ impl Node {
             }
             Self::Bool(field, _) => schema.resolve(field),
             Self::Keys(keys, _) => {
-                // In order: numbers stand before strings.
-                let ends = [keys.first(), keys.last()];
                 let kind = schema.key_kind();
-                return Ok(ends
-                    .into_iter()
-                    .flatten()
-                    .try_for_each(|key| check_key_kind(kind, key))?);
+                let other = keys.other_than(kind);
+                return Ok(other.map_or(Ok(()), |key| check_key_kind(kind, &key))?);
             }
             Self::Bitmap(..) => return Ok(check_key_kind(schema.key_kind(), &Key::U64(0))?),
             Self::And(nodes) | Self::Or(nodes) => {

@@ -1,7 +1,11 @@
 //! The documents of many keys at once: both the wanted and the stored keys are walked in their
 //! order, in leaps, so that neither many of the one nor many of the other are looked at in vain.
 //! Where numbers lie close together and many are wanted, they are made bits, in which each document's
-//! number is looked up: that takes a nanosecond a document, a leap some tens a key.
+//! number is looked up: that takes half a nanosecond a document, a leap some tens a key. Where each
+//! document's number is one more than the one's before, as rows of a table are numbered, the bits
+//! are the documents'.
+
+use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 
@@ -9,6 +13,7 @@ use super::{KeyTable, Keys};
 use crate::docset::DocSet;
 use crate::error::Result;
 use crate::id::{DocId, Key};
+use crate::schema::KeyKind;
 
 /// Keys met between two questions for the time: some tens of microseconds.
 const MET: usize = 256;
@@ -22,6 +27,41 @@ const CLOSE: u64 = 64;
 const MANY: u64 = 256;
 /// Documents looked up between two questions for the time.
 const LOOKED_UP: usize = 1 << 14;
+
+/// Keys that are asked for, of either kind, ascending. Numbers stand close: a set of many is read as
+/// fast as memory is.
+#[derive(Clone, Debug)]
+pub(crate) struct WantedKeys {
+    numbers: Arc<[u64]>,
+    texts: Arc<[Key]>,
+}
+
+impl WantedKeys {
+    pub(crate) fn new(keys: impl Iterator<Item = Key>) -> Self {
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+        for key in keys {
+            match key {
+                Key::U64(number) => numbers.push(number),
+                Key::Str(_) => texts.push(key),
+            }
+        }
+        numbers.sort_unstable();
+        texts.sort_unstable();
+        Self { numbers: numbers.into(), texts: texts.into() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len() + self.texts.len()
+    }
+
+    /// A key that an index with keys of a kind cannot have.
+    pub(crate) fn other_than(&self, kind: KeyKind) -> Option<Key> {
+        match kind {
+            KeyKind::U64 => self.texts.first().cloned(),
+            KeyKind::Str => self.numbers.first().copied().map(Key::U64),
+        }
+    }
+}
 
 /// Bits of wanted numbers, the lowest being that of the first.
 struct Wanted {
@@ -104,9 +144,36 @@ impl KeyTable {
         Ok(words.map(|words| Wanted { first, bits: vec![0; words] }))
     }
 
+    /// Whether the number of each document is one more than that of the one before: of as many
+    /// different numbers as there are from the first to the last, in the order of the documents. Looked
+    /// for once; not known where `ended` comes first.
+    fn are_rows(&self, ended: impl Fn() -> bool) -> Result<bool> {
+        if let Some(&known) = self.rows.get() {
+            return Ok(known);
+        }
+        let last = self.order.len().saturating_sub(1);
+        let ends = (self.number(0)?, self.number(last)?);
+        let (Some((_, first)), Some((_, end))) = ends else { return Ok(false) };
+        let mut rows = end.checked_sub(first) == Some(last as u64);
+        for (piece, start) in self.order.chunks(LOOKED_UP).zip((0u32..).step_by(LOOKED_UP)) {
+            if !rows {
+                break;
+            }
+            if ended() {
+                return Ok(false);
+            }
+            let odd = piece.iter().zip(start..).map(|(&doc, place)| u32::from(doc != place));
+            rows = odd.fold(0, |any, odd| any | odd) == 0;
+        }
+        Ok(*self.rows.get_or_init(|| rows))
+    }
+
     /// The documents whose numbers are wanted; those looked up before `ended` says so.
-    fn looked_up(&self, wanted: &Wanted, ended: impl Fn() -> bool) -> DocSet {
-        let Keys::U64(keys) = &self.keys else { return DocSet::empty(self.docs) };
+    fn of_bits(&self, wanted: Wanted, ended: impl Fn() -> bool) -> Result<DocSet> {
+        if self.are_rows(&ended)? {
+            return Ok(DocSet::from_words(wanted.bits, self.docs));
+        }
+        let Keys::U64(keys) = &self.keys else { return Ok(DocSet::empty(self.docs)) };
         let mut words = Vec::with_capacity((self.docs as usize).div_ceil(64));
         for piece in keys.chunks(LOOKED_UP) {
             if ended() {
@@ -117,60 +184,74 @@ impl KeyTable {
                 words.push(bits.fold(0, |word, bit: u64| word | bit));
             }
         }
-        DocSet::from_words(words, self.docs)
+        Ok(DocSet::from_words(words, self.docs))
     }
 
-    /// The documents, live or not, of ascending keys; those come to before `ended` says so.
+    /// The documents, live or not, of keys; those come to before `ended` says so.
     ///
     /// # Errors
     /// `Corrupt` where a key cannot be read.
-    pub(crate) fn of_keys(&self, wanted: &[Key], ended: impl Fn() -> bool) -> Result<DocSet> {
+    pub(crate) fn of_keys(&self, wanted: &WantedKeys, ended: impl Fn() -> bool) -> Result<DocSet> {
+        match self.keys {
+            Keys::U64(_) => self.of_numbers(&wanted.numbers, ended),
+            Keys::Str { .. } => self.of_texts(&wanted.texts, ended),
+        }
+    }
+
+    fn of_numbers(&self, wanted: &[u64], ended: impl Fn() -> bool) -> Result<DocSet> {
         if let Some(mut bits) = self.close(wanted.len() as u64)? {
-            for (at, key) in wanted.iter().enumerate() {
-                if at % LOOKED_UP == LOOKED_UP - 1 && ended() {
+            for piece in wanted.chunks(LOOKED_UP) {
+                if ended() {
                     break;
                 }
-                key.as_u64().into_iter().for_each(|number| bits.add(number));
+                for &number in piece {
+                    bits.add(number);
+                }
             }
-            return Ok(self.looked_up(&bits, ended));
+            return self.of_bits(bits, ended);
         }
         let mut set = DocSet::empty(self.docs);
         let stored = self.order.len();
         let (mut place, mut next) = (0, 0);
         for met in 0usize.. {
-            if next >= wanted.len() || place >= stored || (met % MET == 0 && ended()) {
+            let Some(&key) = wanted.get(next) else { break };
+            if met % MET == 0 && ended() {
                 break;
             }
-            let doc = match (&self.keys, &wanted[next]) {
-                (Keys::U64(_), Key::U64(key)) => {
-                    let below = |place| Ok(self.number(place)?.is_some_and(|own| own.1 < *key));
-                    place = leap(stored, place, below)?;
-                    let own = if place < stored { self.number(place)? } else { None };
-                    let Some((doc, own)) = own else { break };
-                    next = leap(wanted.len(), next, |at| {
-                        Ok(wanted[at].as_u64().is_some_and(|key| key < own))
-                    })?;
-                    (own == *key).then_some(doc)
-                }
-                (Keys::Str { .. }, Key::Str(key)) => {
-                    place =
-                        leap(stored, place, |place| Ok(self.text_at(place)?.1 < key.as_bytes()))?;
-                    if place >= stored {
-                        break;
-                    }
-                    let (doc, own) = self.text_at(place)?;
-                    next = leap(wanted.len(), next, |at| {
-                        Ok(wanted[at].as_str().is_some_and(|key| key.as_bytes() < own))
-                    })?;
-                    (own == key.as_bytes()).then_some(doc)
-                }
-                // Of another kind than the table's: such a key has no document.
-                _ => {
-                    next += 1;
-                    continue;
-                }
+            let below = |place| Ok(self.number(place)?.is_some_and(|own| own.1 < key));
+            place = leap(stored, place, below)?;
+            let own = if place < stored { self.number(place)? } else { None };
+            let Some((doc, own)) = own else { break };
+            next = leap(wanted.len(), next, |at| Ok(wanted[at] < own))?;
+            if own == key {
+                set.insert(doc);
+                place += 1;
+                next += 1;
+            }
+        }
+        Ok(set)
+    }
+
+    fn of_texts(&self, wanted: &[Key], ended: impl Fn() -> bool) -> Result<DocSet> {
+        let mut set = DocSet::empty(self.docs);
+        let stored = self.order.len();
+        let (mut place, mut next) = (0, 0);
+        for met in 0usize.. {
+            let Some(key) = wanted.get(next).and_then(Key::as_str).map(str::as_bytes) else {
+                break;
             };
-            if let Some(doc) = doc {
+            if met % MET == 0 && ended() {
+                break;
+            }
+            place = leap(stored, place, |place| Ok(self.text_at(place)?.1 < key))?;
+            if place >= stored {
+                break;
+            }
+            let (doc, own) = self.text_at(place)?;
+            next = leap(wanted.len(), next, |at| {
+                Ok(wanted[at].as_str().is_some_and(|key| key.as_bytes() < own))
+            })?;
+            if own == key {
                 set.insert(doc);
                 place += 1;
                 next += 1;
@@ -199,15 +280,19 @@ impl KeyTable {
                 } else {
                     continue; // all of them are below
                 }
-                let numbers = numbers.map(|low| base + u64::from(low));
-                for (at, number) in numbers.take_while(|&number| number <= last).enumerate() {
-                    if at % LOOKED_UP == LOOKED_UP - 1 && ended() {
+                let mut room = [0; MET];
+                for met in 0usize.. {
+                    let piece = numbers.next_many(&mut room);
+                    let ends = piece.last().is_none_or(|&low| base + u64::from(low) > last);
+                    for &low in &*piece {
+                        bits.add(base + u64::from(low));
+                    }
+                    if ends || (met % (LOOKED_UP / MET) == 0 && ended()) {
                         break;
                     }
-                    bits.add(number);
                 }
             }
-            return Ok(self.looked_up(&bits, ended));
+            return self.of_bits(bits, ended);
         }
         let mut set = DocSet::empty(self.docs);
         let stored = self.order.len();
