@@ -103,12 +103,10 @@ impl<'a> View<'a> {
 
 /// The number of values of a shape and the bytes they take, or what is wrong with it.
 pub(super) fn bytes_of(shape: &[usize], size: usize) -> Result<usize, String> {
-    // A zero anywhere makes an empty array, whatever the rest would come to.
-    if shape.contains(&0) {
-        return Ok(0);
-    }
-    shape
-        .iter()
-        .try_fold(size, |product, &n| product.checked_mul(n))
-        .ok_or_else(|| format!("shape {shape:?} has more values than can be counted"))
+    // As NumPy has it, beside a zero too: whoever multiplies the numbers of a shape in any order gets
+    // what can be counted.
+    let bytes = shape.iter().try_fold(size, |product, &n| product.checked_mul(n.max(1)));
+    let counted = || format!("shape {shape:?} has more values than can be counted");
+    let bytes = bytes.ok_or_else(counted)?;
+    Ok(if shape.contains(&0) { 0 } else { bytes })
 }

@@ -30,6 +30,19 @@ fn a_misaligned_body_is_copied_not_refused() {
     assert!(misaligned >= 14, "{misaligned} of 16");
 }
 
+/// Found by the fuzz target `npy`: the numbers of a shape came to more than can be counted, and a 0
+/// among them made it an empty array that could be opened.
+#[test]
+fn a_shape_that_cannot_be_counted_is_refused_beside_a_zero() {
+    for shape in ["(4294967296, 4294967296, 0)", "(0, 4294967296, 4294967296)"] {
+        let error = NpyArray::from_bytes("x.npy", unpadded("<i4", shape, 0, &[])).unwrap_err();
+        assert!(error.to_string().contains("than can be counted"), "{error}");
+    }
+    let empty =
+        NpyArray::from_bytes("x.npy", unpadded("<i4", "(65536, 0, 65536)", 0, &[])).unwrap();
+    assert_eq!(empty.shape(), [65_536, 0, 65_536]);
+}
+
 #[test]
 fn written_arrays_come_back() {
     let folder = tempfile::tempdir().unwrap();
