@@ -40,6 +40,15 @@ impl Stop {
         reached
     }
 
+    /// Lets go of something that may be large: where the time is up on a thread of its own, since to
+    /// give memory back takes some forty microseconds a megabyte.
+    pub(crate) fn let_go(&self, large: impl Send + 'static) {
+        if self.was_reached() {
+            // A thread that cannot be made lets go of it here.
+            let _ = std::thread::Builder::new().spawn(move || drop(large));
+        }
+    }
+
     /// Whether anything was left out.
     pub(crate) fn was_reached(&self) -> bool {
         self.reached.is_raised()

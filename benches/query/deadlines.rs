@@ -272,14 +272,21 @@ fn ways<'a>(built: &'a Built) -> Vec<Way<'a>> {
 /// Lists as long as they may be.
 fn long<'a>(built: &'a Built, add: &mut dyn FnMut(&str, Make<'a>)) {
     let all = usize::try_from(built.documents).expect("a number of documents");
-    let eight = move |at: usize, fusion: Fusion| {
-        let parts = (0..8).map(move |other| built.terms(at + other));
+    let fused_of_all = move |at: usize, lists: usize, fusion: Fusion| {
+        let parts = (0..lists).map(move |other| built.terms(at + other));
         Query::fused(fusion, parts).expect("a fusion").candidates(all)
     };
-    add("long, reciprocal rank of 8 x all", Box::new(move |at| eight(at, Fusion::default())));
-    add("long, relative score of 8 x all", Box::new(move |at| eight(at, Fusion::RelativeScore)));
-    let weights = Fusion::Weighted(vec![1.0; 8]);
-    add("long, weighted, 8 x all", Box::new(move |at| eight(at, weights.clone())));
+    for lists in [8usize, 32] {
+        let weights = Fusion::Weighted(vec![1.0; lists]);
+        for (how, fusion) in [
+            ("reciprocal rank of", Fusion::default()),
+            ("relative score of", Fusion::RelativeScore),
+            ("weighted,", weights),
+        ] {
+            let name = format!("long, {how} {lists} x all");
+            add(&name, Box::new(move |at| fused_of_all(at, lists, fusion.clone())));
+        }
+    }
     for (by, groups) in
         [("number", Collapse::u64(&built.random)), ("keyword", Collapse::keyword(&built.name_of))]
     {

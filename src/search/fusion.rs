@@ -199,13 +199,18 @@ pub(crate) fn fuse(
     scratch: &mut Scratch,
 ) -> Result<(Candidates, Vec<Say>)> {
     let certainty = lists.iter().map(|list| list.certainty).min().unwrap_or(Certainty::Certified);
-    let United { found, places } = United::new(lists, plan.stop);
+    let United { mut found, places } = United::new(lists, plan.stop);
     let place =
         about.and_then(|about| found.iter().position(|one| (one.segment, one.doc) == about));
     let sums = vec![0.0; found.len()];
     let said = vec![Say::default(); lists.len()];
     let mut sum = Sum { stop: plan.stop, sums, place, said };
     for (at, (list, places)) in lists.iter().zip(&places).enumerate() {
+        if plan.stop.reached() {
+            // What is left of the lists is looked at for these alone.
+            found.truncate(MAX_CUT);
+            sum.sums.truncate(MAX_CUT);
+        }
         match &fused.how {
             How::Union => sum.add(at, list, places, |_, _| 0.0),
             How::Fusion(Fusion::ReciprocalRank { k }) => {
@@ -235,7 +240,7 @@ pub(crate) fn fuse(
         }
     }
     let Sum { sums, said, .. } = sum;
-    let mut found = found;
+    plan.stop.let_go(places);
     if fused.is_union() {
         for one in &mut found {
             one.score = f32::NEG_INFINITY;

@@ -345,8 +345,7 @@ impl Query {
     /// Not looked at is the clock while one document is scored, which a query of thousands of rows
     /// or a document of tens of thousands can make longer than a millisecond, and while hits are
     /// handed over, which does with more than some 10,000 documents
-    /// [inside](crate::Collapse::inside) groups, or let go, which does with dozens of lists of tens
-    /// of thousands of candidates in a fusion.
+    /// [inside](crate::Collapse::inside) groups.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
