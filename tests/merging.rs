@@ -79,7 +79,7 @@ fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centr
         let mut whole = options().create(&fresh, schema.clone()).unwrap();
         let start = Instant::now();
         add(&mut whole, &field, documents, 0..count, false);
-        whole.commit().unwrap();
+        whole.commit_packed(|_| {}).unwrap();
         let built = start.elapsed();
         let fresh = Index::open(&fresh).unwrap();
 
@@ -87,7 +87,7 @@ fn check(folder: &Path, options_of: &[(TokenCodec, TokenTier)], centroids: Centr
         let sixths: Vec<usize> = [0, 4, 5, 6].iter().map(|sixth| count * sixth / 6).collect();
         for pair in sixths.windows(2) {
             add(&mut writer, &field, documents, pair[0]..pair[1], false);
-            writer.commit().unwrap();
+            writer.commit_packed(|_| {}).unwrap();
         }
         let merged = writer.reader().unwrap();
         let before = drift(&merged);
@@ -169,5 +169,142 @@ fn wiki() {
     if let Some(folder) = set::larger("wiki") {
         let whole = [(TokenCodec::Int8, TokenTier::None)];
         check(&folder, &[&whole[..], &PACKED[..1]].concat(), Centroids::Auto);
+    }
+}
+
+/// How an index of lossy rows came to be.
+#[derive(Clone, Copy, Debug)]
+enum Life {
+    /// Twenty commits, merged in the background, and in the end all into one.
+    Commits,
+    /// In little memory, and in the end all into one.
+    Memory,
+    /// In little memory, and packed as far as that allows.
+    Packed,
+    /// Two halves packed each on its own, and merged.
+    Halves,
+    /// The first half packed, the second waiting, and merged.
+    Mixed,
+    /// Nine documents in ten deleted.
+    Deleted,
+}
+
+fn live(life: Life, codec: TokenCodec, rows: &Ragged, place: &Path) -> (Index, TokenField) {
+    let (schema, field) = schema(options_of(rows.dim, codec));
+    let count = rows.len();
+    let (memory, merges) = match life {
+        Life::Commits => (512 << 20, Merges::Background),
+        Life::Memory | Life::Packed => ((64 << 20).min(count << 12), Merges::Background),
+        _ => (512 << 20, Merges::Manual),
+    };
+    let options = IndexWriter::options().merges(merges).threads(2).memory(memory);
+    let mut writer = options.create(place, schema).unwrap();
+    let texts = |from: usize, to: usize| from * count / 20..to * count / 20;
+    match life {
+        Life::Commits | Life::Memory | Life::Packed => {
+            for part in 0..20 {
+                add(&mut writer, &field, rows, texts(part, part + 1), false);
+                if matches!(life, Life::Commits) {
+                    writer.commit().unwrap();
+                }
+            }
+            if matches!(life, Life::Packed) {
+                writer.commit_packed(|_| {}).unwrap();
+            } else {
+                writer.force_merge(1, |_| {}).unwrap();
+            }
+        }
+        Life::Halves | Life::Mixed => {
+            add(&mut writer, &field, rows, texts(0, 10), false);
+            writer.commit_packed(|_| {}).unwrap();
+            add(&mut writer, &field, rows, texts(10, 20), false);
+            if matches!(life, Life::Halves) {
+                writer.commit_packed(|_| {}).unwrap();
+            }
+            writer.force_merge(1, |_| {}).unwrap();
+        }
+        Life::Deleted => {
+            add(&mut writer, &field, rows, 0..count, false);
+            writer.commit_packed(|_| {}).unwrap();
+            let gone = (0..count as u64).filter(|key| key % 10 != 3);
+            gone.for_each(|key| drop(writer.delete(key).unwrap()));
+            writer.compact(|_| {}).unwrap();
+        }
+    }
+    (writer.reader().unwrap(), field)
+}
+
+fn options_of(dim: usize, codec: TokenCodec) -> TokenOptions {
+    TokenOptions::new(dim).codec(codec).normalization(Normalization::Normalize)
+}
+
+/// The documents of a life that are left, at once.
+fn fresh(life: Life, codec: TokenCodec, rows: &Ragged) -> (Index, TokenField) {
+    let (schema, field) = schema(options_of(rows.dim, codec));
+    let mut writer = options().in_memory(schema).unwrap();
+    match life {
+        Life::Deleted => {
+            (3..rows.len()).step_by(10).for_each(|text| {
+                add(&mut writer, &field, rows, text..text + 1, false);
+            });
+        }
+        _ => add(&mut writer, &field, rows, 0..rows.len(), false),
+    }
+    writer.commit_packed(|_| {}).unwrap();
+    (writer.reader().unwrap(), field)
+}
+
+/// The keys of the ten best for each query.
+fn ten_best(index: &Index, field: &TokenField, queries: &Ragged, exact: bool) -> Vec<HashSet<u64>> {
+    let asked = (0..queries.len()).map(|i| {
+        let query = Query::tokens(field, queries.matrix(i)).unwrap().top(10);
+        if exact { query.exact() } else { query }
+    });
+    let answers = index.search_batch(&asked.collect::<Vec<_>>(), 2).unwrap();
+    answers.iter().map(|hits| hits.iter().filter_map(|hit| hit.key().as_u64()).collect()).collect()
+}
+
+#[test]
+fn probe() {
+    let folder = set::larger("wiki").unwrap();
+    let set = Set::open(&folder);
+    let (documents, queries) = set.tokens.as_ref().expect("token rows");
+    let lives =
+        [Life::Commits, Life::Memory, Life::Packed, Life::Halves, Life::Mixed, Life::Deleted];
+    for life in lives {
+        let (truth, field) = fresh(life, TokenCodec::F16, documents);
+        let truth = ten_best(&truth, &field, queries, true);
+        for codec in [
+            TokenCodec::Residual4,
+            TokenCodec::Residual2,
+            TokenCodec::Product { subspaces: 32, bits: 8 },
+        ] {
+            let place = tempfile::tempdir().unwrap();
+            let share = |(index, field): &(Index, TokenField), exact| {
+                let found = ten_best(index, field, queries, exact);
+                let both = found
+                    .iter()
+                    .zip(&truth)
+                    .map(|(a, b)| a.intersection(b).count() as f64 / b.len() as f64);
+                both.sum::<f64>() / truth.len() as f64
+            };
+            let start = Instant::now();
+            let lived = live(life, codec, documents, &place.path().join("index"));
+            let took = start.elapsed();
+            let start = Instant::now();
+            let new = fresh(life, codec, documents);
+            let took = [took, start.elapsed()];
+            let bytes = [lived.0.info().bytes(), new.0.info().bytes()];
+            let segments = lived.0.info().segments.len();
+            for exact in [false, true] {
+                let found = [share(&lived, exact), share(&new, exact)];
+                println!(
+                    "{life:?} {codec} exact {exact}: {:.4} {:.4} lost {:.4}; {bytes:?} {segments} {took:?}",
+                    found[0],
+                    found[1],
+                    found[1] - found[0]
+                );
+            }
+        }
     }
 }

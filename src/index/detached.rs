@@ -21,6 +21,7 @@ use crate::limits::{MAX_SEGMENT_DOCS, beyond};
 use crate::schema::Schema;
 use crate::segment::{Arena, Segment};
 use crate::storage::{FsStorage, OpenMode, Storage, already_exists_kind};
+use crate::tokens::Packing;
 
 /// A segment file that no index names yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,12 +144,12 @@ impl DetachedBuilder {
         if documents == 0 {
             return Ok(());
         }
-        let (threads, memory) = (self.options.threads, self.options.turned());
+        let how = (self.options.threads, self.options.turned(), Packing::WhenLarge);
         let mut attempt = 0u32;
         let (temporary, pin) = loop {
             // Other builders may be at work here, or have been killed.
             let name = format!("part-{attempt}.building");
-            match self.arena.write(&self.storage, &name, 0, 0, threads, memory) {
+            match self.arena.write(&self.storage, &name, 0, 0, how) {
                 Err(error) if already_exists_kind(&error) && attempt < 10_000 => attempt += 1,
                 result => break (name, result?),
             }

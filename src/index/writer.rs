@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
+use crate::tokens::Packing;
 use crate::trace::span;
 
 mod building;
@@ -86,6 +87,8 @@ pub struct IndexWriter {
     sequence: u64,
     changed: bool,
     zeros: u64,
+    /// When what is written now has its token rows packed.
+    packing: Packing,
     poison: Option<String>,
 }
 
@@ -240,6 +243,7 @@ impl IndexWriter {
             sequence,
             changed: false,
             zeros: 0,
+            packing: Packing::WhenLarge,
             poison: None,
         };
         writer.reset()?;

@@ -302,6 +302,12 @@ impl TokenOptions {
         self.codec == TokenCodec::F16 || self.tier == TokenTier::F16
     }
 
+    /// Whether a segment may hold the rows as int8, to be packed when it is merged: packed rows
+    /// without a second tier are all there is of them.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.codec.is_packed() && self.tier == TokenTier::None
+    }
+
     pub(crate) fn dim_is_valid(&self) -> bool {
         self.dim > 0 && self.dim <= MAX_DIM && self.dim.is_multiple_of(8)
     }

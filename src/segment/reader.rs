@@ -189,6 +189,12 @@ impl Segment {
         self.container.sections().map(|(kind, field, bytes)| (kind.name(), field, bytes))
     }
 
+    /// Whether token rows of a field wait to be packed.
+    pub(crate) fn waits(&self) -> bool {
+        let waits = |part: &Part| matches!(part, Part::Tokens(Some(store)) if store.waits());
+        self.parts.iter().any(waits)
+    }
+
     /// Bytes that a merge of this segment takes for it, at most, beside those that sparse vectors of
     /// all its inputs are turned over in: what the tables take that are made of its token rows.
     pub(crate) fn merge_cost(&self) -> u64 {

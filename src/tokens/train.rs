@@ -94,8 +94,7 @@ pub(super) fn train(
         }
         kept.centroids.clone()
     } else {
-        let most = (SAMPLE_BYTES / options.dim as u64).max(count);
-        let sample = sample(source, options.dim, rows, (count * SAMPLE_PER_CENTROID).min(most))?;
+        let sample = training_sample(source, options.dim, rows, count)?;
         let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
         let mut trained = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
         if options.codec.is_packed() {
@@ -238,6 +237,17 @@ fn push_row(coded: &Coded<'_>, row: usize, floats: &mut [f32], to: &mut CodeRows
         to.codes.resize(start + floats.len(), 0);
         to.scales.push(int8::encode(floats, &mut to.codes[start..]).0);
     }
+}
+
+/// As many of `rows` rows as `count` centroids are trained on.
+pub(super) fn training_sample(
+    source: &dyn TokenSource,
+    dim: usize,
+    rows: u64,
+    count: u64,
+) -> Result<CodeRows> {
+    let most = (SAMPLE_BYTES / dim as u64).max(count);
+    sample(source, dim, rows, (count * SAMPLE_PER_CENTROID).min(most))
 }
 
 /// `wanted` rows, evenly spread over all of them.

@@ -4,7 +4,7 @@ use crate::codec::kmeans::Crew;
 use crate::error::{Fault, InputError, Result};
 use crate::format::{ContainerWriter, SectionKind};
 use crate::id::DocId;
-use crate::schema::TokenOptions;
+use crate::schema::{TokenCodec, TokenOptions};
 
 use super::centroids::CentroidHead;
 use super::encode::FirstTier;
@@ -32,6 +32,29 @@ pub(crate) trait TokenSource: Sync {
     }
 }
 
+/// When rows of a packed codec without a second tier are packed. Their codes are all that is left of
+/// them then, and worth what the centroids are worth over which they were made: the more rows train
+/// these, the nearer they lie. Until then the rows are stored as int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// In segments of at least [`PACKED_FROM`] rows.
+    WhenLarge,
+    /// In any segment.
+    Now,
+}
+
+/// From so many rows on a segment's rows are packed without being asked for.
+pub(crate) const PACKED_FROM: u64 = 1 << 18;
+
+/// Whether rows are stored as they wait. Beside rows that are packed already they are packed, too:
+/// packed rows are better left as they are than packed a second time later.
+fn wait(source: &dyn TokenSource, options: &TokenOptions, rows: u64, packing: Packing) -> bool {
+    options.may_wait()
+        && packing == Packing::WhenLarge
+        && rows < PACKED_FROM
+        && source.inputs().iter().flatten().all(|input| input.waits())
+}
+
 /// What is counted before anything is written.
 #[derive(Default)]
 struct Totals {
@@ -49,7 +72,7 @@ pub(crate) fn write_tokens(
     source: &dyn TokenSource,
     options: &TokenOptions,
     field: u32,
-    threads: usize,
+    (threads, packing): (usize, Packing),
     out: &mut ContainerWriter,
 ) -> Result<()> {
     let totals = count(source)?;
@@ -61,6 +84,13 @@ pub(crate) fn write_tokens(
         let fault = Fault::TooMany { what, found: totals.rows, limit: u32::MAX.into() };
         return Err(InputError::new(format!("field {field}"), fault).into());
     }
+    let waiting: TokenOptions;
+    let options = if wait(source, options, totals.rows, packing) {
+        waiting = options.clone().codec(TokenCodec::Int8);
+        &waiting
+    } else {
+        options
+    };
     let narrow = u16::try_from(totals.largest_end).is_ok();
     let head = TokenHead {
         codec: codec_number(options.codec),

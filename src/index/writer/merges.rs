@@ -28,6 +28,7 @@ use crate::index::policy::{self, Size};
 use crate::schema::{FieldKind, Schema};
 use crate::segment::{Merging, Places, Segment, SegmentView, Target, merge};
 use crate::storage::Storage;
+use crate::tokens::Packing;
 use crate::trace::span;
 
 /// When a writer merges segments on its own.
@@ -86,6 +87,7 @@ struct Job {
     schema: Schema,
     threads: usize,
     memory: usize,
+    packing: Packing,
     merging: Arc<Merging>,
 }
 
@@ -93,8 +95,8 @@ impl Job {
     fn run(&self) -> Result<Merged> {
         let _span = span!(INFO, "merge", segments = self.views.len());
         let (storage, name) = (self.storage.as_ref(), segment_name(self.ordinal));
-        let Self { generation, ordinal, memory, .. } = *self;
-        let target = Target { storage, name: &name, generation, ordinal, memory };
+        let Self { generation, ordinal, memory, packing, .. } = *self;
+        let target = Target { storage, name: &name, generation, ordinal, memory, packing };
         let (pin, places) = merge(&self.views, &self.schema, target, self.threads, &self.merging)?;
         let entry = SegmentEntry { ordinal, pin, docs: places.docs(), tombstones: None };
         let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
@@ -171,7 +173,8 @@ impl IndexWriter {
         let size = |held: &Held| {
             let docs = u64::from(held.entry.docs);
             let live = docs.saturating_sub(held.dead.len());
-            Size { bytes: held.entry.pin.len, docs, live, cost: held.segment.merge_cost() }
+            let (cost, waits) = (held.segment.merge_cost(), held.segment.waits());
+            Size { bytes: held.entry.pin.len, docs, live, cost, waits }
         };
         self.segments.iter().map(size).collect()
     }
@@ -222,6 +225,7 @@ impl IndexWriter {
             schema: self.schema.clone(),
             threads: self.options.threads,
             memory: self.options.merged() / 2,
+            packing: self.packing,
             merging: Arc::default(),
         }
     }
@@ -406,15 +410,57 @@ impl IndexWriter {
         most: usize,
         mut watch: impl FnMut(MergeProgress),
     ) -> Result<u64> {
+        self.merge_as_asked(|sizes| policy::groups(sizes, most), &mut watch)
+    }
+
+    /// Commits as [`commit`](Self::commit) does, and packs the token rows that wait for it: with
+    /// this a build ends. Neighbouring segments that wait are packed together, as many as the
+    /// writer's [memory](super::WriterOptions::memory) has room for; what does not wait stays as it
+    /// is. `watch` is called as by [`force_merge`](Self::force_merge). Gives the commit's number.
+    ///
+    /// ```
+    /// use lateen::{Document, IndexWriter, Schema, TokenCodec, TokenMatrix, TokenOptions};
+    ///
+    /// let mut schema = Schema::builder();
+    /// let rows = schema.tokens("rows", TokenOptions::new(8).codec(TokenCodec::Residual4));
+    /// let mut writer = IndexWriter::in_memory(schema.build()?)?;
+    /// let row = [0.5f32, -0.5, 0.5, -0.5, 0.0, 0.0, 0.0, 0.0];
+    /// writer.add(&Document::new("a").tokens(&rows, TokenMatrix::new(&row, 8))?)?;
+    /// writer.commit()?;
+    /// let stored = |writer: &IndexWriter| writer.info().segments[0].vectors[0].codec.clone();
+    /// assert_eq!(stored(&writer).as_deref(), Some("int8")); // the rows wait
+    /// writer.commit_packed(|_| {})?;
+    /// assert_eq!(stored(&writer).as_deref(), Some("residual4"));
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`force_merge`](Self::force_merge).
+    pub fn commit_packed(&mut self, mut watch: impl FnMut(MergeProgress)) -> Result<u64> {
+        let memory = self.memory_of_inputs();
+        self.merge_as_asked(|sizes| policy::waiting(sizes, memory), &mut watch)
+    }
+
+    /// Commits, merges the neighbours that are chosen then, packing what they hold, and commits.
+    fn merge_as_asked(
+        &mut self,
+        choose: impl FnOnce(&[Size]) -> Vec<Range<usize>>,
+        watch: &mut dyn FnMut(MergeProgress),
+    ) -> Result<u64> {
         self.healthy()?;
         self.finish(true)?;
         let merges = std::mem::replace(&mut self.options.merges, Merges::Manual);
-        Asked { writer: self, merges }.writer.merge_to(most, &mut watch)
+        self.packing = Packing::Now;
+        Asked { writer: self, merges }.writer.merge_chosen(choose, watch)
     }
 
-    fn merge_to(&mut self, most: usize, watch: &mut dyn FnMut(MergeProgress)) -> Result<u64> {
+    fn merge_chosen(
+        &mut self,
+        choose: impl FnOnce(&[Size]) -> Vec<Range<usize>>,
+        watch: &mut dyn FnMut(MergeProgress),
+    ) -> Result<u64> {
         self.commit()?;
-        let groups = policy::groups(&self.sizes(), most);
+        let groups = choose(&self.sizes());
         let segments = groups.len();
         // From the last to the first, so that places stay what they were.
         for (segments_done, run) in groups.into_iter().rev().enumerate() {
@@ -453,6 +499,7 @@ struct Asked<'a> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.writer.options.merges = self.merges;
+        self.writer.packing = Packing::WhenLarge;
     }
 }
 

@@ -62,7 +62,7 @@ fn opened(container: &Container, docs: usize, options: &TokenOptions) -> TokenSt
 }
 
 fn joined(source: &Joined<'_>, options: &TokenOptions, threads: usize) -> Container {
-    container(|out| write_tokens(source, options, 0, threads, out))
+    container(|out| write_tokens(source, options, 0, (threads, Packing::Now), out))
 }
 
 fn bytes(container: &Container, kind: SectionKind) -> Vec<u8> {
@@ -74,7 +74,7 @@ fn parts(codec: TokenCodec, tier: TokenTier) -> (TokenOptions, Container, Contai
     let of = |docs: &[Doc]| {
         let field = field(options.clone());
         let order: Vec<u32> = (0..).take(docs.len()).collect();
-        container(|out| column(docs, &field, 1).write(&order, 0, 1, out))
+        container(|out| column(docs, &field, 1).write(&order, 0, (1, Packing::Now), out))
     };
     let (large, small) = (of(&kind(1, 300, false)), of(&kind(2, 120, false)));
     (options, large, small)
@@ -310,7 +310,7 @@ fn rows_of_another_kind_are_trained_for() {
         assert_eq!(trained.to_bits(), now.to_bits());
         // It is what those rows give that come from nowhere.
         let gathered = Gathered(&source);
-        let fresh = container(|out| write_tokens(&gathered, &options, 0, 1, out));
+        let fresh = container(|out| write_tokens(&gathered, &options, 0, (1, Packing::Now), out));
         assert_eq!(sections(&merged), sections(&fresh));
     }
 }
