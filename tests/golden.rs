@@ -60,7 +60,7 @@ fn write(folder: &Path) {
 }
 
 /// An index of what the others lack: number keys, dense and four-bit terms, packed rows, a second
-/// tier, lists of centroids with their curve, and a vocabulary.
+/// tier, lists of centroids with their curve, rows that wait to be packed, and a vocabulary.
 fn codecs(path: &Path) {
     const DIM: usize = 16;
     let mut schema = Schema::builder();
@@ -88,6 +88,9 @@ fn codecs(path: &Path) {
             document = document.tokens(field, TokenMatrix::new(&rows[..], DIM)).unwrap();
         }
         writer.add(&document).unwrap();
+        if key == 379 {
+            writer.commit_packed(|_| {}).unwrap();
+        }
     }
     let words = [("oil", 1, 0.5), ("fat", 12, 2.0), ("wax", 1000, 1.25)];
     writer.set_vocabulary(&bytes, &Vocabulary::weighted(words).unwrap()).unwrap();
@@ -206,6 +209,9 @@ fn every_format_that_was_written_is_read() {
         let index = Index::open(folder.join("codecs")).unwrap();
         index.verify().unwrap();
         assert_eq!(index.len(), 400);
+        let info = index.info();
+        let stored = |segment: usize| info.segments[segment].vectors[4].codec.as_deref();
+        assert_eq!([stored(0), stored(1)], [Some("pq4x4"), Some("int8")]);
     }
     assert!(read >= 4);
 }

@@ -269,25 +269,38 @@ fn probe() {
     let folder = set::larger("wiki").unwrap();
     let set = Set::open(&folder);
     let (documents, queries) = set.tokens.as_ref().expect("token rows");
-    let lives =
-        [Life::Commits, Life::Memory, Life::Packed, Life::Halves, Life::Mixed, Life::Deleted];
+    let names = std::env::var("PROBE_LIVES").unwrap_or_default();
+    let all = [Life::Commits, Life::Memory, Life::Packed, Life::Halves, Life::Mixed, Life::Deleted];
+    let lives = all.into_iter().filter(|l| names.contains(&format!("{l:?}")));
+    let share = |(index, field): &(Index, TokenField), exact, truth: &[HashSet<u64>]| {
+        let found = ten_best(index, field, queries, exact);
+        let both =
+            found.iter().zip(truth).map(|(a, b)| a.intersection(b).count() as f64 / b.len() as f64);
+        both.sum::<f64>() / truth.len() as f64
+    };
+    let product = TokenCodec::Product { subspaces: 32, bits: 8 };
+    if names == "" {
+        let (truth, field) = fresh(Life::Commits, TokenCodec::F16, documents);
+        let truth = ten_best(&truth, &field, queries, true);
+        for codec in [TokenCodec::Int8, TokenCodec::Residual4, TokenCodec::Residual2, product] {
+            let start = Instant::now();
+            let new = fresh(Life::Commits, codec, documents);
+            let took = start.elapsed();
+            println!(
+                "S {:?} {codec} {:.4} {:.4} drift {:.5} {took:?} curve {:?}",
+                std::env::var("PROBE_S"),
+                share(&new, false, &truth),
+                share(&new, true, &truth),
+                drift(&new.0).now,
+                &new.0.info().segments[0].vectors[0].recall[..5]
+            );
+        }
+    }
     for life in lives {
         let (truth, field) = fresh(life, TokenCodec::F16, documents);
         let truth = ten_best(&truth, &field, queries, true);
-        for codec in [
-            TokenCodec::Residual4,
-            TokenCodec::Residual2,
-            TokenCodec::Product { subspaces: 32, bits: 8 },
-        ] {
+        for codec in [TokenCodec::Residual4, TokenCodec::Residual2, product] {
             let place = tempfile::tempdir().unwrap();
-            let share = |(index, field): &(Index, TokenField), exact| {
-                let found = ten_best(index, field, queries, exact);
-                let both = found
-                    .iter()
-                    .zip(&truth)
-                    .map(|(a, b)| a.intersection(b).count() as f64 / b.len() as f64);
-                both.sum::<f64>() / truth.len() as f64
-            };
             let start = Instant::now();
             let lived = live(life, codec, documents, &place.path().join("index"));
             let took = start.elapsed();
@@ -297,7 +310,7 @@ fn probe() {
             let bytes = [lived.0.info().bytes(), new.0.info().bytes()];
             let segments = lived.0.info().segments.len();
             for exact in [false, true] {
-                let found = [share(&lived, exact), share(&new, exact)];
+                let found = [share(&lived, exact, &truth), share(&new, exact, &truth)];
                 println!(
                     "{life:?} {codec} exact {exact}: {:.4} {:.4} lost {:.4}; {bytes:?} {segments} {took:?}",
                     found[0],

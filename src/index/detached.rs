@@ -144,7 +144,8 @@ impl DetachedBuilder {
         if documents == 0 {
             return Ok(());
         }
-        let how = (self.options.threads, self.options.turned(), Packing::WhenLarge);
+        let packing = Packing::WhenLarge(self.options.merged() as u64);
+        let how = (self.options.threads, self.options.turned(), packing);
         let mut attempt = 0u32;
         let (temporary, pin) = loop {
             // Other builders may be at work here, or have been killed.

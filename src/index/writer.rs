@@ -22,7 +22,6 @@ use crate::limits::Limits;
 use crate::schema::{Schema, SparseField};
 use crate::segment::{Arena, Segment};
 use crate::storage::{Lock, Storage};
-use crate::tokens::Packing;
 use crate::trace::span;
 
 mod building;
@@ -87,8 +86,9 @@ pub struct IndexWriter {
     sequence: u64,
     changed: bool,
     zeros: u64,
-    /// When what is written now has its token rows packed.
-    packing: Packing,
+    /// Whether what is written now has its token rows packed, however few: trained for on so many
+    /// bytes of them at most.
+    packs: Option<u64>,
     poison: Option<String>,
 }
 
@@ -243,7 +243,7 @@ impl IndexWriter {
             sequence,
             changed: false,
             zeros: 0,
-            packing: Packing::WhenLarge,
+            packs: None,
             poison: None,
         };
         writer.reset()?;

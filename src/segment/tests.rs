@@ -47,7 +47,7 @@ fn bytes() -> Vec<u8> {
         arena.push(&document).unwrap();
     }
     let storage = MemStorage::new();
-    arena.write(&storage, "a.seg", 1, 1, (1, 1 << 20, Packing::Now)).unwrap();
+    arena.write(&storage, "a.seg", 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
     storage.open("a.seg").unwrap().as_slice().to_vec()
 }
 

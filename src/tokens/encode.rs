@@ -84,10 +84,10 @@ impl FirstTier {
             sample.rows().map_or_else(CodeRows::default, |rows| kmeans::pick(&rows, places));
         let spread = spread(centroids, &sample, dim, crew);
         let centroids = on_one_step(centroids, spread);
-        let mut rest = Vec::new();
-        each_rest(&centroids, &sample, dim, crew, |row| rest.extend_from_slice(row));
         let (how, book) = match options.codec {
             TokenCodec::Product { subspaces, bits } => {
+                let mut rest = Vec::new();
+                each_rest(&centroids, &sample, dim, crew, |row| rest.extend_from_slice(row));
                 let entries = 1 << bits.min(8);
                 let books = Codebooks::train(&rest, dim, subspaces.into(), entries, crew);
                 let numbers = books.numbers.clone();
@@ -96,9 +96,9 @@ impl FirstTier {
             codec => {
                 let bits = 8 * codec.row_bytes(dim) / dim;
                 let mut histogram = Histogram::new();
-                for &x in &rest {
-                    histogram.add(x);
-                }
+                each_rest(&centroids, &sample, dim, crew, |row| {
+                    row.iter().for_each(|&x| histogram.add(x));
+                });
                 let levels = histogram.levels(1 << bits);
                 let nearest = Nearest::new(&levels, 1 << bits);
                 (How::Levels { nearest, bits }, levels[..1 << bits].to_vec())

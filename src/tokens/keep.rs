@@ -8,6 +8,8 @@
 
 mod gather;
 
+pub(super) use gather::{most, packs_again};
+
 use bytemuck::{Pod, Zeroable};
 use half::f16;
 

@@ -17,6 +17,7 @@ use super::layout::{
     tier_number,
 };
 use super::search::Margin;
+use super::write::merge_cost;
 
 /// A token field of a segment. Nothing is read but its head until a document is asked for.
 #[derive(Debug)]
@@ -109,6 +110,11 @@ impl TokenStore {
     /// Whether the rows are stored as int8 to be packed by a later merge.
     pub(crate) fn waits(&self) -> bool {
         self.waits
+    }
+
+    /// Bytes of memory that a merge takes for the rows, at most.
+    pub(crate) fn merge_cost(&self) -> u64 {
+        self.rows_total().saturating_mul(merge_cost(self.dim))
     }
 
     /// Components of a row.

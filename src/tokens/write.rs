@@ -37,22 +37,33 @@ pub(crate) trait TokenSource: Sync {
 /// these, the nearer they lie. Until then the rows are stored as int8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
-    /// In segments of at least [`PACKED_FROM`] rows.
-    WhenLarge,
-    /// In any segment.
-    Now,
+    /// In segments that are large, or that merges within so many bytes of memory will not make
+    /// larger.
+    WhenLarge(u64),
+    /// In any segment, with centroids that are trained on so many bytes of rows at most.
+    Now(u64),
 }
 
-/// From so many rows on a segment's rows are packed without being asked for.
-pub(crate) const PACKED_FROM: u64 = 1 << 18;
+/// From so many rows on a segment is large.
+const LARGE: u64 = 1 << 20;
+/// From so many on one is large enough where it will not become larger.
+const LARGE_ENOUGH: u64 = 1 << 17;
+/// So many segments of a size are merged at least.
+const MERGED: u64 = 4;
+
+/// Bytes of memory that a merge takes for each row, at most: its part in the sample that is trained
+/// on, and then its code, which is smaller; and its centroid with what belongs to that.
+pub(super) fn merge_cost(dim: usize) -> u64 {
+    (dim as u64).saturating_add(10)
+}
 
 /// Whether rows are stored as they wait. Beside rows that are packed already they are packed, too:
 /// packed rows are better left as they are than packed a second time later.
 fn wait(source: &dyn TokenSource, options: &TokenOptions, rows: u64, packing: Packing) -> bool {
-    options.may_wait()
-        && packing == Packing::WhenLarge
-        && rows < PACKED_FROM
-        && source.inputs().iter().flatten().all(|input| input.waits())
+    let Packing::WhenLarge(memory) = packing else { return false };
+    let cost = rows.saturating_mul(MERGED).saturating_mul(merge_cost(options.dim));
+    let large = rows >= LARGE || (rows >= LARGE_ENOUGH && cost > memory);
+    options.may_wait() && !large && source.inputs().iter().flatten().all(|input| input.waits())
 }
 
 /// What is counted before anything is written.
@@ -108,7 +119,11 @@ pub(crate) fn write_tokens(
     out.section(SectionKind::TOKENS_HEAD, field, &[head])?;
     write_ends(source, field, out)?;
     let crew = Crew { kernels: crate::kernel::select(None)?, threads: threads.max(1) };
-    let trained = train(source, options, totals.rows, totals.docs, crew)?;
+    let sampled = match packing {
+        Packing::Now(bytes) => bytes,
+        Packing::WhenLarge(_) => u64::MAX,
+    };
+    let trained = train(source, options, (totals.rows, totals.docs), (crew, sampled))?;
     if let Some(first) = &trained.first {
         write_first(first, source, field, out)?;
     } else {

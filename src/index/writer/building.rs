@@ -153,7 +153,7 @@ impl IndexWriter {
             threads: self.options.threads,
             memory: self.options.turned(),
             // What is not alone is packed with the others.
-            packing: if self.segments.is_empty() { self.packing } else { Packing::WhenLarge },
+            packing: self.packing(self.packs.filter(|_| self.segments.is_empty())),
         };
         Some((job, live))
     }

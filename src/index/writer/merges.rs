@@ -52,6 +52,10 @@ pub enum Merges {
     Manual,
 }
 
+/// Bytes of memory that rows are packed in at least, so that those of half a million rows are packed
+/// together whatever the writer keeps to otherwise.
+const PACKED_IN: u64 = 64 << 20;
+
 /// How far [`IndexWriter::force_merge`] or [`IndexWriter::compact`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -193,6 +197,11 @@ impl IndexWriter {
         self.options.merged() as u64 / if sparse { 2 } else { 1 }
     }
 
+    /// When token rows are packed of what is written.
+    pub(super) fn packing(&self, now: Option<u64>) -> Packing {
+        now.map_or(Packing::WhenLarge(self.memory_of_inputs()), Packing::Now)
+    }
+
     /// The neighbours that should be merged now, if any should.
     fn due(&self) -> Option<Range<usize>> {
         policy::choose(&self.sizes(), self.memory_of_inputs())
@@ -225,7 +234,7 @@ impl IndexWriter {
             schema: self.schema.clone(),
             threads: self.options.threads,
             memory: self.options.merged() / 2,
-            packing: self.packing,
+            packing: self.packing(self.packs),
             merging: Arc::default(),
         }
     }
@@ -410,13 +419,13 @@ impl IndexWriter {
         most: usize,
         mut watch: impl FnMut(MergeProgress),
     ) -> Result<u64> {
-        self.merge_as_asked(|sizes| policy::groups(sizes, most), &mut watch)
+        self.merge_as_asked(|sizes| policy::groups(sizes, most), u64::MAX, &mut watch)
     }
 
     /// Commits as [`commit`](Self::commit) does, and packs the token rows that wait for it: with
     /// this a build ends. Neighbouring segments that wait are packed together, as many as the
-    /// writer's [memory](super::WriterOptions::memory) has room for; what does not wait stays as it
-    /// is. `watch` is called as by [`force_merge`](Self::force_merge). Gives the commit's number.
+    /// writer's [memory](super::WriterOptions::memory), or 64 MiB where that is less, has room for;
+    /// what does not wait stays as it is. `watch` is called as by [`force_merge`](Self::force_merge). Gives the commit's number.
     ///
     /// ```
     /// use lateen::{Document, IndexWriter, Schema, TokenCodec, TokenMatrix, TokenOptions};
@@ -437,20 +446,24 @@ impl IndexWriter {
     /// # Errors
     /// As [`force_merge`](Self::force_merge).
     pub fn commit_packed(&mut self, mut watch: impl FnMut(MergeProgress)) -> Result<u64> {
-        let memory = self.memory_of_inputs();
-        self.merge_as_asked(|sizes| policy::waiting(sizes, memory), &mut watch)
+        let memory = (self.options.memory as u64).max(PACKED_IN);
+        // What is sampled is the larger part by far, and can be less than all rows.
+        let choose = |sizes: &[Size]| policy::waiting(sizes, memory / 4 * 5);
+        self.merge_as_asked(choose, memory / 3 * 2, &mut watch)
     }
 
-    /// Commits, merges the neighbours that are chosen then, packing what they hold, and commits.
+    /// Commits, merges the neighbours that are chosen then, packing what they hold after training
+    /// on so many bytes of it, and commits.
     fn merge_as_asked(
         &mut self,
         choose: impl FnOnce(&[Size]) -> Vec<Range<usize>>,
+        sampled: u64,
         watch: &mut dyn FnMut(MergeProgress),
     ) -> Result<u64> {
         self.healthy()?;
         self.finish(true)?;
         let merges = std::mem::replace(&mut self.options.merges, Merges::Manual);
-        self.packing = Packing::Now;
+        self.packs = Some(sampled);
         Asked { writer: self, merges }.writer.merge_chosen(choose, watch)
     }
 
@@ -499,7 +512,7 @@ struct Asked<'a> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.writer.options.merges = self.merges;
-        self.writer.packing = Packing::WhenLarge;
+        self.writer.packs = None;
     }
 }
 
