@@ -173,151 +173,159 @@ fn wiki() {
 }
 
 /// How an index of lossy rows came to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Life {
-    /// Twenty commits, merged in the background, and in the end all into one.
+    /// In twenty commits, merged in the background, and in the end all into one segment.
     Commits,
-    /// In little memory, and in the end all into one.
+    /// In little memory, and packed in the end.
     Memory,
-    /// In little memory, and packed as far as that allows.
-    Packed,
-    /// Two halves packed each on its own, and merged.
-    Halves,
-    /// The first half packed, the second waiting, and merged.
-    Mixed,
-    /// Nine documents in ten deleted.
+    /// Half of it packed when the other half came.
+    Half,
+    /// All of it packed, nine documents in ten deleted, and compacted.
     Deleted,
 }
 
-fn live(life: Life, codec: TokenCodec, rows: &Ragged, place: &Path) -> (Index, TokenField) {
-    let (schema, field) = schema(options_of(rows.dim, codec));
-    let count = rows.len();
-    let (memory, merges) = match life {
-        Life::Commits => (512 << 20, Merges::Background),
-        Life::Memory | Life::Packed => ((64 << 20).min(count << 12), Merges::Background),
-        _ => (512 << 20, Merges::Manual),
-    };
-    let options = IndexWriter::options().merges(merges).threads(2).memory(memory);
-    let mut writer = options.create(place, schema).unwrap();
-    let texts = |from: usize, to: usize| from * count / 20..to * count / 20;
-    match life {
-        Life::Commits | Life::Memory | Life::Packed => {
-            for part in 0..20 {
-                add(&mut writer, &field, rows, texts(part, part + 1), false);
-                if matches!(life, Life::Commits) {
-                    writer.commit().unwrap();
+impl Life {
+    /// Lives through it.
+    fn live(self, codec: TokenCodec, rows: &Ragged, path: &Path) -> (Index, TokenField) {
+        let (schema, field) = schema(lossy(rows.dim, codec));
+        // So little that there are several segments.
+        let memory = if self == Self::Memory { rows.len() << 12 } else { 512 << 20 };
+        let options = IndexWriter::options().threads(2).memory(memory);
+        let mut writer = options.create(path, schema).unwrap();
+        let count = rows.len();
+        let part = |from: usize, to: usize| from * count / 20..to * count / 20;
+        match self {
+            Self::Commits | Self::Memory => {
+                for at in 0..20 {
+                    add(&mut writer, &field, rows, part(at, at + 1), false);
+                    if self == Self::Commits {
+                        writer.commit().unwrap();
+                    }
                 }
+                match self {
+                    Self::Commits => writer.force_merge(1, |_| {}).unwrap(),
+                    _ => writer.commit_packed(|_| {}).unwrap(),
+                };
             }
-            if matches!(life, Life::Packed) {
+            Self::Half => {
+                add(&mut writer, &field, rows, part(0, 10), false);
                 writer.commit_packed(|_| {}).unwrap();
-            } else {
+                add(&mut writer, &field, rows, part(10, 20), false);
                 writer.force_merge(1, |_| {}).unwrap();
             }
-        }
-        Life::Halves | Life::Mixed => {
-            add(&mut writer, &field, rows, texts(0, 10), false);
-            writer.commit_packed(|_| {}).unwrap();
-            add(&mut writer, &field, rows, texts(10, 20), false);
-            if matches!(life, Life::Halves) {
+            Self::Deleted => {
+                add(&mut writer, &field, rows, 0..count, false);
                 writer.commit_packed(|_| {}).unwrap();
+                let gone = (0..count as u64).filter(|key| key % 10 != 3);
+                writer.delete_batch(gone).unwrap();
+                writer.compact(|_| {}).unwrap();
             }
-            writer.force_merge(1, |_| {}).unwrap();
         }
-        Life::Deleted => {
-            add(&mut writer, &field, rows, 0..count, false);
-            writer.commit_packed(|_| {}).unwrap();
-            let gone = (0..count as u64).filter(|key| key % 10 != 3);
-            gone.for_each(|key| drop(writer.delete(key).unwrap()));
-            writer.compact(|_| {}).unwrap();
+        (writer.reader().unwrap(), field)
+    }
+
+    /// What is left of it, built at once.
+    fn fresh(self, codec: TokenCodec, rows: &Ragged) -> (Index, TokenField) {
+        let (schema, field) = schema(lossy(rows.dim, codec));
+        let mut writer = options().in_memory(schema).unwrap();
+        if self == Self::Deleted {
+            for text in (3..rows.len()).step_by(10) {
+                add(&mut writer, &field, rows, text..text + 1, false);
+            }
+        } else {
+            add(&mut writer, &field, rows, 0..rows.len(), false);
+        }
+        writer.commit_packed(|_| {}).unwrap();
+        (writer.reader().unwrap(), field)
+    }
+
+    /// How much of recall@10 it may lose. Half packed before the other, its codes are over half as
+    /// many centroids. Where most is deleted and its centroids with it, rows are packed a second
+    /// time: of 4 bits they mostly keep what they have.
+    fn allowed(self, codec: TokenCodec) -> f64 {
+        match (self, codec) {
+            (Self::Deleted, TokenCodec::Residual4) | (Self::Commits | Self::Memory, _) => 0.005,
+            (Self::Half, TokenCodec::Residual4) => 0.0075,
+            (Self::Half, _) => 0.015,
+            (Self::Deleted, _) => 0.03,
         }
     }
-    (writer.reader().unwrap(), field)
 }
 
-fn options_of(dim: usize, codec: TokenCodec) -> TokenOptions {
+fn lossy(dim: usize, codec: TokenCodec) -> TokenOptions {
     TokenOptions::new(dim).codec(codec).normalization(Normalization::Normalize)
 }
 
-/// The documents of a life that are left, at once.
-fn fresh(life: Life, codec: TokenCodec, rows: &Ragged) -> (Index, TokenField) {
-    let (schema, field) = schema(options_of(rows.dim, codec));
-    let mut writer = options().in_memory(schema).unwrap();
-    match life {
-        Life::Deleted => {
-            (3..rows.len()).step_by(10).for_each(|text| {
-                add(&mut writer, &field, rows, text..text + 1, false);
-            });
-        }
-        _ => add(&mut writer, &field, rows, 0..rows.len(), false),
-    }
-    writer.commit_packed(|_| {}).unwrap();
-    (writer.reader().unwrap(), field)
-}
-
 /// The keys of the ten best for each query.
-fn ten_best(index: &Index, field: &TokenField, queries: &Ragged, exact: bool) -> Vec<HashSet<u64>> {
-    let asked = (0..queries.len()).map(|i| {
-        let query = Query::tokens(field, queries.matrix(i)).unwrap().top(10);
+fn ten_best(index: &Index, field: &TokenField, asked: &Ragged, exact: bool) -> Vec<HashSet<u64>> {
+    let query = |at| {
+        let query = Query::tokens(field, asked.matrix(at)).unwrap().top(10);
         if exact { query.exact() } else { query }
-    });
-    let answers = index.search_batch(&asked.collect::<Vec<_>>(), 2).unwrap();
+    };
+    let queries: Vec<Query> = (0..asked.len()).map(query).collect();
+    let answers = index.search_batch(&queries, 2).unwrap();
     answers.iter().map(|hits| hits.iter().filter_map(|hit| hit.key().as_u64()).collect()).collect()
 }
 
-#[test]
-fn probe() {
-    let folder = set::larger("wiki").unwrap();
-    let set = Set::open(&folder);
-    let (documents, queries) = set.tokens.as_ref().expect("token rows");
-    let names = std::env::var("PROBE_LIVES").unwrap_or_default();
-    let all = [Life::Commits, Life::Memory, Life::Packed, Life::Halves, Life::Mixed, Life::Deleted];
-    let lives = all.into_iter().filter(|l| names.contains(&format!("{l:?}")));
-    let share = |(index, field): &(Index, TokenField), exact, truth: &[HashSet<u64>]| {
-        let found = ten_best(index, field, queries, exact);
-        let both =
-            found.iter().zip(truth).map(|(a, b)| a.intersection(b).count() as f64 / b.len() as f64);
-        both.sum::<f64>() / truth.len() as f64
+/// Lossy rows after a life, beside a build of what is left of it; how much of what f16 rows find is
+/// found no more.
+fn after(life: Life, codec: TokenCodec, rows: &Ragged, asked: &Ragged) -> f64 {
+    let place = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let lived = life.live(codec, rows, &place.path().join("index"));
+    let took = start.elapsed();
+    lived.0.verify().unwrap();
+    let info = lived.0.info();
+    for segment in &info.segments {
+        assert_eq!(segment.vectors[0].codec, info.fields[0].codec, "{life:?}: packed in the end");
+    }
+    let fresh = life.fresh(codec, rows);
+    let (index, field) = life.fresh(TokenCodec::F16, rows);
+    let truth = ten_best(&index, &field, asked, true);
+    let share = |(index, field): &(Index, TokenField), exact| {
+        let found = ten_best(index, field, asked, exact);
+        let both = found.iter().zip(&truth).map(|(a, b)| a.intersection(b).count());
+        both.sum::<usize>() as f64 / truth.iter().map(HashSet::len).sum::<usize>() as f64
     };
-    let product = TokenCodec::Product { subspaces: 32, bits: 8 };
-    if names == "" {
-        let (truth, field) = fresh(Life::Commits, TokenCodec::F16, documents);
-        let truth = ten_best(&truth, &field, queries, true);
-        for codec in [TokenCodec::Int8, TokenCodec::Residual4, TokenCodec::Residual2, product] {
-            let start = Instant::now();
-            let new = fresh(Life::Commits, codec, documents);
-            let took = start.elapsed();
-            println!(
-                "S {:?} {codec} {:.4} {:.4} drift {:.5} {took:?} curve {:?}",
-                std::env::var("PROBE_S"),
-                share(&new, false, &truth),
-                share(&new, true, &truth),
-                drift(&new.0).now,
-                &new.0.info().segments[0].vectors[0].recall[..5]
-            );
+    let of = |index: &(Index, TokenField)| [false, true].map(|exact| share(index, exact));
+    let (now, before) = (of(&lived), of(&fresh));
+    let bytes = [&lived.0, &fresh.0].map(|index| index.info().bytes());
+    if std::env::var_os("LATEEN_TIMES").is_some() {
+        println!("{life:?} {codec}: {now:.4?} for {before:.4?}, {bytes:?} bytes, {took:.1?}");
+    }
+    assert!(bytes[0] * 10 <= bytes[1] * 11, "{life:?} {codec}: {bytes:?} bytes");
+    let lost = before.into_iter().zip(now).map(|(before, now)| before - now);
+    lost.fold(f64::NEG_INFINITY, f64::max)
+}
+
+const LOSSY: [TokenCodec; 3] =
+    [TokenCodec::Residual4, TokenCodec::Residual2, TokenCodec::Product { subspaces: 32, bits: 8 }];
+
+fn lives(folder: &Path, all: &[Life], more: f64) {
+    let set = Set::open(folder);
+    let (rows, asked) = set.tokens.as_ref().expect("token rows");
+    for &life in all {
+        for codec in LOSSY {
+            let lost = after(life, codec, rows, asked);
+            let whole = matches!(life, Life::Commits | Life::Memory);
+            let allowed = life.allowed(codec) + if whole { 0.0 } else { more };
+            assert!(lost <= allowed, "{life:?} {codec}: {lost:.4}");
         }
     }
-    for life in lives {
-        let (truth, field) = fresh(life, TokenCodec::F16, documents);
-        let truth = ten_best(&truth, &field, queries, true);
-        for codec in [TokenCodec::Residual4, TokenCodec::Residual2, product] {
-            let place = tempfile::tempdir().unwrap();
-            let start = Instant::now();
-            let lived = live(life, codec, documents, &place.path().join("index"));
-            let took = start.elapsed();
-            let start = Instant::now();
-            let new = fresh(life, codec, documents);
-            let took = [took, start.elapsed()];
-            let bytes = [lived.0.info().bytes(), new.0.info().bytes()];
-            let segments = lived.0.info().segments.len();
-            for exact in [false, true] {
-                let found = [share(&lived, exact, &truth), share(&new, exact, &truth)];
-                println!(
-                    "{life:?} {codec} exact {exact}: {:.4} {:.4} lost {:.4}; {bytes:?} {segments} {took:?}",
-                    found[0],
-                    found[1],
-                    found[1] - found[0]
-                );
-            }
-        }
+}
+
+/// Of the hits of 60 queries one is .0017: where codes differ at all, chance does more.
+#[test]
+fn lossy_rows_of_wiki_mini_live() {
+    let all = [Life::Commits, Life::Memory, Life::Half, Life::Deleted];
+    lives(&set::committed(), &all, 0.02);
+}
+
+/// Takes some minutes.
+#[test]
+fn lossy_rows_of_wiki_live() {
+    if let Some(folder) = set::larger("wiki") {
+        lives(&folder, &[Life::Commits, Life::Memory, Life::Half, Life::Deleted], 0.0);
     }
 }

@@ -38,7 +38,8 @@ pub struct DetachedSegment {
 }
 
 /// Builds segments outside of an index, for [`IndexWriter::publish`]: on other threads, processes or
-/// machines. Made by [`WriterOptions::detached`].
+/// machines. Made by [`WriterOptions::detached`]. Rows of a packed codec [wait](crate::TokenCodec) in
+/// small ones as they do elsewhere: after publishing, [`IndexWriter::commit_packed`] packs them.
 ///
 /// ```
 /// use lateen::{Document, IndexWriter, Schema};

@@ -53,6 +53,14 @@ pub enum Forward {
 }
 
 /// How token rows are kept.
+///
+/// Codecs smaller than `Int8` pack rows over centroids, and without a [second tier](TokenTier) codes are
+/// all that is left of a row then. So what a commit adds is stored as int8 first and is packed later, with
+/// others: by a merge that makes a large segment (a million rows, or fewer where the writer's memory allows
+/// no larger merge), by [`compact`](crate::IndexWriter::compact),
+/// [`force_merge`](crate::IndexWriter::force_merge) and
+/// [`commit_packed`](crate::IndexWriter::commit_packed), with which a build ends. Until then it takes the
+/// bytes of int8 and answers like it; [`VectorInfo::codec`](crate::VectorInfo::codec) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenCodec {

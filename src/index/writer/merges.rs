@@ -390,8 +390,8 @@ impl IndexWriter {
     }
 
     /// Rewrites every segment that holds deleted documents, small neighbours together, and commits:
-    /// afterwards the index takes no more room than one that was built afresh. `watch` is called now
-    /// and then with how far it is. Gives the commit's number.
+    /// afterwards the index takes no more room than one that was built afresh, and no row waits to be
+    /// packed. `watch` is called now and then with how far it is. Gives the commit's number.
     ///
     /// What is found then is what a fresh build finds, where fields keep whole rows or a second tier
     /// ([`TokenTier`](crate::TokenTier)). Packed rows without one are all there is of themselves:
@@ -407,7 +407,7 @@ impl IndexWriter {
     }
 
     /// Commits, then merges until there are at most `most` segments (1 where 0 is given) and none
-    /// holds deleted documents, and commits again. `watch` is called now and then with how far it
+    /// holds deleted documents or rows that wait to be packed, and commits again. `watch` is called now and then with how far it
     /// is, and once when all segments are written and none is committed yet. Gives the commit's
     /// number.
     ///
