@@ -19,9 +19,8 @@ use crate::index::manifest::SegmentEntry;
 use crate::index::writer::{Held, IndexWriter, WriterOptions};
 use crate::limits::{MAX_SEGMENT_DOCS, beyond};
 use crate::schema::Schema;
-use crate::segment::{Arena, Segment};
+use crate::segment::{Arena, Packing, Segment};
 use crate::storage::{FsStorage, OpenMode, Storage, already_exists_kind};
-use crate::tokens::Packing;
 
 /// A segment file that no index names yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

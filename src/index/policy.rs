@@ -299,7 +299,9 @@ mod tests {
     fn what_waits_is_packed_together() {
         let mut held = sizes(&[10, 20, 1, 1, 30]);
         assert!(waiting(&held, 100).is_empty() && waiting(&[], 100).is_empty());
-        [0, 1, 3, 4].into_iter().for_each(|at| held[at].waits = true);
+        for at in [0, 1, 3, 4] {
+            held[at].waits = true;
+        }
         assert_eq!(waiting(&held, 31), [0..2, 3..5]);
         assert_eq!(waiting(&held, 30), [0..2, 3..4, 4..5]);
         assert_eq!(waiting(&held, 0), [0..1, 1..2, 3..4, 4..5]);

@@ -137,7 +137,9 @@ impl TokenColumn {
         let codes = &mut self.codes[first..];
         expand(rows, 0, codes);
         // The byte that no int8 row has; what this crate has packed never adds up to it.
-        codes.iter_mut().for_each(|byte| *byte = (*byte).max(1));
+        for byte in codes.iter_mut() {
+            *byte = (*byte).max(1);
+        }
         self.scales.extend_from_slice(rows.scales());
     }
 

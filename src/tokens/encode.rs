@@ -97,7 +97,9 @@ impl FirstTier {
                 let bits = 8 * codec.row_bytes(dim) / dim;
                 let mut histogram = Histogram::new();
                 each_rest(&centroids, &sample, dim, crew, |row| {
-                    row.iter().for_each(|&x| histogram.add(x));
+                    for &x in row {
+                        histogram.add(x);
+                    }
                 });
                 let levels = histogram.levels(1 << bits);
                 let nearest = Nearest::new(&levels, 1 << bits);

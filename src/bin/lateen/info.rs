@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lateen::{Index, IndexInfo};
+use lateen::{FieldInfo, Index, IndexInfo};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -120,21 +120,19 @@ fn vectors(info: &IndexInfo) -> Vec<Vec<String>> {
 
 /// A line for each field of which rows are not packed yet.
 fn waiting(info: &IndexInfo) -> String {
-    let mut lines = String::new();
-    for field in info.fields.iter().filter(|field| field.kind == "tokens") {
+    let line = |field: &FieldInfo| {
         let own = info.segments.iter().flat_map(|segment| &segment.vectors);
         let own = own.filter(|v| v.field == field.name && v.codec != field.codec);
-        let (rows, codec) =
+        let (rows, stored) =
             own.fold((0, None), |(rows, _), v| (rows + v.entries, v.codec.as_ref()));
-        if let (Some(stored), Some(codec)) = (codec, &field.codec) {
-            lines += &format!(
-                "{} of {} wait as {stored} to be packed as {codec}: lateen compact does it\n",
-                text::many(rows, "row"),
-                field.name
-            );
-        }
-    }
-    lines
+        let (stored, codec) = (stored?, field.codec.as_ref()?);
+        let rows = text::many(rows, "row");
+        let name = &field.name;
+        Some(format!(
+            "{name}: {rows} as {stored}, to be packed as {codec}: lateen compact does it\n"
+        ))
+    };
+    info.fields.iter().filter(|field| field.kind == "tokens").filter_map(line).collect()
 }
 
 /// What each step of the effort found when the segments were written: the mean over the segments

@@ -19,9 +19,8 @@ use crate::format::segment_name;
 use crate::id::Key;
 use crate::index::manifest::SegmentEntry;
 use crate::schema::Schema;
-use crate::segment::{Arena, Segment};
+use crate::segment::{Arena, Packing, Segment};
 use crate::storage::Storage;
-use crate::tokens::Packing;
 use crate::trace::span;
 
 /// An arena that is being written.

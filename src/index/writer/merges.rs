@@ -26,9 +26,8 @@ use crate::index::commit::kept;
 use crate::index::manifest::SegmentEntry;
 use crate::index::policy::{self, Size};
 use crate::schema::{FieldKind, Schema};
-use crate::segment::{Merging, Places, Segment, SegmentView, Target, merge};
+use crate::segment::{Merging, Packing, Places, Segment, SegmentView, Target, merge};
 use crate::storage::Storage;
-use crate::tokens::Packing;
 use crate::trace::span;
 
 /// When a writer merges segments on its own.
