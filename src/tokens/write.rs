@@ -37,8 +37,8 @@ pub(crate) trait TokenSource: Sync {
 /// these, the nearer they lie. Until then the rows are stored as int8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
-    /// In segments that are large, or that merges within so many bytes of memory will not make
-    /// larger.
+    /// In merges that make a large segment, or one that merges within so many bytes of memory will
+    /// not make larger. New segments wait: how many follow is not known.
     WhenLarge(u64),
     /// In any segment, with centroids that are trained on so many bytes of rows at most.
     Now(u64),
@@ -63,7 +63,9 @@ fn wait(source: &dyn TokenSource, options: &TokenOptions, rows: u64, packing: Pa
     let Packing::WhenLarge(memory) = packing else { return false };
     let cost = rows.saturating_mul(MERGED).saturating_mul(merge_cost(options.dim));
     let large = rows >= LARGE || (rows >= LARGE_ENOUGH && cost > memory);
-    options.may_wait() && !large && source.inputs().iter().flatten().all(|input| input.waits())
+    let inputs = source.inputs();
+    let packed = inputs.iter().flatten().any(|input| !input.waits());
+    options.may_wait() && (inputs.is_empty() || !large && !packed)
 }
 
 /// What is counted before anything is written.

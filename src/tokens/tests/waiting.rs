@@ -176,14 +176,16 @@ fn a_lie_about_waiting_is_told() {
 fn rows_wait_while_there_is_a_merge_to_come() {
     use super::super::write::merge_cost;
     let options = options(8, TokenCodec::Residual4);
-    let docs: Vec<Doc> = (0..2).map(|_| Doc { rows: vec![0.5; 8 * 65_535], spans: None }).collect();
-    let three = [&docs[..], &docs[..1]].concat();
-    let waits = |docs: &[Doc], memory: u64| {
-        let packing = Packing::WhenLarge(memory);
-        opened(&written(docs, &options, packing), docs.len(), &options).waits()
+    let docs: Vec<Doc> = (0..3).map(|_| Doc { rows: vec![0.5; 8 * 65_535], spans: None }).collect();
+    let new = opened(&written(&docs, &options, Packing::WhenLarge(0)), 3, &options);
+    assert!(new.waits(), "whatever its size");
+    let waits = |count: u32, memory: u64| {
+        let source = Joined::new(&[&new], |_, doc| doc >= count);
+        let merged = joined(&source, &options, Packing::WhenLarge(memory));
+        opened(&merged, source.docs(), &options).waits()
     };
     // 131,070 rows wait whatever memory there is; 196,605 where four times as many can be merged.
     let cost = 4 * 3 * 65_535 * merge_cost(8);
-    assert!(waits(&docs, 0));
-    assert!(waits(&three, cost) && !waits(&three, cost - 1));
+    assert!(waits(2, 0));
+    assert!(waits(3, cost) && !waits(3, cost - 1));
 }
