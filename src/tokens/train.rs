@@ -28,7 +28,7 @@ const SAMPLE_PER_CENTROID: u64 = 64;
 const SAMPLE_BYTES: u64 = 128 << 20;
 const LEAST_PER_CENTROID: u64 = 8;
 /// Bytes of rows that are assigned at a time.
-const ASSIGN_BYTES: usize = 8 << 20;
+const ASSIGN_BYTES: usize = 4 << 20;
 /// Queries that the recall is measured with, and rows of all of them with all rows at most.
 const QUERIES: usize = 64;
 const MOST_PAIRS: u64 = 1 << 34;
@@ -104,12 +104,17 @@ pub(super) fn train(
         let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
         let mut trained = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
         if options.codec.is_packed() {
-            let packed = FirstTier::train(options, &trained, &sample, crew);
+            let few = FirstTier::few(options, &sample);
+            drop(sample);
+            let packed = FirstTier::train(options, &trained, &few, crew);
             trained = packed.centroids.clone();
             first = Some(packed);
         }
         trained
     };
+    if let Some(first) = &mut first {
+        first.reserve(rows);
+    }
     let Some(centroid_rows) = centroids.rows() else { return Ok(Trained::default()) };
     let assigning = Assigning::new(source, centroid_rows, first.as_mut(), kept.as_ref(), crew);
     let (ids, ends, now) = assigning.all(options.dim)?;
@@ -266,6 +271,9 @@ pub(super) fn sample(
 ) -> Result<CodeRows> {
     let wanted = wanted.min(rows);
     let mut out = CodeRows::default();
+    let room = usize::try_from(wanted).unwrap_or(0);
+    out.codes.reserve_exact(room.saturating_mul(dim));
+    out.scales.reserve_exact(room);
     let mut floats = vec![0.0; dim];
     let place = |i: u64| u128::from(i) * u128::from(rows) / u128::from(wanted.max(1));
     let (mut taken, mut first) = (0u64, 0u128);
