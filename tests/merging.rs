@@ -1,7 +1,7 @@
 //! Real vectors, merged: what is found then is what a fresh build finds.
 //!
 //! The committed set is always merged; `wiki` where `LATEEN_SETS` says. With `LATEEN_TIMES=1` the
-//! times of the merges are printed.
+//! times of the merges are printed, and what lossy rows find after a life beside a fresh build.
 
 #[path = "naive/set.rs"]
 mod set;
