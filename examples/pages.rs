@@ -29,7 +29,7 @@ pub(crate) fn main() -> Result<(), lateen::Error> {
             writer.add(&document.i64(&number, i64::from(page))?)?;
         }
     }
-    writer.commit()?;
+    writer.commit_packed(|_| {})?;
     let index = writer.reader()?;
 
     // A question is a few text rows in the space of the patches.

@@ -62,7 +62,7 @@ fn build(path: &Path) {
             .payload(payload.into_bytes());
         writer.add(&document).unwrap();
     }
-    writer.commit().unwrap();
+    writer.commit_packed(|_| {}).unwrap();
     writer.delete("doc-2").unwrap();
     writer.commit().unwrap();
 }

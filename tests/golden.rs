@@ -202,6 +202,13 @@ fn every_format_that_was_written_is_read() {
             assert!(account(&index) == expected, "{}: {text}", folder.display());
             read += 1;
         }
+        // Rows that are packed, and rows that wait for it.
+        let info = Index::open(folder.join("codecs")).unwrap().info();
+        let of_parts = |segment: usize| {
+            let own = info.segments[segment].vectors.iter().find(|own| own.field == "parts");
+            own.and_then(|own| own.codec.clone())
+        };
+        assert_eq!([of_parts(0).unwrap(), of_parts(1).unwrap()], ["pq4x4", "int8"]);
     }
     assert!(read >= 5);
 }

@@ -453,7 +453,7 @@ fn words_that_lie_are_not_written_on() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("index");
     sample::rich(&mut sample::options().create(&path, sample::rich_schema()).unwrap()).unwrap();
-    let file = path.join("manifest-0000000000000002");
+    let file = path.join("manifest-0000000000000003");
     let good = std::fs::read(&file).unwrap();
     let mut parts = mend::parts(&good);
     let words = parts.iter_mut().find(|part| part.data.ends_with(b"oilfatwax")).unwrap();

@@ -111,7 +111,8 @@ pub fn packed() -> Vec<u8> {
 const RICH: u32 = 400;
 
 /// The fields of an index of what the sample lacks: number keys, dense terms of eight and of four
-/// bits, packed rows, second tiers, lists of centroids with their curve, and a vocabulary.
+/// bits, packed rows and rows that wait to be packed, second tiers, lists of centroids with their
+/// curve, and a vocabulary.
 pub fn rich_schema() -> Schema {
     let mut schema = Schema::builder();
     schema.keys(KeyKind::U64);
@@ -129,7 +130,7 @@ pub fn rich_schema() -> Schema {
     schema.build().expect("a valid schema")
 }
 
-/// Its one commit.
+/// Its two commits: rows of the first are packed, those of the second wait for it.
 pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
     let schema = writer.schema().clone();
     let (wide, narrow) = (schema.sparse("wide")?, schema.sparse("narrow")?);
@@ -156,6 +157,9 @@ pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
         document = document.keyword(&lang, if i.is_multiple_of(3) { "en" } else { "fr" })?;
         document = document.keyword(&lang, format!("{}", i % 40))?;
         writer.add(&document.i64(&year, 1900 + i64::from(i))?)?;
+        if i == RICH - 21 {
+            writer.commit_packed(|_| {})?;
+        }
     }
     let words = [("oil", 7, 0.5), ("fat", 101, 2.0), ("wax", 70_003, 1.25)];
     writer.set_vocabulary(&wide, &Vocabulary::weighted(words)?)?;

@@ -19,7 +19,7 @@ use crate::index::manifest::SegmentEntry;
 use crate::index::writer::{Held, IndexWriter, WriterOptions};
 use crate::limits::{MAX_SEGMENT_DOCS, beyond};
 use crate::schema::Schema;
-use crate::segment::{Arena, Segment};
+use crate::segment::{Arena, Packing, Segment};
 use crate::storage::{FsStorage, OpenMode, Storage, already_exists_kind};
 
 /// A segment file that no index names yet.
@@ -37,7 +37,8 @@ pub struct DetachedSegment {
 }
 
 /// Builds segments outside of an index, for [`IndexWriter::publish`]: on other threads, processes or
-/// machines. Made by [`WriterOptions::detached`].
+/// machines. Made by [`WriterOptions::detached`]. Rows of a packed codec [wait](crate::TokenCodec) in
+/// small ones as they do elsewhere: after publishing, [`IndexWriter::commit_packed`] packs them.
 ///
 /// ```
 /// use lateen::{Document, IndexWriter, Schema};
@@ -143,12 +144,13 @@ impl DetachedBuilder {
         if documents == 0 {
             return Ok(());
         }
-        let (threads, memory) = (self.options.threads, self.options.turned());
+        let packing = Packing::WhenLarge(self.options.merged() as u64);
+        let how = (self.options.threads, self.options.turned(), packing);
         let mut attempt = 0u32;
         let (temporary, pin) = loop {
             // Other builders may be at work here, or have been killed.
             let name = format!("part-{attempt}.building");
-            match self.arena.write(&self.storage, &name, 0, 0, threads, memory) {
+            match self.arena.write(&self.storage, &name, 0, 0, how) {
                 Err(error) if already_exists_kind(&error) && attempt < 10_000 => attempt += 1,
                 result => break (name, result?),
             }

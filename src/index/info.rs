@@ -2,7 +2,7 @@
 
 use crate::format::FORMAT;
 use crate::index::snapshot::Snapshot;
-use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenTier};
+use crate::schema::{FieldDef, FieldKind, SparseCodec, TokenCodec, TokenTier};
 use crate::segment::Segment;
 
 /// What a commit of an index consists of; see [`Index::info`](crate::Index::info).
@@ -82,6 +82,10 @@ pub struct VectorInfo {
     /// Terms of all documents together, of a sparse field; rows, of a token field. Deleted
     /// documents are counted in.
     pub entries: u64,
+    /// The codec in words in which this segment holds the rows, of a token field: that of the field,
+    /// but `int8` where they wait to be packed
+    /// ([`IndexWriter::commit_packed`](crate::IndexWriter::commit_packed)).
+    pub codec: Option<String>,
     /// The mean shares (0 to 1) of the true ten and of the true hundred best that each step of the
     /// search found, the fastest first, as measured when the segment was written: of a token field
     /// that is searched over centroids, and of a sparse field of a large segment, which gives all
@@ -174,7 +178,7 @@ impl Snapshot {
 
 /// What a vector field holds; with what was measured of it, if that is asked for.
 fn vectors(segment: &Segment, at: usize, field: &FieldDef, measured: bool) -> Option<VectorInfo> {
-    let (mut recall, mut drift) = (Vec::new(), None);
+    let (mut recall, mut drift, mut codec) = (Vec::new(), None, None);
     let entries = match &field.kind {
         FieldKind::Sparse(_) => {
             let index = segment.sparse(at)?;
@@ -183,8 +187,9 @@ fn vectors(segment: &Segment, at: usize, field: &FieldDef, measured: bool) -> Op
             }
             index.entries()
         }
-        FieldKind::Tokens(_) => {
+        FieldKind::Tokens(options) => {
             let store = segment.tokens(at)?;
+            codec = Some(in_words(store.codec(), options.tier));
             if measured {
                 recall = store.recall_curve();
                 drift = store.drift().map(|(trained, now)| DriftInfo { trained, now });
@@ -193,7 +198,15 @@ fn vectors(segment: &Segment, at: usize, field: &FieldDef, measured: bool) -> Op
         }
         _ => return None,
     };
-    Some(VectorInfo { field: field.name.clone(), entries, recall, drift })
+    Some(VectorInfo { field: field.name.clone(), entries, codec, recall, drift })
+}
+
+fn in_words(codec: TokenCodec, tier: TokenTier) -> String {
+    match tier {
+        TokenTier::None => codec.to_string(),
+        TokenTier::F16 => format!("{codec} + f16"),
+        TokenTier::Int8 => format!("{codec} + int8"),
+    }
 }
 
 impl FieldInfo {
@@ -208,13 +221,7 @@ impl FieldInfo {
                 (None, Some(codec.to_owned()))
             }
             FieldKind::Tokens(options) => {
-                let codec = options.codec.to_string();
-                let codec = match options.tier {
-                    TokenTier::None => codec,
-                    TokenTier::F16 => codec + " + f16",
-                    TokenTier::Int8 => codec + " + int8",
-                };
-                (Some(options.dim), Some(codec))
+                (Some(options.dim), Some(in_words(options.codec, options.tier)))
             }
             _ => (None, None),
         };

@@ -20,6 +20,8 @@ pub(crate) struct Size {
     pub(crate) live: u64,
     /// Bytes of memory that a merge takes for it.
     pub(crate) cost: u64,
+    /// Whether token rows of it wait to be packed.
+    pub(crate) waits: bool,
 }
 
 impl Size {
@@ -133,7 +135,8 @@ fn bounded(
     None
 }
 
-/// Groups of neighbours, in order, that leave at most `most` segments and no dead document: those
+/// Groups of neighbours, in order, that leave at most `most` segments, no dead document and no row
+/// that waits to be packed: those
 /// to be merged, the rest stays as it is. Of all neighbours the smallest pair is joined first.
 pub(crate) fn groups(sizes: &[Size], most: usize) -> Vec<Range<usize>> {
     let mut groups: Vec<(Range<usize>, u64)> =
@@ -145,8 +148,25 @@ pub(crate) fn groups(sizes: &[Size], most: usize) -> Vec<Range<usize>> {
         groups[at].0.end = next.end;
         groups[at].1 = groups[at].1.saturating_add(bytes);
     }
-    let stays = |run: &Range<usize>| run.len() == 1 && sizes[run.start].dead() == 0;
+    let whole = |size: &Size| size.dead() == 0 && !size.waits;
+    let stays = |run: &Range<usize>| run.len() == 1 && whole(&sizes[run.start]);
     groups.into_iter().map(|(run, _)| run).filter(|run| !stays(run)).collect()
+}
+
+/// Neighbours of which all wait to be packed, in order, as many together as `memory` allows: the
+/// more rows are packed at once, the less is lost.
+pub(crate) fn waiting(sizes: &[Size], memory: u64) -> Vec<Range<usize>> {
+    let mut runs: Vec<(Range<usize>, u64)> = Vec::new();
+    for (at, size) in sizes.iter().enumerate().filter(|(_, size)| size.waits) {
+        match runs.last_mut() {
+            Some((run, cost)) if run.end == at && cost.saturating_add(size.cost) <= memory => {
+                run.end += 1;
+                *cost += size.cost;
+            }
+            _ => runs.push((at..at + 1, size.cost)),
+        }
+    }
+    runs.into_iter().map(|(run, _)| run).collect()
 }
 
 #[cfg(test)]
@@ -155,7 +175,10 @@ mod tests {
     use super::*;
 
     fn sizes(bytes: &[u64]) -> Vec<Size> {
-        bytes.iter().map(|&bytes| Size { bytes, docs: 100, live: 100, cost: bytes }).collect()
+        bytes
+            .iter()
+            .map(|&bytes| Size { bytes, docs: 100, live: 100, cost: bytes, waits: false })
+            .collect()
     }
 
     #[test]
@@ -268,5 +291,19 @@ mod tests {
         assert_eq!(groups(&held, 9), [4..5]);
         assert_eq!(groups(&held, 0), [0..5]);
         assert!(groups(&[], 1).is_empty());
+        held[1].waits = true;
+        assert_eq!(groups(&held, 9), [1..2, 4..5]);
+    }
+
+    #[test]
+    fn what_waits_is_packed_together() {
+        let mut held = sizes(&[10, 20, 1, 1, 30]);
+        assert!(waiting(&held, 100).is_empty() && waiting(&[], 100).is_empty());
+        for at in [0, 1, 3, 4] {
+            held[at].waits = true;
+        }
+        assert_eq!(waiting(&held, 31), [0..2, 3..5]);
+        assert_eq!(waiting(&held, 30), [0..2, 3..4, 4..5]);
+        assert_eq!(waiting(&held, 0), [0..1, 1..2, 3..4, 4..5]);
     }
 }

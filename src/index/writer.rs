@@ -86,6 +86,9 @@ pub struct IndexWriter {
     sequence: u64,
     changed: bool,
     zeros: u64,
+    /// Whether what is written now has its token rows packed, however few: trained for on so many
+    /// bytes of them at most.
+    packs: Option<u64>,
     poison: Option<String>,
 }
 
@@ -242,6 +245,7 @@ impl IndexWriter {
             sequence,
             changed: false,
             zeros: 0,
+            packs: None,
             poison: None,
         };
         writer.reset()?;

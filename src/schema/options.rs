@@ -53,6 +53,14 @@ pub enum Forward {
 }
 
 /// How token rows are kept.
+///
+/// Codecs smaller than `Int8` pack rows over centroids, and without a [second tier](TokenTier) codes are
+/// all that is left of a row then. So what a commit adds is stored as int8 first and is packed later, with
+/// others: by a merge that makes a large segment (a million rows, or fewer where the writer's memory allows
+/// no larger merge), by [`compact`](crate::IndexWriter::compact),
+/// [`force_merge`](crate::IndexWriter::force_merge) and
+/// [`commit_packed`](crate::IndexWriter::commit_packed), with which a build ends. Until then it takes the
+/// bytes of int8 and answers like it; [`VectorInfo::codec`](crate::VectorInfo::codec) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenCodec {
@@ -300,6 +308,12 @@ impl TokenOptions {
     /// Whether rows wait as f16 for their segment to be written, and not as int8.
     pub(crate) fn waits_as_f16(&self) -> bool {
         self.codec == TokenCodec::F16 || self.tier == TokenTier::F16
+    }
+
+    /// Whether a segment may hold the rows as int8, to be packed when it is merged: packed rows
+    /// without a second tier are all there is of them.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.codec.is_packed() && self.tier == TokenTier::None
     }
 
     pub(crate) fn dim_is_valid(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::segment::keys::KeyColumn;
 use crate::segment::payloads::PayloadColumn;
 use crate::sparse::SparseColumn;
 use crate::storage::Storage;
-use crate::tokens::TokenColumn;
+use crate::tokens::{Packing, TokenColumn};
 
 mod change;
 
@@ -191,8 +191,7 @@ impl Arena {
         name: &str,
         generation: u64,
         ordinal: u64,
-        threads: usize,
-        memory: usize,
+        (threads, memory, packing): (usize, usize, Packing),
     ) -> Result<Pin> {
         let order: Vec<u32> =
             (0u32..).zip(&self.dead).filter(|(_, dead)| !**dead).map(|(slot, _)| slot).collect();
@@ -210,7 +209,9 @@ impl Arena {
         for (field, column) in (0u32..).zip(&self.columns) {
             match column {
                 Column::Sparse(column) => column.write(&order, field, threads, memory, &mut out)?,
-                Column::Tokens(column) => column.write(&order, field, threads, &mut out)?,
+                Column::Tokens(column) => {
+                    column.write(&order, field, (threads, packing), &mut out)?;
+                }
                 Column::Attribute(column) => {
                     column.write(&docs_of, order.len(), field, &mut out)?;
                 }

@@ -15,7 +15,7 @@ use crate::segment::{SegmentHead, SegmentView, attributes, keys, payloads};
 use crate::shared::{Flag, Steps};
 use crate::sparse::{self, MergePart};
 use crate::storage::Storage;
-use crate::tokens::{TokenRows, TokenSource, TokenStore, write_tokens};
+use crate::tokens::{Packing, TokenRows, TokenSource, TokenStore, write_tokens};
 
 /// A merge that goes on: how far it is, and whether it is still wanted. Shared between who merges
 /// and who watches.
@@ -59,6 +59,8 @@ pub(crate) struct Target<'a> {
     pub(crate) ordinal: u64,
     /// Bytes to turn sparse vectors over in: what is written does not depend on it.
     pub(crate) memory: usize,
+    /// When token rows are packed.
+    pub(crate) packing: Packing,
 }
 
 /// Writes what is live in `inputs`, which the schema reads, as one segment. Every byte of every
@@ -83,13 +85,13 @@ pub(crate) fn merge(
         view.segment.verify()?;
         merging.step(view.segment.docs())?;
     }
-    let Target { storage, name, generation, ordinal, memory } = target;
+    let Target { storage, name, generation, ordinal, memory, packing } = target;
     let file = storage
         .create_new(name)
         .map_err(|e| Error::io("create", format!("{}/{name}", storage.place()), e))?;
     let written = ContainerWriter::create(file, name.to_owned(), ContainerKind::Segment).and_then(
         |mut out| {
-            let job = Job { inputs, schema, places: &places, threads, memory, merging };
+            let job = Job { inputs, schema, places: &places, threads, memory, packing, merging };
             job.write(name, &mut out)?;
             out.finish(generation, ordinal)
         },
@@ -106,6 +108,7 @@ struct Job<'a> {
     places: &'a Places,
     threads: usize,
     memory: usize,
+    packing: Packing,
     merging: &'a Merging,
 }
 
@@ -129,7 +132,8 @@ impl Job<'_> {
                 FieldKind::Tokens(options) => {
                     let stores = self.inputs.iter().map(|view| view.segment.tokens(at)).collect();
                     let source = Stored { job: self, stores };
-                    write_tokens(&source, options, field, self.threads, out)?;
+                    let how = (self.threads, self.packing);
+                    write_tokens(&source, options, field, how, out)?;
                 }
                 kind => {
                     let tables: Vec<_> =

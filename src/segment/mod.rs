@@ -11,6 +11,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::tokens::Packing;
 pub(crate) use arena::Arena;
 pub(crate) use attributes::{AttributeTable, Keywords, float_bits};
 pub(crate) use keys::WantedKeys;

@@ -189,14 +189,17 @@ impl Segment {
         self.container.sections().map(|(kind, field, bytes)| (kind.name(), field, bytes))
     }
 
+    /// Whether token rows of a field wait to be packed.
+    pub(crate) fn waits(&self) -> bool {
+        let waits = |part: &Part| matches!(part, Part::Tokens(Some(store)) if store.waits());
+        self.parts.iter().any(waits)
+    }
+
     /// Bytes that a merge of this segment takes for it, at most, beside those that sparse vectors of
     /// all its inputs are turned over in: what the tables take that are made of its token rows.
     pub(crate) fn merge_cost(&self) -> u64 {
         let part = |part: &Part| match part {
-            Part::Tokens(Some(store)) => {
-                let row = (store.dim() as u64).saturating_add(10);
-                store.rows_total().saturating_mul(row)
-            }
+            Part::Tokens(Some(store)) => store.merge_cost(),
             _ => 0,
         };
         let parts = self.parts.iter().map(part).fold(0, u64::saturating_add);

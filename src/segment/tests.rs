@@ -10,6 +10,7 @@ use crate::schema::Schema;
 use crate::segment::payloads::PayloadBlock;
 use crate::segment::{Arena, AttributeTable, Segment, SegmentHead};
 use crate::storage::{Bytes, MemStorage, Storage};
+use crate::tokens::Packing;
 
 #[test]
 fn structures_are_those_of_the_book() {
@@ -46,7 +47,7 @@ fn bytes() -> Vec<u8> {
         arena.push(&document).unwrap();
     }
     let storage = MemStorage::new();
-    arena.write(&storage, "a.seg", 1, 1, 1, 1 << 20).unwrap();
+    arena.write(&storage, "a.seg", 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
     storage.open("a.seg").unwrap().as_slice().to_vec()
 }
 

@@ -54,8 +54,10 @@ pub enum OpenMode {
     /// [`IndexOptions::resident`](crate::IndexOptions::resident) allows: beyond that, sections that
     /// no search is using go, those first that were not used for longest. The unit is a whole
     /// section of a segment: a search needs, all at once, the sections of the fields that it
-    /// searches, of every segment, but not those of other fields, nor payloads. Each search looks
-    /// up its segments' sections anew, and evaluates its filters anew.
+    /// searches, of every segment, but not those of other fields, nor payloads. This is no cache of
+    /// blocks: where these sections are together more than what is allowed, the search is an error
+    /// ([`Error::Io`](crate::Error::Io)), and a large index that must be searched in little memory is
+    /// better mapped. Each search looks up its segments' sections anew, and evaluates its filters anew.
     Read,
 }
 

@@ -4,12 +4,12 @@ use crate::codec::{f16, int8};
 use crate::embed::CleanTokens;
 use crate::error::Result;
 use crate::format::ContainerWriter;
-use crate::kernel::tokens::{F16Rows, Int8Rows};
+use crate::kernel::tokens::{F16Rows, Int8Rows, PackedRows, expand};
 use crate::schema::TokenOptions;
 
 use super::layout::{NO_SPAN, RowBounds, Spans, TokenRows};
 use super::rows::Coded;
-use super::write::{TokenSource, write_tokens};
+use super::write::{Packing, TokenSource, write_tokens};
 
 /// The rows of one field, gathered in slot order.
 #[derive(Debug)]
@@ -110,14 +110,13 @@ impl TokenColumn {
     pub(crate) fn push_stored(&mut self, slot: u32, rows: &TokenRows<'_>) {
         let start = self.rows();
         let end = start + rows.coded.len();
-        let mut kept = rows.bounds;
         match rows.coded {
             Coded::F16(rows) => self.halves.extend_from_slice(rows.bits()),
             Coded::Int8(rows) => {
                 self.codes.extend_from_slice(rows.codes());
                 self.scales.extend_from_slice(rows.scales());
             }
-            Coded::Packed(_) => kept = self.push_packed(rows),
+            Coded::Packed(rows) => self.push_packed(&rows),
         }
         let no_span = [NO_SPAN.0, NO_SPAN.1];
         let spans: Vec<[u32; 2]> = (0..rows.coded.len())
@@ -127,26 +126,21 @@ impl TokenColumn {
             self.spans.resize(start, no_span);
             self.spans.extend(spans);
         }
-        self.entries.push(Entry { slot, start, end, bounds: kept });
+        self.entries.push(Entry { slot, start, end, bounds: rows.bounds });
     }
 
-    /// Takes in rows that are packed over the centroids of another segment: they wait as int8, as
-    /// near to what they stand for as that can be; gives what is then known of them.
-    fn push_packed(&mut self, rows: &TokenRows<'_>) -> RowBounds {
-        let dim = self.options.dim;
-        let mut row = vec![0.0; dim];
-        let mut codes = vec![0; dim];
-        let (mut norm, mut error) = (0.0f64, 0.0f64);
-        for at in 0..rows.coded.len() {
-            rows.coded.decode(at, &mut row);
-            let (scale, fit) = int8::encode(&row, &mut codes);
-            self.codes.extend_from_slice(&codes);
-            self.scales.push(scale);
-            norm = norm.max(fit.norm);
-            error = error.max(fit.error);
+    /// Takes in rows that are packed over the centroids of another segment: they wait as the int8
+    /// rows that they stand for.
+    fn push_packed(&mut self, rows: &PackedRows<'_>) {
+        let first = self.codes.len();
+        self.codes.resize(first + rows.len() * self.options.dim, 0);
+        let codes = &mut self.codes[first..];
+        expand(rows, 0, codes);
+        // The byte that no int8 row has; what this crate has packed never adds up to it.
+        for byte in codes.iter_mut() {
+            *byte = (*byte).max(1);
         }
-        let before = half::f16::from_bits(rows.bounds.error).to_f64();
-        RowBounds { norm: f16::at_least(norm), error: f16::at_least(before + error) }
+        self.scales.extend_from_slice(rows.scales());
     }
 
     /// Rows of all documents so far.
@@ -164,8 +158,8 @@ impl TokenColumn {
     }
 
     /// Writes the field's sections: document `i` of the segment is the slot `order[i]`. Nothing
-    /// is written where none of them has the field. With more threads the same bytes are made
-    /// sooner.
+    /// is written where none of them has the field. `how` says on how many threads, which changes no
+    /// byte, and when rows are packed.
     ///
     /// # Errors
     /// Those of the file.
@@ -173,10 +167,10 @@ impl TokenColumn {
         &self,
         order: &[u32],
         field: u32,
-        threads: usize,
+        how: (usize, Packing),
         out: &mut ContainerWriter,
     ) -> Result<()> {
-        write_tokens(&Ordered { column: self, order }, &self.options, field, threads, out)
+        write_tokens(&Ordered { column: self, order }, &self.options, field, how, out)
     }
 
     fn get(&self, slot: u32) -> Option<TokenRows<'_>> {

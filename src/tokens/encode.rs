@@ -69,6 +69,13 @@ impl FirstTier {
         Self::new(How::Int8, options, CodeRows::default(), Vec::new())
     }
 
+    /// The part of a sample that [`train`](Self::train) needs.
+    pub(super) fn few(options: &TokenOptions, sample: &CodeRows) -> CodeRows {
+        let most = SAMPLE_ROWS.min((SAMPLE_BYTES / (4 * options.dim)).max(1024));
+        let places = kmeans::evenly(sample.scales.len(), most);
+        sample.rows().map_or_else(CodeRows::default, |rows| kmeans::pick(&rows, places))
+    }
+
     /// Levels or codebooks for what a sample of rows leaves of its centroids.
     pub(super) fn train(
         options: &TokenOptions,
@@ -77,16 +84,12 @@ impl FirstTier {
         crew: Crew,
     ) -> Self {
         let dim = options.dim;
-        let most = SAMPLE_ROWS.min((SAMPLE_BYTES / (4 * dim)).max(1024));
-        let places = kmeans::evenly(sample.scales.len(), most);
-        let sample =
-            sample.rows().map_or_else(CodeRows::default, |rows| kmeans::pick(&rows, places));
-        let spread = spread(centroids, &sample, dim, crew);
+        let spread = spread(centroids, sample, dim, crew);
         let centroids = on_one_step(centroids, spread);
-        let mut rest = Vec::new();
-        each_rest(&centroids, &sample, dim, crew, |row| rest.extend_from_slice(row));
         let (how, book) = match options.codec {
             TokenCodec::Product { subspaces, bits } => {
+                let mut rest = Vec::new();
+                each_rest(&centroids, sample, dim, crew, |row| rest.extend_from_slice(row));
                 let entries = 1 << bits.min(8);
                 let books = Codebooks::train(&rest, dim, subspaces.into(), entries, crew);
                 let numbers = books.numbers.clone();
@@ -95,9 +98,11 @@ impl FirstTier {
             codec => {
                 let bits = 8 * codec.row_bytes(dim) / dim;
                 let mut histogram = Histogram::new();
-                for &x in &rest {
-                    histogram.add(x);
-                }
+                each_rest(&centroids, sample, dim, crew, |row| {
+                    for &x in row {
+                        histogram.add(x);
+                    }
+                });
                 let levels = histogram.levels(1 << bits);
                 let nearest = Nearest::new(&levels, 1 << bits);
                 (How::Levels { nearest, bits }, levels[..1 << bits].to_vec())
@@ -138,6 +143,13 @@ impl FirstTier {
             gaps: Vec::new(),
             tier: options.tier != crate::schema::TokenTier::None,
         }
+    }
+
+    /// Makes room for so many rows at once: what grows step by step takes more on the way.
+    pub(super) fn reserve(&mut self, rows: u64) {
+        let rows = usize::try_from(rows).unwrap_or(0);
+        self.codes.reserve_exact(rows.saturating_mul(self.codec.row_bytes(self.dim)));
+        self.scales.reserve_exact(rows);
     }
 
     /// Whether other rows give the score.

@@ -8,6 +8,8 @@
 
 mod gather;
 
+pub(super) use gather::{most, packs_again};
+
 use bytemuck::{Pod, Zeroable};
 use half::f16;
 
@@ -16,7 +18,7 @@ use crate::codec::kmeans::{CodeRows, Crew, assign};
 use crate::error::Result;
 use crate::id::DocId;
 use crate::kernel::tokens::Int8Rows;
-use crate::schema::{Centroids, TokenOptions, TokenTier};
+use crate::schema::{Centroids, TokenOptions};
 
 use super::layout::TokenRows;
 use super::store::TokenStore;
@@ -138,11 +140,8 @@ impl<'a> Kept<'a> {
         (wanted, rows): (u64, u64),
         crew: Crew,
     ) -> Result<Option<Self>> {
-        if options.codec.is_packed()
-            && options.tier == TokenTier::None
-            && let Some(gathered) = gather::gather(source, options, wanted, rows)?
-        {
-            return Ok(Some(gathered));
+        if options.may_wait() {
+            return gather::gather(source, options, (wanted, rows), crew);
         }
         let Some((input, store)) = largest(source)? else { return Ok(None) };
         let Some((centroids, book, drift)) = store.trained() else { return Ok(None) };

@@ -28,4 +28,4 @@ pub(crate) use layout::TokenRows;
 pub(crate) use query::TokenQuery;
 pub(crate) use search::{TokenEffort, TokenScratch, score_floats};
 pub(crate) use store::TokenStore;
-pub(crate) use write::{TokenSource, write_tokens};
+pub(crate) use write::{Packing, TokenSource, write_tokens};

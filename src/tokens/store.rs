@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::{Array, Container, Section, SectionKind};
 use crate::id::DocId;
 use crate::limits::{Limits, MAX_DOCUMENT_TOKENS, beyond};
-use crate::schema::TokenOptions;
+use crate::schema::{TokenCodec, TokenOptions};
 
 use super::arrays::{CodeArrays, CodeSlices};
 use super::centroids::{CentroidArrays, CentroidView, CurvePoint, Lie};
@@ -17,6 +17,7 @@ use super::layout::{
     tier_number,
 };
 use super::search::Margin;
+use super::write::merge_cost;
 
 /// A token field of a segment. Nothing is read but its head until a document is asked for.
 #[derive(Debug)]
@@ -33,6 +34,9 @@ pub(crate) struct TokenStore {
     spans: SpanArrays,
     margin: Margin,
     centroids: Option<CentroidArrays>,
+    codec: TokenCodec,
+    /// Whether rows are still to be packed.
+    waits: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +62,7 @@ impl TokenStore {
             return Ok(None);
         };
         let head: TokenHead = section.one()?;
-        let rows = check_head(&section, &head, docs, options)?;
+        let (rows, codec) = check_head(&section, &head, docs, options)?;
         let sized = |kind| container.section(kind, field);
         let dim = options.dim;
         let count = rows as usize;
@@ -73,7 +77,7 @@ impl TokenStore {
             Some(_) => Some(sized(SectionKind::TOKENS_GAPS)?.array_of(docs as usize)?),
         };
         let centroids = CentroidArrays::open(container, field, dim, count)?;
-        if options.codec.is_packed() && centroids.is_none() {
+        if codec.is_packed() && centroids.is_none() {
             return Err(section.corrupt(0, "codes of what is left without the centroids"));
         }
         Ok(Some(Self {
@@ -81,19 +85,36 @@ impl TokenStore {
             rows,
             docs_with: head.docs,
             ends: sized(SectionKind::TOKENS_ENDS)?.array_of(docs as usize)?,
-            codes: CodeArrays::open(container, field, options.codec, count, dim)?,
+            codes: CodeArrays::open(container, field, codec, count, dim)?,
             tier,
             gaps,
             bounds: sized(SectionKind::TOKENS_BOUNDS)?.array_of(docs as usize)?,
             spans,
             margin: Margin::of(options),
             centroids,
+            codec,
+            waits: codec != options.codec,
         }))
     }
 
     /// Rows of all documents together.
     pub(crate) fn rows_total(&self) -> u64 {
         self.rows.into()
+    }
+
+    /// How the rows are stored: as the schema says, or as int8 where they [wait](Self::waits).
+    pub(crate) fn codec(&self) -> TokenCodec {
+        self.codec
+    }
+
+    /// Whether the rows are stored as int8 to be packed by a later merge.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Bytes of memory that a merge takes for the rows, at most.
+    pub(crate) fn merge_cost(&self) -> u64 {
+        self.rows_total().saturating_mul(merge_cost(self.dim))
     }
 
     /// Components of a row.
@@ -320,20 +341,22 @@ impl TokenStore {
     }
 }
 
-/// Compares a head with what the schema says; gives the number of rows.
+/// Compares a head with what the schema says; gives the number of rows, and how they are stored.
 fn check_head(
     section: &Section,
     head: &TokenHead,
     docs: u32,
     options: &TokenOptions,
-) -> Result<u32> {
+) -> Result<(u32, TokenCodec)> {
     let same = |offset, what: &str, found: u32, expected: u32| {
         if found == expected {
             return Ok(());
         }
         Err(section.corrupt(offset, format!("{what} {found}, the schema has {expected}")))
     };
-    same(0, "codec", head.codec, codec_number(options.codec))?;
+    let waits = options.may_wait() && head.codec == codec_number(TokenCodec::Int8);
+    let codec = if waits { TokenCodec::Int8 } else { options.codec };
+    same(0, "codec", head.codec, codec_number(codec))?;
     same(4, "dimension", head.dim, u32::try_from(options.dim).unwrap_or(0))?;
     same(8, "normalisation", head.normalization, normalization_number(options.normalization))?;
     same(28, "second tier", head.tier, tier_number(options.tier))?;
@@ -344,7 +367,7 @@ fn check_head(
     if head.docs == 0 || head.docs > docs || head.docs > rows {
         return Err(section.corrupt(24, "documents with the field, of a number that cannot be"));
     }
-    Ok(rows)
+    Ok((rows, codec))
 }
 
 /// A store's arrays as slices.

@@ -4,6 +4,7 @@ mod centroids;
 mod hostile;
 mod keep;
 mod ladder;
+mod waiting;
 
 use std::cmp::Ordering;
 
@@ -11,7 +12,7 @@ use half::f16;
 
 use super::layout::TokenRows;
 use super::rows::Coded;
-use super::write::{TokenSource, write_tokens};
+use super::write::{Packing, TokenSource, write_tokens};
 use super::*;
 use crate::docset::DocSet;
 use crate::embed::{CleanTokens, TokenMatrix};
@@ -97,7 +98,8 @@ fn column(docs: &[Doc], field: &TokenField, threads: usize) -> TokenColumn {
 fn store(docs: &[Doc], options: TokenOptions) -> TokenStore {
     let field = field(options);
     let order: Vec<u32> = (0..).take(docs.len()).collect();
-    let container = container(|out| column(docs, &field, 1).write(&order, 3, 1, out));
+    let container =
+        container(|out| column(docs, &field, 1).write(&order, 3, (1, Packing::Now(u64::MAX)), out));
     let count = u32::try_from(docs.len()).unwrap();
     TokenStore::open(&container, 3, count, field.options()).unwrap().unwrap()
 }
@@ -463,14 +465,18 @@ fn threads_and_order_do_not_show() {
         let field = field(options(dim, codec));
         let order: Vec<u32> = (0..500).rev().filter(|slot| slot % 5 != 0).collect();
         let write = |threads| {
-            sections(&container(|out| column(&docs, &field, threads).write(&order, 0, 1, out)))
+            sections(&container(|out| {
+                column(&docs, &field, threads).write(&order, 0, (1, Packing::Now(u64::MAX)), out)
+            }))
         };
         let one = write(1);
         assert_eq!(one, write(4));
         // The same documents taken in in that order are the same segment.
         let ordered: Vec<Doc> = order.iter().map(|&slot| docs[slot as usize].clone()).collect();
         let natural: Vec<u32> = (0..400).collect();
-        let again = container(|out| column(&ordered, &field, 2).write(&natural, 0, 1, out));
+        let again = container(|out| {
+            column(&ordered, &field, 2).write(&natural, 0, (1, Packing::Now(u64::MAX)), out)
+        });
         assert_eq!(one, sections(&again));
     }
 }
@@ -497,17 +503,23 @@ fn merging_keeps_every_bit() {
         store(&docs.into_iter().map(|(_, doc)| doc).collect::<Vec<_>>(), options.clone())
     };
     let (even, odd) = (part(even), part(odd));
-    let merged = container(|out| write_tokens(&Both(&even, &odd), &options, 0, 1, out));
+    let merged = container(|out| {
+        write_tokens(&Both(&even, &odd), &options, 0, (1, Packing::Now(u64::MAX)), out)
+    });
     let field = field(options.clone());
     let order: Vec<u32> = (0..200).collect();
-    let whole = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
+    let whole = container(|out| {
+        column(&docs, &field, 1).write(&order, 0, (1, Packing::Now(u64::MAX)), out)
+    });
     assert_eq!(sections(&merged), sections(&whole));
 }
 
 #[test]
 fn a_field_that_no_document_has_is_not_there() {
     let field = field(options(8, TokenCodec::Int8));
-    let none = container(|out| column(&[Doc::default()], &field, 1).write(&[0], 0, 1, out));
+    let none = container(|out| {
+        column(&[Doc::default()], &field, 1).write(&[0], 0, (1, Packing::Now(u64::MAX)), out)
+    });
     assert_eq!(none.sections().count(), 0);
     assert!(TokenStore::open(&none, 0, 1, field.options()).unwrap().is_none());
 }

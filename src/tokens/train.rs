@@ -11,7 +11,7 @@ use crate::schema::{Centroids, TokenCodec, TokenOptions, TokenTier};
 use super::candidates::{CandidateScratch, Plan};
 use super::centroids::{CentroidView, CurvePoint, Lists};
 use super::encode::FirstTier;
-use super::keep::{Drift, Kept, Meter, Place};
+use super::keep::{self, Drift, Kept, Meter, Place};
 use super::query::TokenQuery;
 use super::rows::Coded;
 use super::search::{Margin, TokenScratch, estimate};
@@ -26,8 +26,9 @@ const LEAST_DOCS: u32 = 1024;
 /// Rows that are trained on for each centroid, and bytes of them at most.
 const SAMPLE_PER_CENTROID: u64 = 64;
 const SAMPLE_BYTES: u64 = 128 << 20;
+const LEAST_PER_CENTROID: u64 = 8;
 /// Bytes of rows that are assigned at a time.
-const ASSIGN_BYTES: usize = 8 << 20;
+const ASSIGN_BYTES: usize = 4 << 20;
 /// Queries that the recall is measured with, and rows of all of them with all rows at most.
 const QUERIES: usize = 64;
 const MOST_PAIRS: u64 = 1 << 34;
@@ -69,14 +70,14 @@ fn count(options: &TokenOptions, rows: u64, docs: u32) -> (u64, bool) {
     }
 }
 
-/// Trains, or keeps what an input was trained to; assigns, encodes and measures. Besides the sample it holds two bytes a row, four for
-/// each document of each list, and the first tier, where that is not how rows wait.
+/// Trains on so many bytes of rows at most, or keeps what an input was trained to; assigns, encodes
+/// and measures. After the sample it holds two bytes a row, four for each document of each list, and
+/// the first tier, where that is not how rows wait.
 pub(super) fn train(
     source: &dyn TokenSource,
     options: &TokenOptions,
-    rows: u64,
-    docs_with: u32,
-    crew: Crew,
+    (rows, docs_with): (u64, u32),
+    (crew, sampled): (Crew, u64),
 ) -> Result<Trained> {
     let (count, with_lists) = count(options, rows, docs_with);
     let mut first = (options.codec == TokenCodec::Int8 && options.tier == TokenTier::F16)
@@ -94,17 +95,26 @@ pub(super) fn train(
         }
         kept.centroids.clone()
     } else {
-        let most = (SAMPLE_BYTES / options.dim as u64).max(count);
-        let sample = sample(source, options.dim, rows, (count * SAMPLE_PER_CENTROID).min(most))?;
+        let count = if keep::packs_again(source, options) {
+            keep::most(options, count, rows)
+        } else {
+            count
+        };
+        let sample = training_sample(source, options.dim, rows, (count, sampled))?;
         let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
         let mut trained = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
         if options.codec.is_packed() {
-            let packed = FirstTier::train(options, &trained, &sample, crew);
+            let few = FirstTier::few(options, &sample);
+            drop(sample);
+            let packed = FirstTier::train(options, &trained, &few, crew);
             trained = packed.centroids.clone();
             first = Some(packed);
         }
         trained
     };
+    if let Some(first) = &mut first {
+        first.reserve(rows);
+    }
     let Some(centroid_rows) = centroids.rows() else { return Ok(Trained::default()) };
     let assigning = Assigning::new(source, centroid_rows, first.as_mut(), kept.as_ref(), crew);
     let (ids, ends, now) = assigning.all(options.dim)?;
@@ -240,6 +250,18 @@ fn push_row(coded: &Coded<'_>, row: usize, floats: &mut [f32], to: &mut CodeRows
     }
 }
 
+/// As many of `rows` rows as `count` centroids are trained on, within so many bytes if that leaves
+/// each some.
+pub(super) fn training_sample(
+    source: &dyn TokenSource,
+    dim: usize,
+    rows: u64,
+    (count, bytes): (u64, u64),
+) -> Result<CodeRows> {
+    let most = (SAMPLE_BYTES.min(bytes) / dim as u64).max(count * LEAST_PER_CENTROID);
+    sample(source, dim, rows, (count * SAMPLE_PER_CENTROID).min(most))
+}
+
 /// `wanted` rows, evenly spread over all of them.
 pub(super) fn sample(
     source: &dyn TokenSource,
@@ -249,6 +271,9 @@ pub(super) fn sample(
 ) -> Result<CodeRows> {
     let wanted = wanted.min(rows);
     let mut out = CodeRows::default();
+    let room = usize::try_from(wanted).unwrap_or(0);
+    out.codes.reserve_exact(room.saturating_mul(dim));
+    out.scales.reserve_exact(room);
     let mut floats = vec![0.0; dim];
     let place = |i: u64| u128::from(i) * u128::from(rows) / u128::from(wanted.max(1));
     let (mut taken, mut first) = (0u64, 0u128);

@@ -4,7 +4,7 @@ use crate::codec::kmeans::Crew;
 use crate::error::{Fault, InputError, Result};
 use crate::format::{ContainerWriter, SectionKind};
 use crate::id::DocId;
-use crate::schema::TokenOptions;
+use crate::schema::{TokenCodec, TokenOptions};
 
 use super::centroids::CentroidHead;
 use super::encode::FirstTier;
@@ -32,6 +32,42 @@ pub(crate) trait TokenSource: Sync {
     }
 }
 
+/// When rows of a packed codec without a second tier are packed. Their codes are all that is left of
+/// them then, and worth what the centroids are worth over which they were made: the more rows train
+/// these, the nearer they lie. Until then the rows are stored as int8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// In merges that make a large segment, or one that merges within so many bytes of memory will
+    /// not make larger. New segments wait: how many follow is not known.
+    WhenLarge(u64),
+    /// In any segment, with centroids that are trained on so many bytes of rows at most.
+    Now(u64),
+}
+
+/// From so many rows on a segment is large.
+const LARGE: u64 = 1 << 20;
+/// From so many on one is large enough where it will not become larger.
+const LARGE_ENOUGH: u64 = 1 << 17;
+/// So many segments of a size are merged at least.
+const MERGED: u64 = 4;
+
+/// Bytes of memory that a merge takes for each row, at most: its part in the sample that is trained
+/// on, and then its code, which is smaller; and its centroid with what belongs to that.
+pub(super) fn merge_cost(dim: usize) -> u64 {
+    (dim as u64).saturating_add(10)
+}
+
+/// Whether rows are stored as they wait. Beside rows that are packed already they are packed, too:
+/// packed rows are better left as they are than packed a second time later.
+fn wait(source: &dyn TokenSource, options: &TokenOptions, rows: u64, packing: Packing) -> bool {
+    let Packing::WhenLarge(memory) = packing else { return false };
+    let cost = rows.saturating_mul(MERGED).saturating_mul(merge_cost(options.dim));
+    let large = rows >= LARGE || (rows >= LARGE_ENOUGH && cost > memory);
+    let inputs = source.inputs();
+    let packed = inputs.iter().flatten().any(|input| !input.waits());
+    options.may_wait() && (inputs.is_empty() || !large && !packed)
+}
+
 /// What is counted before anything is written.
 #[derive(Default)]
 struct Totals {
@@ -49,7 +85,7 @@ pub(crate) fn write_tokens(
     source: &dyn TokenSource,
     options: &TokenOptions,
     field: u32,
-    threads: usize,
+    (threads, packing): (usize, Packing),
     out: &mut ContainerWriter,
 ) -> Result<()> {
     let totals = count(source)?;
@@ -61,6 +97,13 @@ pub(crate) fn write_tokens(
         let fault = Fault::TooMany { what, found: totals.rows, limit: u32::MAX.into() };
         return Err(InputError::new(format!("field {field}"), fault).into());
     }
+    let waiting: TokenOptions;
+    let options = if wait(source, options, totals.rows, packing) {
+        waiting = options.clone().codec(TokenCodec::Int8);
+        &waiting
+    } else {
+        options
+    };
     let narrow = u16::try_from(totals.largest_end).is_ok();
     let head = TokenHead {
         codec: codec_number(options.codec),
@@ -78,7 +121,11 @@ pub(crate) fn write_tokens(
     out.section(SectionKind::TOKENS_HEAD, field, &[head])?;
     write_ends(source, field, out)?;
     let crew = Crew { kernels: crate::kernel::select(None)?, threads: threads.max(1) };
-    let trained = train(source, options, totals.rows, totals.docs, crew)?;
+    let sampled = match packing {
+        Packing::Now(bytes) => bytes,
+        Packing::WhenLarge(_) => u64::MAX,
+    };
+    let trained = train(source, options, (totals.rows, totals.docs), (crew, sampled))?;
     if let Some(first) = &trained.first {
         write_first(first, source, field, out)?;
     } else {

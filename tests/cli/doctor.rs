@@ -71,3 +71,26 @@ fn info_counts_what_each_posting_and_row_takes() {
     assert!(vectors[0]["drift"].is_null() && drift["ratio"] == 1.0, "{drift}");
     assert!(drift["trained"] == drift["now"] && drift["now"].as_f64().unwrap() > 0.2, "{drift}");
 }
+
+#[test]
+fn info_tells_of_rows_that_wait_to_be_packed() {
+    let place = Place::new();
+    place.ok("build wiki --set SET --codec residual2");
+    let stored = || {
+        let told: serde_json::Value = serde_json::from_str(&place.ok("info wiki --json")).unwrap();
+        let segments = told["segments"].as_array().unwrap().clone();
+        let one = |segment: &serde_json::Value| segment["vectors"][1]["codec"].clone();
+        segments.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(stored(), ["residual2"]);
+    assert!(!place.ok("info wiki").contains("to be packed"));
+    // The same documents once more, in place of the first.
+    place.ok("add wiki --set SET --replace");
+    let waiting = "tokens: 20,695 rows as int8, to be packed as residual2: lateen compact does it";
+    assert_eq!(stored(), ["int8"]);
+    assert!(place.ok("info wiki").contains(waiting), "{}", place.ok("info wiki"));
+    place.ok("verify wiki");
+    place.ok("compact wiki");
+    assert_eq!(stored(), ["residual2"]);
+    place.ok("verify wiki");
+}

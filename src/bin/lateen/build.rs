@@ -175,7 +175,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     let loss = source.set().map_or(Ok(None), |set| loss(set, args))?;
     source.take_in(&mut writer, &fields, room, false)?;
     let bar = Progress::new("writing", 1);
-    writer.commit().map_err(|error| Failure::index(&args.out, error))?;
+    writer.commit_packed(|_| {}).map_err(|error| Failure::index(&args.out, error))?;
     drop(bar);
     interrupt::check()?;
     let zeros = writer.zeros_dropped();

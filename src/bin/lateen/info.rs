@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lateen::{Index, IndexInfo};
+use lateen::{FieldInfo, Index, IndexInfo};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -61,6 +61,7 @@ fn as_text(info: &IndexInfo, path: &Path) -> String {
         let heading = ["field", ">entries", "of", ">bytes", ">each"];
         report += &text::table(&heading, &vectors);
     }
+    report += &waiting(info);
     let calibrated = calibration(info);
     if !calibrated.is_empty() {
         report.push('\n');
@@ -115,6 +116,23 @@ fn vectors(info: &IndexInfo) -> Vec<Vec<String>> {
         }
     }
     rows
+}
+
+/// A line for each field of which rows are not packed yet.
+fn waiting(info: &IndexInfo) -> String {
+    let line = |field: &FieldInfo| {
+        let own = info.segments.iter().flat_map(|segment| &segment.vectors);
+        let own = own.filter(|v| v.field == field.name && v.codec != field.codec);
+        let (rows, stored) =
+            own.fold((0, None), |(rows, _), v| (rows + v.entries, v.codec.as_ref()));
+        let (stored, codec) = (stored?, field.codec.as_ref()?);
+        let rows = text::many(rows, "row");
+        let name = &field.name;
+        Some(format!(
+            "{name}: {rows} as {stored}, to be packed as {codec}: lateen compact does it\n"
+        ))
+    };
+    info.fields.iter().filter(|field| field.kind == "tokens").filter_map(line).collect()
 }
 
 /// What each step of the effort found when the segments were written: the mean over the segments
@@ -196,8 +214,8 @@ fn as_json(info: &IndexInfo) -> Value {
                         json!({ "trained": drift.trained, "now": drift.now,
                             "ratio": drift.ratio() })
                     });
-                    json!({ "field": v.field, "entries": v.entries, "recall": v.recall,
-                        "drift": drift })
+                    json!({ "field": v.field, "entries": v.entries, "codec": v.codec,
+                        "recall": v.recall, "drift": drift })
                 })
                 .collect();
             json!({

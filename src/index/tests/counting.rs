@@ -83,22 +83,6 @@ fn merging_what_is_merged_makes_no_commit() {
 }
 
 #[test]
-fn what_is_prepared_is_written_and_not_committed() {
-    let storage = MemStorage::new();
-    let mut writer = two_segments(&storage);
-    let before = storage.list().unwrap();
-    put(&mut writer, 10, 1).unwrap();
-    assert_eq!(storage.list().unwrap(), before);
-    writer.prepare_commit().unwrap();
-    let now = storage.list().unwrap();
-    let new: Vec<_> = now.iter().filter(|name| !before.contains(name)).collect();
-    assert!(matches!(new[..], [name] if name.starts_with("seg-")), "{new:?}");
-    assert_eq!((writer.snapshot().len(), writer.len()), (10, 11));
-    writer.rollback().unwrap();
-    assert_eq!((storage.list().unwrap(), writer.len()), (before, 10));
-}
-
-#[test]
 fn info_counts_what_lies_in_the_files() {
     let storage = MemStorage::new();
     let mut writer = two_segments(&storage);

@@ -6,6 +6,7 @@ mod crash;
 mod detached;
 mod faults;
 mod living;
+mod preparing;
 mod reading;
 mod refreshing;
 mod telling;
@@ -130,6 +131,15 @@ impl Work {
             self.live.clone_from(&self.tried[&before]);
             put(&mut self.writer, 99, 0)?;
             self.live.insert(99, 0);
+        }
+        if round % 4 == 2 {
+            // Nothing is published by this, so a crash from here on finds the commit before.
+            self.writer.prepare_commit()?;
+        }
+        if round % 8 == 2 {
+            self.version += 1;
+            put(&mut self.writer, 98, self.version)?;
+            self.live.insert(98, self.version);
         }
         self.expect();
         match round % 10 {

@@ -19,7 +19,7 @@ use crate::format::segment_name;
 use crate::id::Key;
 use crate::index::manifest::SegmentEntry;
 use crate::schema::Schema;
-use crate::segment::{Arena, Segment};
+use crate::segment::{Arena, Packing, Segment};
 use crate::storage::Storage;
 use crate::trace::span;
 
@@ -43,6 +43,7 @@ struct Job {
     ordinal: u64,
     threads: usize,
     memory: usize,
+    packing: Packing,
 }
 
 impl Job {
@@ -51,8 +52,9 @@ impl Job {
         let _span = span!(INFO, "segment", documents = docs);
         let name = segment_name(self.ordinal);
         let storage = self.storage.as_ref();
-        let Self { generation, ordinal, threads, memory, .. } = *self;
-        let pin = self.arena.write(storage, &name, generation, ordinal, threads, memory)?;
+        let Self { generation, ordinal, threads, memory, packing, .. } = *self;
+        let how = (threads, memory, packing);
+        let pin = self.arena.write(storage, &name, generation, ordinal, how)?;
         let entry = SegmentEntry { ordinal: self.ordinal, pin, docs, tombstones: None };
         let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
         Ok(Held { entry, segment, dead: RoaringBitmap::new(), dirty: false })
@@ -149,6 +151,8 @@ impl IndexWriter {
             ordinal: self.take_ordinal(),
             threads: self.options.threads,
             memory: self.options.turned(),
+            // What is not alone is packed with the others.
+            packing: self.packing(self.packs.filter(|_| self.segments.is_empty())),
         };
         Some((job, live))
     }

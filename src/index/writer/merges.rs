@@ -26,7 +26,7 @@ use crate::index::commit::kept;
 use crate::index::manifest::SegmentEntry;
 use crate::index::policy::{self, Size};
 use crate::schema::{FieldKind, Schema};
-use crate::segment::{Merging, Places, Segment, SegmentView, Target, merge};
+use crate::segment::{Merging, Packing, Places, Segment, SegmentView, Target, merge};
 use crate::storage::Storage;
 use crate::trace::span;
 
@@ -50,6 +50,10 @@ pub enum Merges {
     /// Only when [asked to](IndexWriter::force_merge).
     Manual,
 }
+
+/// Bytes of memory that rows are packed in at least, so that those of half a million rows are packed
+/// together whatever the writer keeps to otherwise.
+const PACKED_IN: u64 = 64 << 20;
 
 /// How far [`IndexWriter::force_merge`] or [`IndexWriter::compact`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,7 @@ struct Job {
     schema: Schema,
     threads: usize,
     memory: usize,
+    packing: Packing,
     merging: Arc<Merging>,
 }
 
@@ -93,8 +98,8 @@ impl Job {
     fn run(&self) -> Result<Merged> {
         let _span = span!(INFO, "merge", segments = self.views.len());
         let (storage, name) = (self.storage.as_ref(), segment_name(self.ordinal));
-        let Self { generation, ordinal, memory, .. } = *self;
-        let target = Target { storage, name: &name, generation, ordinal, memory };
+        let Self { generation, ordinal, memory, packing, .. } = *self;
+        let target = Target { storage, name: &name, generation, ordinal, memory, packing };
         let (pin, places) = merge(&self.views, &self.schema, target, self.threads, &self.merging)?;
         let entry = SegmentEntry { ordinal, pin, docs: places.docs(), tombstones: None };
         let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
@@ -171,7 +176,8 @@ impl IndexWriter {
         let size = |held: &Held| {
             let docs = u64::from(held.entry.docs);
             let live = docs.saturating_sub(held.dead.len());
-            Size { bytes: held.entry.pin.len, docs, live, cost: held.segment.merge_cost() }
+            let (cost, waits) = (held.segment.merge_cost(), held.segment.waits());
+            Size { bytes: held.entry.pin.len, docs, live, cost, waits }
         };
         self.segments.iter().map(size).collect()
     }
@@ -188,6 +194,11 @@ impl IndexWriter {
         let mut kinds = self.schema.fields().iter().map(|field| &field.kind);
         let sparse = kinds.any(|kind| matches!(kind, FieldKind::Sparse(_)));
         self.options.merged() as u64 / if sparse { 2 } else { 1 }
+    }
+
+    /// When token rows are packed of what is written.
+    pub(super) fn packing(&self, now: Option<u64>) -> Packing {
+        now.map_or(Packing::WhenLarge(self.memory_of_inputs()), Packing::Now)
     }
 
     /// The neighbours that should be merged now, if any should.
@@ -222,6 +233,7 @@ impl IndexWriter {
             schema: self.schema.clone(),
             threads: self.options.threads,
             memory: self.options.merged() / 2,
+            packing: self.packing(self.packs),
             merging: Arc::default(),
         }
     }
@@ -377,8 +389,8 @@ impl IndexWriter {
     }
 
     /// Rewrites every segment that holds deleted documents, small neighbours together, and commits:
-    /// afterwards the index takes no more room than one that was built afresh. `watch` is called now
-    /// and then with how far it is. Gives the commit's number.
+    /// afterwards the index takes no more room than one that was built afresh, and no row waits to be
+    /// packed. `watch` is called now and then with how far it is. Gives the commit's number.
     ///
     /// What is found then is what a fresh build finds, where fields keep whole rows or a second tier
     /// ([`TokenTier`](crate::TokenTier)). Packed rows without one are all there is of themselves:
@@ -394,7 +406,7 @@ impl IndexWriter {
     }
 
     /// Commits, then merges until there are at most `most` segments (1 where 0 is given) and none
-    /// holds deleted documents, and commits again. `watch` is called now and then with how far it
+    /// holds deleted documents or rows that wait to be packed, and commits again. `watch` is called now and then with how far it
     /// is, and once when all segments are written and none is committed yet. Gives the commit's
     /// number.
     ///
@@ -406,15 +418,61 @@ impl IndexWriter {
         most: usize,
         mut watch: impl FnMut(MergeProgress),
     ) -> Result<u64> {
+        self.merge_as_asked(|sizes| policy::groups(sizes, most), u64::MAX, &mut watch)
+    }
+
+    /// Commits as [`commit`](Self::commit) does, and packs the token rows that wait for it: with
+    /// this a build ends. Neighbouring segments that wait are packed together, as many as the
+    /// writer's [memory](super::WriterOptions::memory), or 64 MiB where that is less, has room for;
+    /// what does not wait stays as it is. `watch` is called as by [`force_merge`](Self::force_merge). Gives the commit's number.
+    ///
+    /// ```
+    /// use lateen::{Document, IndexWriter, Schema, TokenCodec, TokenMatrix, TokenOptions};
+    ///
+    /// let mut schema = Schema::builder();
+    /// let rows = schema.tokens("rows", TokenOptions::new(8).codec(TokenCodec::Residual4));
+    /// let mut writer = IndexWriter::in_memory(schema.build()?)?;
+    /// let row = [0.5f32, -0.5, 0.5, -0.5, 0.0, 0.0, 0.0, 0.0];
+    /// writer.add(&Document::new("a").tokens(&rows, TokenMatrix::new(&row, 8))?)?;
+    /// writer.commit()?;
+    /// let stored = |writer: &IndexWriter| writer.info().segments[0].vectors[0].codec.clone();
+    /// assert_eq!(stored(&writer).as_deref(), Some("int8")); // the rows wait
+    /// writer.commit_packed(|_| {})?;
+    /// assert_eq!(stored(&writer).as_deref(), Some("residual4"));
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`force_merge`](Self::force_merge).
+    pub fn commit_packed(&mut self, mut watch: impl FnMut(MergeProgress)) -> Result<u64> {
+        let memory = (self.options.memory as u64).max(PACKED_IN);
+        // What is sampled is the larger part by far, and can be less than all rows.
+        let choose = |sizes: &[Size]| policy::waiting(sizes, memory / 4 * 5);
+        self.merge_as_asked(choose, memory / 3 * 2, &mut watch)
+    }
+
+    /// Commits, merges the neighbours that are chosen then, packing what they hold after training
+    /// on so many bytes of it, and commits.
+    fn merge_as_asked(
+        &mut self,
+        choose: impl FnOnce(&[Size]) -> Vec<Range<usize>>,
+        sampled: u64,
+        watch: &mut dyn FnMut(MergeProgress),
+    ) -> Result<u64> {
         self.healthy()?;
         self.finish(true)?;
         let merges = std::mem::replace(&mut self.options.merges, Merges::Manual);
-        Asked { writer: self, merges }.writer.merge_to(most, &mut watch)
+        self.packs = Some(sampled);
+        Asked { writer: self, merges }.writer.merge_chosen(choose, watch)
     }
 
-    fn merge_to(&mut self, most: usize, watch: &mut dyn FnMut(MergeProgress)) -> Result<u64> {
+    fn merge_chosen(
+        &mut self,
+        choose: impl FnOnce(&[Size]) -> Vec<Range<usize>>,
+        watch: &mut dyn FnMut(MergeProgress),
+    ) -> Result<u64> {
         self.commit()?;
-        let groups = policy::groups(&self.sizes(), most);
+        let groups = choose(&self.sizes());
         let segments = groups.len();
         // From the last to the first, so that places stay what they were.
         for (segments_done, run) in groups.into_iter().rev().enumerate() {
@@ -453,6 +511,7 @@ struct Asked<'a> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.writer.options.merges = self.merges;
+        self.writer.packs = None;
     }
 }
 

@@ -51,7 +51,8 @@ impl WriterOptions {
     /// for those that are written as a segment meanwhile, and one to write them in; merges on its
     /// own up to a half, and they are not all in use at once. A batch that is handed in comes on
     /// top, and so does a merge that was
-    /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used.
+    /// [asked for](IndexWriter::force_merge) and needs more. At least 1.5 MiB is used, and 64 MiB
+    /// where [rows are packed](IndexWriter::commit_packed).
     ///
     /// Sparse vectors are merged in that memory however many there are. Token rows take as many
     /// bytes of it as they have components, and ten: segments that would need more together are not

@@ -10,6 +10,7 @@ use crate::schema::{
 };
 use crate::segment::{Arena, Merging, Places, Segment, SegmentView, Target, merge};
 use crate::storage::{MemStorage, Storage};
+use crate::tokens::Packing;
 
 /// A small generator of numbers, the same on every run.
 struct Draw(u64);
@@ -115,7 +116,7 @@ fn write(storage: &MemStorage, schema: &Schema, name: &str, numbers: &[u64]) -> 
     for &number in numbers {
         arena.push(&document(schema, number)).unwrap();
     }
-    arena.write(storage, name, 7, 9, 1, 1 << 20).unwrap();
+    arena.write(storage, name, 7, 9, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
     open(storage, schema, name)
 }
 
@@ -136,7 +137,14 @@ fn view(segment: &Arc<Segment>, dead: impl Fn(u32) -> bool) -> SegmentView {
 }
 
 fn merged(storage: &MemStorage, schema: &Schema, inputs: &[SegmentView], name: &str) -> Places {
-    let target = Target { storage, name, generation: 7, ordinal: 9, memory: 1 << 14 };
+    let target = Target {
+        storage,
+        name,
+        generation: 7,
+        ordinal: 9,
+        memory: 1 << 14,
+        packing: Packing::Now(u64::MAX),
+    };
     let merging = Merging::default();
     let (_, places) = merge(inputs, schema, target, 1, &merging).unwrap();
     let (done, total) = merging.progress();
@@ -201,7 +209,7 @@ fn impacts_without_rows_are_merged_as_the_weights_they_stand_for() {
             let document = Document::new(format!("{first}-{i}")).sparse(&field, &entries).unwrap();
             arena.push(&document).unwrap();
         }
-        arena.write(&storage, name, 1, 1, 1, 1 << 20).unwrap();
+        arena.write(&storage, name, 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
         view(&open(&storage, &schema, name), |doc| doc == 5)
     };
     let inputs = [part("a", 0), part("b", 400)];
@@ -237,12 +245,12 @@ fn documents_of_an_older_schema_lack_the_new_fields() {
     let storage = MemStorage::new();
     let mut arena = Arena::new(&old);
     arena.push(&Document::new("a").sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap();
-    arena.write(&storage, "old", 1, 1, 1, 1 << 20).unwrap();
+    arena.write(&storage, "old", 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
     let mut arena = Arena::new(&new);
     let row = [0.353_553_4f32; 8];
     let document = Document::new("b").keyword(&kind, "x").unwrap();
     arena.push(&document.tokens(&more, TokenMatrix::new(&row, 8)).unwrap()).unwrap();
-    arena.write(&storage, "new", 1, 2, 1, 1 << 20).unwrap();
+    arena.write(&storage, "new", 1, 2, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
     let inputs = [
         view(&open(&storage, &new, "old"), |_| false),
         view(&open(&storage, &new, "new"), |_| false),
@@ -279,6 +287,7 @@ fn damage_is_not_merged_and_leaves_nothing_behind() {
             generation: 1,
             ordinal: 1,
             memory: 1 << 20,
+            packing: Packing::Now(u64::MAX),
         };
         let views = [view(&Arc::new(segment), |_| false)];
         let result = merge(&views, &schema, target, 1, &Merging::default());
@@ -293,8 +302,14 @@ fn a_key_in_two_inputs_is_damage_unless_one_is_dead() {
     let storage = MemStorage::new();
     let a = write(&storage, &schema, "a", &[1, 2, 3]);
     let b = write(&storage, &schema, "b", &[3, 4]);
-    let target =
-        Target { storage: &storage, name: "merged", generation: 1, ordinal: 1, memory: 1 << 20 };
+    let target = Target {
+        storage: &storage,
+        name: "merged",
+        generation: 1,
+        ordinal: 1,
+        memory: 1 << 20,
+        packing: Packing::Now(u64::MAX),
+    };
     let both = [view(&a, |_| false), view(&b, |_| false)];
     let result = merge(&both, &schema, target, 1, &Merging::default());
     assert!(matches!(result, Err(crate::Error::Corrupt(_))));
@@ -309,8 +324,14 @@ fn a_merge_that_is_no_longer_wanted_ends() {
     let inputs = [view(&write(&storage, &schema, "a", &[1, 2, 3]), |_| false)];
     let merging = Merging::default();
     merging.cancel();
-    let target =
-        Target { storage: &storage, name: "merged", generation: 1, ordinal: 1, memory: 1 << 20 };
+    let target = Target {
+        storage: &storage,
+        name: "merged",
+        generation: 1,
+        ordinal: 1,
+        memory: 1 << 20,
+        packing: Packing::Now(u64::MAX),
+    };
     assert!(merge(&inputs, &schema, target, 1, &merging).is_err());
     assert_eq!(storage.list().unwrap(), ["a"]);
 }

@@ -133,7 +133,11 @@ fn threads_do_not_show_in_centroids() {
         let field = field(with_centroids(dim, codec, 280));
         let order: Vec<u32> = (0..1200).collect();
         let column = column(&docs, &field, 2);
-        let write = |threads| sections(&container(|out| column.write(&order, 0, threads, out)));
+        let write = |threads| {
+            sections(&container(|out| {
+                column.write(&order, 0, (threads, Packing::Now(u64::MAX)), out)
+            }))
+        };
         let one = write(1);
         assert_eq!(one.len(), if codec == TokenCodec::Int8 { 13 } else { 12 });
         assert_eq!(one, write(3));

@@ -22,7 +22,9 @@ fn changed_of(
     let centroids = crate::schema::Centroids::Count(5);
     let field = field(options.clone().centroids(centroids));
     let order: Vec<u32> = (0..20).collect();
-    let good = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
+    let good = container(|out| {
+        column(&docs, &field, 1).write(&order, 0, (1, Packing::Now(u64::MAX)), out)
+    });
     let bad = container(|out| {
         for (kind, field, _) in good.sections() {
             let mut bytes = good.section(kind, field)?.bytes().to_vec();

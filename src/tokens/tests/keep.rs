@@ -9,14 +9,14 @@ use crate::limits::Limits;
 const DIM: usize = 24;
 
 /// One store after another.
-struct Joined<'a> {
+pub(super) struct Joined<'a> {
     stores: Vec<Option<&'a TokenStore>>,
-    docs: Vec<(usize, DocId)>,
+    pub(super) docs: Vec<(usize, DocId)>,
 }
 
 impl<'a> Joined<'a> {
     /// All documents but those of a store that `dead` picks.
-    fn new(stores: &[&'a TokenStore], dead: impl Fn(usize, u32) -> bool) -> Self {
+    pub(super) fn new(stores: &[&'a TokenStore], dead: impl Fn(usize, u32) -> bool) -> Self {
         let all = stores.iter().enumerate();
         let docs = all.flat_map(|(at, store)| (0..store.view().docs()).map(move |doc| (at, doc)));
         let docs = docs.filter(|&(at, doc)| !dead(at, doc)).collect();
@@ -63,7 +63,7 @@ fn opened(container: &Container, docs: usize, options: &TokenOptions) -> TokenSt
 }
 
 fn joined(source: &Joined<'_>, options: &TokenOptions, threads: usize) -> Container {
-    container(|out| write_tokens(source, options, 0, threads, out))
+    container(|out| write_tokens(source, options, 0, (threads, Packing::Now(u64::MAX)), out))
 }
 
 fn bytes(container: &Container, kind: SectionKind) -> Vec<u8> {
@@ -75,7 +75,7 @@ fn parts(codec: TokenCodec, tier: TokenTier) -> (TokenOptions, Container, Contai
     let of = |docs: &[Doc]| {
         let field = field(options.clone());
         let order: Vec<u32> = (0..).take(docs.len()).collect();
-        container(|out| column(docs, &field, 1).write(&order, 0, 1, out))
+        container(|out| column(docs, &field, 1).write(&order, 0, (1, Packing::Now(u64::MAX)), out))
     };
     let (large, small) = (of(&kind(1, 300, false)), of(&kind(2, 120, false)));
     (options, large, small)
@@ -323,7 +323,8 @@ fn rows_of_another_kind_are_trained_for() {
         assert_eq!(trained.to_bits(), now.to_bits());
         // It is what those rows give that come from nowhere.
         let gathered = Gathered(&source);
-        let fresh = container(|out| write_tokens(&gathered, &options, 0, 1, out));
+        let fresh =
+            container(|out| write_tokens(&gathered, &options, 0, (1, Packing::Now(u64::MAX)), out));
         assert_eq!(sections(&merged), sections(&fresh));
     }
 }

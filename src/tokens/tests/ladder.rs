@@ -72,7 +72,9 @@ fn rows_are_what_the_book_says() {
     for codec in PACKED {
         let field = field(options(dim, codec).centroids(Centroids::Count(9)));
         let order: Vec<u32> = (0..60).collect();
-        let container = container(|out| column(&docs, &field, 1).write(&order, 0, 1, out));
+        let container = container(|out| {
+            column(&docs, &field, 1).write(&order, 0, (1, Packing::Now(u64::MAX)), out)
+        });
         let bytes = |kind| container.section(kind, 0).unwrap().bytes().to_vec();
         let store = TokenStore::open(&container, 0, 60, field.options()).unwrap().unwrap();
         let (codes, book) = (bytes(Kind::TOKENS_CODES), bytes(Kind::TOKENS_BOOK));
@@ -273,7 +275,9 @@ fn merging_packed_rows_keeps_the_second_tier_and_the_bounds() {
         for tier in TIERS {
             let options = options(dim, codec).tier(tier);
             let old = store(&docs, options.clone());
-            let merged = container(|out| write_tokens(&Reversed(&old, 100), &options, 0, 2, out));
+            let merged = container(|out| {
+                write_tokens(&Reversed(&old, 100), &options, 0, (2, Packing::Now(u64::MAX)), out)
+            });
             let new = TokenStore::open(&merged, 0, 100, &options).unwrap().unwrap();
             new.verify().unwrap();
             for doc in 0..100 {
