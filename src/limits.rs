@@ -138,8 +138,9 @@ limits! {
     unpacked_bytes: MAX_UNPACKED_BYTES, (1 << 20) + (16 << 10);
     /// Hits of one answer; also those inside of one hit where hits are collapsed.
     top: MAX_TOP, 1000;
-    /// Candidates of one rerank or fusion, the best that hits are collapsed or diversified from,
-    /// and documents that feedback is taken from, where a query says how many.
+    /// Candidates of one rerank or fusion, the best that hits are diversified from, and documents
+    /// that feedback is taken from, where a query says how many; the best that hits are collapsed
+    /// from, also where it does not.
     candidates: MAX_CANDIDATES, 10_000;
     /// Values of one facet count.
     facets: u64::MAX, 10_000;

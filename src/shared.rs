@@ -176,6 +176,20 @@ mod models {
     }
 
     #[test]
+    fn a_floor_only_rises() {
+        loom::model(|| {
+            let floor = Arc::new(Floor::new());
+            let there = Arc::clone(&floor);
+            let other = thread::spawn(move || there.raise(5));
+            floor.raise(3);
+            let (before, after) = (floor.get(), floor.get());
+            assert!(3 <= before && before <= after);
+            other.join().unwrap();
+            assert_eq!(floor.get(), 5);
+        });
+    }
+
+    #[test]
     fn no_more_is_given_out_than_there_is() {
         loom::model(|| {
             let allowance = Arc::new(Allowance::new(10));

@@ -47,10 +47,19 @@ fn write(folder: &Path) {
     writer.force_merge(1, |_| {}).unwrap();
     drop(writer);
     let options = sample::options().threads(1);
-    sample::rich(&mut options.create(folder.join("codecs"), sample::rich_schema()).unwrap())
-        .unwrap();
+    sample::rich(
+        &mut options.clone().create(folder.join("codecs"), sample::rich_schema()).unwrap(),
+    )
+    .unwrap();
     let large = tempfile::tempdir().unwrap();
     fs::write(folder.join("curve.txt"), curve(&large.path().join("index"))).unwrap();
+    // Packed rows and rows that wait, merged.
+    let path = large.path().join("joined");
+    let mut writer = options.create(&path, sample::rich_schema()).unwrap();
+    sample::rich(&mut writer).unwrap();
+    writer.force_merge(1, |_| {}).unwrap();
+    drop(writer);
+    fs::write(folder.join("joined.txt"), sums(&path)).unwrap();
     for name in ["plain", "deletes", "merged", "codecs"] {
         let index = Index::open(folder.join(name)).unwrap();
         fs::write(folder.join(format!("{name}.txt")), account(&index)).unwrap();
@@ -75,6 +84,13 @@ fn curve(path: &Path) -> String {
         writer.add(&Document::new(u64::from(i)).sparse(&sparse, &terms).unwrap()).unwrap();
     }
     writer.commit().unwrap();
+    let out = sums(path);
+    assert!(out.contains("  section 83:"), "no recall curve");
+    out
+}
+
+/// The files of an index and their sections: what is too large to be kept.
+fn sums(path: &Path) -> String {
     let mut out = String::new();
     let mut line = |what: String, bytes: &[u8]| {
         let sum = xxhash_rust::xxh3::xxh3_64(bytes);
@@ -87,7 +103,6 @@ fn curve(path: &Path) -> String {
             line(format!("  section {}", entry.kind), section);
         }
     }
-    assert!(out.contains("  section 83:"), "no recall curve");
     out
 }
 

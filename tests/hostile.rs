@@ -471,3 +471,24 @@ fn words_that_lie_are_not_written_on() {
     std::fs::write(&file, good).unwrap();
     lateen::IndexWriter::open(&path).unwrap();
 }
+
+/// Numbers of a manifest that a writer could not count on from.
+#[test]
+fn manifests_that_have_counted_too_far() {
+    const MANIFEST_HEAD: u32 = 1;
+    let good = sample::packed();
+    let place = mend::files(&good).into_iter().find(|(name, _)| name.starts_with("manifest-"));
+    let place = place.unwrap().1;
+    let entries = mend::entries(&good[place.clone()]);
+    let head = entries.iter().find(|entry| entry.kind == MANIFEST_HEAD).unwrap();
+    for at in [24, 48] {
+        for value in [u64::MAX, u64::MAX - 1, 1 << 63] {
+            let mut bad = good.clone();
+            let start = place.start + head.offset + at;
+            bad[start..start + 8].copy_from_slice(&value.to_le_bytes());
+            mend::reseal_index(&mut bad);
+            let error = Index::options().from_bytes(&bad).unwrap_err();
+            assert!(error.to_string().contains("nobody has counted"), "byte {at}: {error}");
+        }
+    }
+}

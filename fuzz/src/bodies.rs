@@ -7,7 +7,7 @@ use lateen::eval::{Qrels, Run};
 use lateen::readers::NpyArray;
 use lateen::{
     Certainty, Collapse, Document, Effort, Feedback, Filter, Index, IndexWriter, KernelLevel, Key,
-    KeyKind, Merges, Normalization, Query, Schema, TokenMatrix, TokenOptions,
+    KeyKind, Merges, Normalization, Query, RoaringTreemap, Schema, TokenMatrix, TokenOptions,
 };
 
 use super::{mend, sample};
@@ -147,12 +147,12 @@ fn header(kind: u32) -> [u8; 48] {
     header
 }
 
-/// One of the two with changes that the bytes name, all checksums mended: at most eight, each in a
+/// One of the two with changes that the bytes name, all checksums mended: so many at most, each in a
 /// section chosen first, so that short sections are met as often as long ones.
-fn mutated(choices: &mut Choices<'_>) -> Vec<u8> {
-    let mut bytes = good()[choices.below(2)].clone();
+fn mutated(which: usize, choices: &mut Choices<'_>, most: usize) -> Vec<u8> {
+    let mut bytes = good()[which].clone();
     let files = mend::files(&bytes);
-    for _ in 0..=choices.below(8) {
+    for _ in 0..=choices.below(most) {
         let (_, place) = &files[choices.below(files.len())];
         let entries = mend::entries(&bytes[place.clone()]);
         let Some(entry) = entries.get(choices.below(entries.len())) else { continue };
@@ -185,22 +185,26 @@ fn mutated(choices: &mut Choices<'_>) -> Vec<u8> {
 
 /// Sections that lie behind right checksums.
 pub fn sections(data: &[u8]) {
-    open_and_use(&mutated(&mut Choices(data)));
+    let mut choices = Choices(data);
+    let which = choices.below(2);
+    open_and_use(&mutated(which, &mut choices, 8));
 }
 
 /// Any query of an index that lies behind right checksums, without a verification before.
 pub fn query_mutated(data: &[u8]) {
-    let mut choices = Choices(data);
-    let bytes = mutated(&mut choices);
-    let Ok(index) = Index::options().from_bytes(&bytes) else { return };
-    let schema = index.schema();
-    let query = any_query(&schema, &mut choices).and_then(|query| {
-        let sorted = choices.one_in(8);
+    // The query comes first: what cannot be asked is not worth the damage.
+    let (asked, changes) = data.split_at(data.len() / 2);
+    let (mut asked, mut changes) = (Choices(asked), Choices(changes));
+    let which = asked.below(2);
+    let schema = sample_indexes()[which].schema();
+    let query = any_query(&schema, &mut asked).and_then(|query| {
+        let sorted = asked.one_in(8);
         Ok(if sorted { query.sort(schema.i64("year")?.descending()) } else { query })
     });
-    if let Ok(query) = query
-        && let Ok(hits) = index.search(&query)
-    {
+    let Ok(query) = query else { return };
+    let bytes = mutated(which, &mut changes, 3);
+    let Ok(index) = Index::options().from_bytes(&bytes) else { return };
+    if let Ok(hits) = index.search(&query) {
         for hit in &hits {
             let _ = hit.payload();
             let _ = index.explain(&query, hit);
@@ -280,9 +284,26 @@ fn any_filter(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Filt
             0 => schema.keyword("lang")?.eq(["en", "fr", "ké", ""][choices.below(4)]),
             1 => schema.keyword("lang")?.exists(),
             2 => schema.i64("year")?.range(1980 - i64::from(choices.byte())..),
-            3 => schema.u64("size")?.range(..u64::from(choices.byte()) << 40),
-            4 => schema.f64("price")?.range(f64::from(choices.f32())..=f64::from(choices.f32())),
-            5 => schema.bool("open")?.eq(choices.one_in(2)),
+            3 => match schema.u64("size") {
+                Ok(field) => field.range(..u64::from(choices.byte()) << 40),
+                Err(_) => schema.keyword("lang")?.any_of(["7", "11", "fr"]),
+            },
+            4 => match schema.f64("price") {
+                Ok(field) => field.range(f64::from(choices.f32())..=f64::from(choices.f32())),
+                Err(_) => schema.i64("year")?.any_of([1900, 1977, 2100]),
+            },
+            5 => match schema.bool("open") {
+                Ok(field) => field.eq(choices.one_in(2)),
+                Err(_) => schema.i64("year")?.exists(),
+            },
+            6 if schema.key_kind() == KeyKind::U64 => {
+                let keys = (0..choices.below(300)).map(|i| i as u64 * 3);
+                if choices.one_in(2) {
+                    Filter::bitmap(keys.collect::<RoaringTreemap>())
+                } else {
+                    Filter::keys(keys)
+                }
+            }
             6 => Filter::keys((0..choices.below(5)).map(|i| format!("doc-{i:02}"))),
             7 => !held.pop().unwrap_or_else(|| Filter::all([])),
             8 | 9 => {

@@ -2,8 +2,8 @@
 
 use lateen::{
     Centroids, Collapse, Diversify, Document, Feedback, Forward, Index, IndexWriter, KeyKind,
-    Merges, Normalization, Query, Schema, SparseCodec, SparseOptions, SparseVector, TokenCodec,
-    TokenMatrix, TokenOptions, TokenTier, Vocabulary, WriterOptions,
+    Merges, ModelFingerprint, Normalization, Query, Schema, SparseCodec, SparseOptions,
+    SparseVector, TokenCodec, TokenMatrix, TokenOptions, TokenTier, Vocabulary, WriterOptions,
 };
 
 /// Components of its token rows.
@@ -116,8 +116,10 @@ const RICH: u32 = 400;
 pub fn rich_schema() -> Schema {
     let mut schema = Schema::builder();
     schema.keys(KeyKind::U64);
-    schema.sparse("wide");
-    schema.sparse_with("narrow", SparseOptions::default().codec(SparseCodec::U4));
+    let model = || ModelFingerprint::new("a model", 100_000, "none");
+    schema.sparse_with("wide", SparseOptions::default().model(model()));
+    let narrow = SparseOptions::default().codec(SparseCodec::U4).forward(Forward::F16);
+    schema.sparse_with("narrow", narrow);
     let options = || TokenOptions::new(2 * DIM).normalization(Normalization::Normalize);
     schema.tokens("lists", options().centroids(Centroids::Count(12)));
     schema.tokens("tiers", options().codec(TokenCodec::Residual2).tier(TokenTier::Int8));
@@ -125,6 +127,7 @@ pub fn rich_schema() -> Schema {
     schema.tokens("bytes", options().codec(TokenCodec::Product { subspaces: 2, bits: 8 }));
     schema.tokens("nibbles", options().codec(TokenCodec::Residual4).tier(TokenTier::F16));
     schema.tokens("signs", options().codec(TokenCodec::Residual1));
+    schema.tokens("plain", TokenOptions::new(DIM).centroids(Centroids::None));
     schema.keyword("lang");
     schema.i64("year");
     schema.build().expect("a valid schema")
@@ -136,7 +139,8 @@ pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
     let (wide, narrow) = (schema.sparse("wide")?, schema.sparse("narrow")?);
     let tokens = ["lists", "tiers", "parts", "bytes", "nibbles", "signs"]
         .map(|name| schema.tokens(name).expect("one of them"));
-    let (lang, year) = (schema.keyword("lang")?, schema.i64("year")?);
+    let (lang, year, plain) =
+        (schema.keyword("lang")?, schema.i64("year")?, schema.tokens("plain")?);
     // Knuth's multiplicative hash: numbers that look random, the same everywhere.
     let mut drawn = 0u32;
     let mut below = |limit: u32| {
@@ -154,8 +158,13 @@ pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
         for field in &tokens {
             document = document.tokens(field, TokenMatrix::new(&rows[..], 2 * DIM))?;
         }
+        // Few rows, of a text that is longer than two bytes count.
+        let (own, spans) = (row(i), [(i * 1000, i * 1000 + 7)]);
+        document = document.tokens(&plain, TokenMatrix::new(&own, DIM).spans(&spans))?;
         document = document.keyword(&lang, if i.is_multiple_of(3) { "en" } else { "fr" })?;
         document = document.keyword(&lang, format!("{}", i % 40))?;
+        // Three blocks of payloads, of which little is left when they are compressed.
+        document = document.payload(format!("{i} ").repeat(30).into_bytes());
         writer.add(&document.i64(&year, 1900 + i64::from(i))?)?;
         if i == RICH - 21 {
             writer.commit_packed(|_| {})?;
@@ -163,6 +172,11 @@ pub fn rich(writer: &mut IndexWriter) -> lateen::Result<()> {
     }
     let words = [("oil", 7, 0.5), ("fat", 101, 2.0), ("wax", 70_003, 1.25)];
     writer.set_vocabulary(&wide, &Vocabulary::weighted(words)?)?;
+    writer.set_vocabulary(&narrow, &Vocabulary::new([("oil", 7), ("soap", 102)])?)?;
+    // Neighbours, which a bitmap could keep as a run.
+    for key in 100..140u64 {
+        writer.delete(key)?;
+    }
     writer.commit().map(drop)
 }
 

@@ -325,6 +325,10 @@ impl Manifest {
             let what = format!("generation {} made from {}", head.generation, head.parent);
             return Err(head_section.corrupt(0, what));
         }
+        // Counted up by one at a time, none comes so far; and a writer can go on counting.
+        if head.generation.max(head.next_ordinal).max(head.sequence) > MOST {
+            return Err(head_section.corrupt(0, "numbers that nobody has counted up to"));
+        }
         let schema_section = container.section(SectionKind::SCHEMA, NO_FIELD)?;
         let schema = decode_schema(schema_section.cursor())?;
         if schema_hash(&schema) != head.schema_hash {
@@ -342,6 +346,9 @@ impl Manifest {
         Ok(manifest)
     }
 }
+
+/// Largest generation, next ordinal and sequence number of a manifest.
+const MOST: u64 = 1 << 62;
 
 /// Checks a schema against limits.
 ///

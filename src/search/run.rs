@@ -103,7 +103,12 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
     let widened = feedback::widened(&plan, query, &among, scratch)?;
     let query = widened.query.as_ref().map_or(query, |(query, _)| query);
 
-    let mut k = list::pool(query);
+    // Groups are looked for among as many as a query may ask to be collapsed.
+    let most = match query.collapse {
+        Some(_) => usize::try_from(view.limits.candidates).unwrap_or(MAX_CANDIDATES).max(query.top),
+        None => MAX_CANDIDATES,
+    };
+    let mut k = list::pool(query).min(most);
     loop {
         let mut answer = plan.answer(query, k, &among, scratch)?;
         let full = answer.found.len() >= k;
@@ -116,7 +121,7 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
         }
         let mut shown = list::finish(&plan, query, answer.found)?;
         // A page or groups may need more than was thought; what is full has no more to give.
-        if shown.len() >= query.top || !full || k >= MAX_CANDIDATES || stop.reached() {
+        if shown.len() >= query.top || !full || k >= most || stop.reached() {
             shown.truncate(query.top);
             let found = keyed(&plan, &shown)?;
             let cut = stop.was_reached();
@@ -124,7 +129,7 @@ pub(crate) fn search(view: View<'_>, query: &Query, scratch: &mut Scratch) -> Re
             let certainty = if cut { Certainty::Incomplete } else { certainty };
             return Ok(Answer { found, certainty });
         }
-        k = k.saturating_mul(4).min(MAX_CANDIDATES);
+        k = k.saturating_mul(4).min(most);
     }
 }
 
