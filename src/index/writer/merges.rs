@@ -406,7 +406,8 @@ impl IndexWriter {
     }
 
     /// Commits, then merges until there are at most `most` segments (1 where 0 is given) and none
-    /// holds deleted documents or rows that wait to be packed, and commits again. `watch` is called now and then with how far it
+    /// holds deleted documents or rows that wait to be packed, and commits again. `watch` is called
+    /// now and then with how far it
     /// is, and once when all segments are written and none is committed yet. Gives the commit's
     /// number.
     ///
@@ -424,7 +425,8 @@ impl IndexWriter {
     /// Commits as [`commit`](Self::commit) does, and packs the token rows that wait for it: with
     /// this a build ends. Neighbouring segments that wait are packed together, as many as the
     /// writer's [memory](super::WriterOptions::memory), or 64 MiB where that is less, has room for;
-    /// what does not wait stays as it is. `watch` is called as by [`force_merge`](Self::force_merge). Gives the commit's number.
+    /// what does not wait stays as it is. `watch` is called as by
+    /// [`force_merge`](Self::force_merge). Gives the commit's number.
     ///
     /// ```
     /// use lateen::{Document, IndexWriter, Schema, TokenCodec, TokenMatrix, TokenOptions};
