@@ -208,6 +208,12 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         all.push((target, "random", bytes(1)));
         all.push((target, "more", bytes(2)));
     }
+    // Of queries there are many kinds.
+    const KINDS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    for target in ["query_mutated", "queries", "kernels", "filters"] {
+        let seeds = (10..).map(|seed| [bytes(seed), bytes(seed + 100)].concat());
+        all.extend(KINDS.into_iter().zip(seeds).map(|(name, seed)| (target, name, seed)));
+    }
     all
 }
 

@@ -221,9 +221,11 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
         let name = tokens.get(choices.below(tokens.len())).copied().unwrap_or_default();
         schema.tokens(name)
     };
+    // First, so that there are bytes left for it; a few are refused.
+    let top = choices.below(30);
     let rows = |choices: &mut Choices<'_>, dim: usize| {
-        let count = choices.below(4) * dim;
-        let wild = choices.one_in(4);
+        let count = (1 + choices.below(3)) * dim;
+        let wild = choices.one_in(16);
         let value = |choices: &mut Choices<'_>| {
             if wild { choices.f32() } else { f32::from(choices.byte()) / 256.0 - 0.5 }
         };
@@ -232,8 +234,8 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
     let mut query = if choices.one_in(2) {
         let name = sparse.get(choices.below(sparse.len())).copied().unwrap_or_default();
         let field = schema.sparse(name)?;
-        let wild = choices.one_in(4);
-        let vector: Vec<(u32, f32)> = (0..choices.below(6))
+        let wild = choices.one_in(16);
+        let vector: Vec<(u32, f32)> = (0..=choices.below(6))
             .map(|_| {
                 if wild {
                     return (choices.u32(), choices.f32());
@@ -249,19 +251,19 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
         Query::tokens(&field, TokenMatrix::new(&rows, field.dim()))?
     };
     if choices.one_in(2) {
-        query = query.filter(any_filter(schema, choices)?);
+        query = query.filter(any_filter(schema, choices, 12)?);
     }
     if choices.one_in(3) {
         let field = token_field(choices)?;
         let rows = rows(choices, field.dim());
         query = query.rerank(&field, TokenMatrix::new(&rows, field.dim()))?;
-        query = query.candidates(choices.below(20));
+        query = query.candidates(1 + choices.below(20));
     }
     if choices.one_in(4) {
-        query = query.at_least(choices.f32());
+        query = query.at_least(f32::from(choices.byte()) / 16.0 - 2.0);
     }
     if choices.one_in(6) {
-        let (docs, added) = (choices.below(12), choices.below(20));
+        let (docs, added) = (1 + choices.below(12), choices.below(20));
         query = query.feedback(Feedback::default().docs(docs).terms(added).rows(added));
     }
     if choices.one_in(8) {
@@ -269,17 +271,17 @@ fn any_query(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Query
     }
     query = match choices.byte() % 4 {
         0 => query.exact(),
-        1 => query.effort(Effort::Level(choices.f32())),
+        1 => query.effort(Effort::Level(f32::from(choices.byte()) / 255.0)),
         2 => query.effort(Effort::Recall(f32::from(choices.byte()) / 255.0)),
         _ => query,
     };
-    Ok(query.top(choices.below(30)))
+    Ok(query.top(top))
 }
 
-/// A filter of the sample's fields, of any shape; an error where the index has others.
-fn any_filter(schema: &Schema, choices: &mut Choices<'_>) -> lateen::Result<Filter> {
+/// A filter of an index's fields, of any shape and so many steps at most.
+fn any_filter(schema: &Schema, choices: &mut Choices<'_>, most: usize) -> lateen::Result<Filter> {
     let mut held: Vec<Filter> = Vec::new();
-    for _ in 0..choices.below(200) {
+    for _ in 0..choices.below(most) {
         let next = match choices.byte() % 12 {
             0 => schema.keyword("lang")?.eq(["en", "fr", "ké", ""][choices.below(4)]),
             1 => schema.keyword("lang")?.exists(),
@@ -348,7 +350,7 @@ fn sample_indexes() -> &'static [Index; 2] {
 pub fn filters(data: &[u8]) {
     let index = &sample_indexes()[0];
     let schema = index.schema();
-    let Ok(filter) = any_filter(&schema, &mut Choices(data)) else { return };
+    let Ok(filter) = any_filter(&schema, &mut Choices(data), 200) else { return };
     let field = schema.sparse("sparse").expect("the sample has it");
     let all = Query::sparse(&field, &[(7u32, 1.0f32)]).expect("a query");
     let Some(mut passed) = keys(index, &all.clone().filter(filter.clone())) else { return };
