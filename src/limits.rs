@@ -121,7 +121,8 @@ limits! {
     /// Token rows of a document that is added, in one field.
     rows: MAX_DOCUMENT_TOKENS, 16_384;
     /// Components of all token rows of a document, in one field: of one that is added, and of one
-    /// whose rows are read as floats, which take four bytes each whatever the codec.
+    /// whose rows are read as floats, which take four bytes each whatever the codec. Also those of
+    /// the means of rows that hits are diversified by, one for each document of a pool that is asked for.
     row_values: MAX_DOCUMENT_TOKENS * MAX_DIM, 1u64 << 22;
     /// Token rows of a query, in one part of it; also those that feedback is to add.
     query_rows: MAX_QUERY_TOKENS, 1024;

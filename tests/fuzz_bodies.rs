@@ -160,6 +160,9 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     file
 }
 
+/// Names of more seeds, where queries of many kinds are made.
+const KINDS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+
 /// What every corpus begins with.
 fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wiki-mini");
@@ -208,8 +211,6 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         all.push((target, "random", bytes(1)));
         all.push((target, "more", bytes(2)));
     }
-    // Of queries there are many kinds.
-    const KINDS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     for target in ["query_mutated", "queries", "kernels", "filters"] {
         let seeds = (10..).map(|seed| [bytes(seed), bytes(seed + 100)].concat());
         all.extend(KINDS.into_iter().zip(seeds).map(|(name, seed)| (target, name, seed)));

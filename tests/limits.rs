@@ -383,6 +383,13 @@ fn what_a_query_may_ask_for() {
         let diversify = Diversify::new(&rows, 0.5).pool(n);
         ask(Limits::default().candidates(7), &sparse(1).diversify(diversify))
     });
+    let means = |pool: usize, limit: u64| {
+        let diversify = Diversify::new(&rows, 0.5).pool(pool);
+        ask(Limits::default().row_values(limit), &sparse(1).diversify(diversify))
+    };
+    means(3, 24).unwrap();
+    let error = means(4, 31).unwrap_err();
+    says(&error, "diversify", "components of rows' means", 32, 31);
     // What nobody asked for is within each limit.
     ask(Limits::default().candidates(7), &sparse(1).diversify(Diversify::new(&rows, 0.5))).unwrap();
     let collapse = || Collapse::keyword(&lang);

@@ -144,6 +144,7 @@ impl Vocabulary {
         let mut looks = Looks::of(ends.len());
         for (ordinal, &hash) in (1u32..).zip(&hashes) {
             let mut slot = place(hash, slots);
+            let mut steps = 0;
             while table[slot] != 0 {
                 let other = table[slot] as usize - 1;
                 let word = |at: usize| {
@@ -155,7 +156,8 @@ impl Vocabulary {
                     return Err(InputError::new("vocabulary", Fault::Twice).row(at).into());
                 }
                 slot = (slot + 1) % slots;
-                if looks.spent(1) {
+                steps += 1;
+                if looks.spent(1) || steps > MOST_STEPS {
                     let value = "words that crowd in a few slots".to_owned();
                     let fault = Fault::Parameter { value, range: Looks::RANGE.to_owned() };
                     return Err(InputError::new("vocabulary", fault)
@@ -360,7 +362,7 @@ impl<'a> Parts<'a> {
     /// The same within so many steps after the first slot, and how many were taken: one more than
     /// allowed where they do not do.
     fn look_for(&self, word: &str, most: usize) -> (Option<usize>, usize) {
-        let slots = self.slots.len();
+        let (slots, most) = (self.slots.len(), most.min(MOST_STEPS));
         let first = place(xxh3_64(word.as_bytes()), slots);
         for step in 0..slots {
             if step > most {
@@ -376,6 +378,10 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// No word is further from its first slot, so that one that is not there is not looked for longer: some
+/// microseconds in a table that is full by intent.
+const MOST_STEPS: usize = 4096;
+
 /// How many steps after their first slots all words of a vocabulary may take together. Where hashes
 /// fall evenly it is half a step a word; words that are chosen so that they fall together would take
 /// as many steps as there are words, each.
@@ -384,7 +390,8 @@ struct Looks {
 }
 
 impl Looks {
-    const RANGE: &str = "at most 16 steps a word from its first slot, on average";
+    const RANGE: &str =
+        "at most 16 steps a word from its first slot, on average, and 4096 for each of them";
 
     fn of(words: usize) -> Self {
         Self { left: 16 * words + 4096 }

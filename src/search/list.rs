@@ -63,9 +63,12 @@ impl Diversify {
         Ok(())
     }
 
-    /// Checks the pool against the limit, where one was asked for.
+    /// Checks the pool against the limits, where one was asked for.
     pub(super) fn within(&self, limits: &Limits) -> Result<(), InputError> {
-        over("diversify", "candidates", self.pool.unwrap_or(0), limits.candidates)
+        let pool = self.pool.unwrap_or(0);
+        over("diversify", "candidates", pool, limits.candidates)?;
+        let components = pool.saturating_mul(self.field.dim());
+        over("diversify", "components of rows' means", components, limits.row_values)
     }
 }
 
