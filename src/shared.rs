@@ -55,16 +55,10 @@ impl Allowance {
 
 /// How far some work is: whoever looks sees never more steps done than there are, whatever the
 /// order in which the two numbers reach it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Steps {
     done: AtomicU64,
     total: AtomicU64,
-}
-
-impl Default for Steps {
-    fn default() -> Self {
-        Self { done: AtomicU64::new(0), total: AtomicU64::new(0) }
-    }
 }
 
 impl Steps {
@@ -87,14 +81,8 @@ impl Steps {
 
 /// Raised once and never lowered: who has seen it raised sees it so from then on, and so does who
 /// waited for the thread that raised it. It says nothing of what else that thread did.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Flag(AtomicBool);
-
-impl Default for Flag {
-    fn default() -> Self {
-        Self(AtomicBool::new(false))
-    }
-}
 
 impl Flag {
     pub(crate) fn raise(&self) {
@@ -107,14 +95,8 @@ impl Flag {
 }
 
 /// Held by one at a time, who sees all that those before did while they held it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Claim(AtomicBool);
-
-impl Default for Claim {
-    fn default() -> Self {
-        Self(AtomicBool::new(false))
-    }
-}
 
 impl Claim {
     /// Whether it is the caller's now, who has to release it.

@@ -40,10 +40,11 @@ impl Stop {
         reached
     }
 
-    /// Lets go of something that may be large: where the time is up on a thread of its own, since to
-    /// give memory back takes some forty microseconds a megabyte.
-    pub(crate) fn let_go(&self, large: impl Send + 'static) {
-        if self.was_reached() {
+    /// Lets go of something that holds so many things: where the time is up and they are many on a
+    /// thread of its own, since to give memory back takes longer than there is.
+    pub(crate) fn let_go(&self, large: impl Send + 'static, things: usize) {
+        const MANY: usize = 1 << 16;
+        if things >= MANY && self.was_reached() {
             // A thread that cannot be made lets go of it here.
             let _ = std::thread::Builder::new().spawn(move || drop(large));
         }

@@ -263,7 +263,7 @@ fn what_rows_may_unpack_to() {
     assert_eq!(read(Limits::default().row_values(all)).unwrap().len() as u64, all);
     let error = read(Limits::default().row_values(all - 1)).unwrap_err();
     assert!(matches!(error, Error::Limit { .. }), "{error:?}");
-    says(&error, "document 0 of its segment", "components of a document's rows", all, all - 1);
+    says(&error, "rows", "components of a document's rows", all, all - 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::id::{DocId, Key, TermId};
 use crate::index::snapshot::Snapshot;
+use crate::limits::beyond;
 use crate::schema::{
     BoolField, F64Field, I64Field, KeywordField, SparseField, TokenField, U64Field,
 };
@@ -123,12 +124,14 @@ impl StoredDocument {
     /// components than [`Limits::row_values`](crate::limits::Limits::row_values).
     pub fn tokens(&self, field: &TokenField) -> Result<Option<Vec<f32>>> {
         let at = self.snapshot.schema().resolve(field)?;
-        let limits = self.snapshot.limits();
-        let rows = |part: &Segment| match part.tokens(at) {
-            Some(store) => store.doc_rows(self.doc, limits),
-            None => Ok(None),
-        };
-        self.part(rows)
+        let most = self.snapshot.limits().row_values;
+        self.part(|part| {
+            let Some(store) = part.tokens(at) else { return Ok(None) };
+            let rows = store.stored(self.doc)?.map_or(0, |rows| rows.coded.len());
+            let values = (rows as u64).saturating_mul(field.dim() as u64);
+            beyond(field.name(), "components of a document's rows", values, most)?;
+            store.doc_rows(self.doc)
+        })
     }
 
     /// The bytes `start..end` of its text that each of its token rows stands for; `None` where it

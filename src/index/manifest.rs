@@ -226,6 +226,10 @@ impl Manifest {
     /// # Errors
     /// `Io`
     pub(crate) fn write(&self, storage: &dyn Storage, name: &str) -> Result<Pin> {
+        // Nobody could open what would be acknowledged with it.
+        if beyond_count(&[self.generation, self.next_ordinal, self.sequence]) {
+            return Err(corrupt(&self.file(), "MANIFEST_HEAD", 0, TOO_FAR));
+        }
         let place = format!("{}/{name}", storage.place());
         let file = storage.create_new(name).map_err(|error| Error::io("create", &*place, error))?;
         let mut writer = ContainerWriter::create(file, place, ContainerKind::Manifest)?;
@@ -325,9 +329,8 @@ impl Manifest {
             let what = format!("generation {} made from {}", head.generation, head.parent);
             return Err(head_section.corrupt(0, what));
         }
-        // Counted up by one at a time, none comes so far; and a writer can go on counting.
-        if head.generation.max(head.next_ordinal).max(head.sequence) > MOST {
-            return Err(head_section.corrupt(0, "numbers that nobody has counted up to"));
+        if beyond_count(&[head.generation, head.next_ordinal, head.sequence]) {
+            return Err(head_section.corrupt(0, TOO_FAR));
         }
         let schema_section = container.section(SectionKind::SCHEMA, NO_FIELD)?;
         let schema = decode_schema(schema_section.cursor())?;
@@ -347,8 +350,14 @@ impl Manifest {
     }
 }
 
-/// Largest generation, next ordinal and sequence number of a manifest.
-const MOST: u64 = 1 << 62;
+/// What is said of a manifest whose numbers are [beyond](beyond_count) what is counted.
+const TOO_FAR: &str = "numbers that nobody has counted up to";
+
+/// Whether a generation, an ordinal or a sequence number is larger than what is counted up to, one at a
+/// time: no manifest with such a number is read, and none is written.
+fn beyond_count(numbers: &[u64]) -> bool {
+    numbers.iter().any(|&number| number > 1 << 62)
+}
 
 /// Checks a schema against limits.
 ///

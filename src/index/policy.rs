@@ -136,8 +136,8 @@ fn bounded(
 }
 
 /// Groups of neighbours, in order, that leave at most `most` segments, no dead document and no row
-/// that waits to be packed: those
-/// to be merged, the rest stays as it is. Of all neighbours the smallest pair is joined first.
+/// that waits to be packed: those to be merged, the rest stays as it is. Of all neighbours the
+/// smallest pair is joined first.
 pub(crate) fn groups(sizes: &[Size], most: usize) -> Vec<Range<usize>> {
     let mut groups: Vec<(Range<usize>, u64)> =
         sizes.iter().enumerate().map(|(at, size)| (at..at + 1, size.live_bytes())).collect();

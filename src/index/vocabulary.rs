@@ -378,8 +378,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// No word is further from its first slot, so that one that is not there is not looked for longer: some
-/// microseconds in a table that is full by intent.
+/// No word is further from its first slot, so that one that is not there is not looked for longer,
+/// in a table that is full by intent either.
 const MOST_STEPS: usize = 4096;
 
 /// How many steps after their first slots all words of a vocabulary may take together. Where hashes

@@ -240,7 +240,8 @@ pub(crate) fn fuse(
         }
     }
     let Sum { sums, said, .. } = sum;
-    plan.stop.let_go(places);
+    let ranked = places.iter().map(Vec::len).sum();
+    plan.stop.let_go(places, ranked);
     if fused.is_union() {
         for one in &mut found {
             one.score = f32::NEG_INFINITY;

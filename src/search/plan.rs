@@ -110,7 +110,8 @@ impl Plan<'_> {
         };
         let lists = self.lists(fused, query.top, among, scratch)?;
         let mut fused = fuse(self, fused, &lists, k, None, scratch)?.0;
-        self.stop.let_go(lists);
+        let found = lists.iter().map(|list| list.found.len()).sum();
+        self.stop.let_go(lists, found);
         let reach = fused.found.partition_point(|one| one.score.total_cmp(&least).is_ge());
         fused.found.truncate(reach);
         Ok(fused)

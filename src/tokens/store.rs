@@ -6,7 +6,7 @@ use crate::codec::kmeans::CodeRows;
 use crate::error::{Error, Result};
 use crate::format::{Array, Container, Section, SectionKind};
 use crate::id::DocId;
-use crate::limits::{Limits, MAX_DOCUMENT_TOKENS, beyond};
+use crate::limits::MAX_DOCUMENT_TOKENS;
 use crate::schema::{TokenCodec, TokenOptions};
 
 use super::arrays::{CodeArrays, CodeSlices};
@@ -206,15 +206,12 @@ impl TokenStore {
         self.view().rows(doc)
     }
 
-    /// A document's rows as floats, one after another; of so many at most.
+    /// A document's rows as floats, one after another.
     ///
     /// # Errors
-    /// `Limit` for more; as [`stored`](Self::stored).
-    pub(crate) fn doc_rows(&self, doc: DocId, limits: &Limits) -> Result<Option<Vec<f32>>> {
+    /// As [`stored`](Self::stored).
+    pub(crate) fn doc_rows(&self, doc: DocId) -> Result<Option<Vec<f32>>> {
         let Some(rows) = self.stored(doc)? else { return Ok(None) };
-        let values = (rows.coded.len() as u64).saturating_mul(self.dim as u64);
-        let place = format!("document {doc} of its segment");
-        beyond(&place, "components of a document's rows", values, limits.row_values)?;
         let mut out = vec![0.0; rows.coded.len() * self.dim];
         for (i, row) in out.chunks_exact_mut(self.dim).enumerate() {
             rows.coded.decode(i, row);

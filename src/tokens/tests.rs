@@ -17,7 +17,7 @@ use super::*;
 use crate::docset::DocSet;
 use crate::embed::{CleanTokens, TokenMatrix};
 use crate::error::{Error, Result};
-use crate::format::{Container, ContainerKind, ContainerWriter};
+use crate::format::{Container, ContainerKind, ContainerWriter, SectionKind};
 use crate::id::DocId;
 use crate::kernel::{available, best};
 use crate::mix::Numbers;
@@ -93,6 +93,20 @@ fn column(docs: &[Doc], field: &TokenField, threads: usize) -> TokenColumn {
     column.push_many(first, threads);
     column.push_many(rest, threads);
     column
+}
+
+/// Bytes of an element of a section of packed rows.
+fn element_size(kind: SectionKind) -> u32 {
+    match kind {
+        SectionKind::TOKENS_HEAD => 32,
+        SectionKind::TOKENS_CENTROID_HEAD => 16,
+        SectionKind::TOKENS_DRIFT => 8,
+        SectionKind::TOKENS_ENDS | SectionKind::TOKENS_BOUNDS => 4,
+        SectionKind::TOKENS_CODES
+        | SectionKind::TOKENS_BOOK
+        | SectionKind::TOKENS_CENTROID_CODES => 1,
+        _ => 2,
+    }
 }
 
 fn store(docs: &[Doc], options: TokenOptions) -> TokenStore {

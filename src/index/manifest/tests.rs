@@ -294,3 +294,21 @@ proptest! {
         }
     }
 }
+
+/// What has counted as far as can be read is written, and nothing beyond it.
+#[test]
+fn a_manifest_that_nobody_could_read_is_not_written() {
+    let storage = MemStorage::new();
+    let mut manifest = Manifest::first(schema());
+    (manifest.next_ordinal, manifest.sequence) = (1 << 62, 1 << 62);
+    let name = manifest.file();
+    manifest.write(&storage, &name).unwrap();
+    Manifest::read(&storage, manifest.generation).unwrap();
+    storage.remove(&name).unwrap();
+    for more in [(1, 0), (0, 1)] {
+        (manifest.next_ordinal, manifest.sequence) = ((1 << 62) + more.0, (1 << 62) + more.1);
+        let error = manifest.write(&storage, &name).unwrap_err();
+        assert!(error.to_string().contains(TOO_FAR), "{error}");
+        assert!(storage.list().unwrap().is_empty());
+    }
+}

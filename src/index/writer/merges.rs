@@ -407,9 +407,8 @@ impl IndexWriter {
 
     /// Commits, then merges until there are at most `most` segments (1 where 0 is given) and none
     /// holds deleted documents or rows that wait to be packed, and commits again. `watch` is called
-    /// now and then with how far it
-    /// is, and once when all segments are written and none is committed yet. Gives the commit's
-    /// number.
+    /// now and then with how far it is, and once when all segments are written and none is committed
+    /// yet. Gives the commit's number.
     ///
     /// # Errors
     /// As [`commit`](Self::commit); [`Error::Corrupt`] for damage in a segment, each of which is

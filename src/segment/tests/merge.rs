@@ -136,15 +136,14 @@ fn view(segment: &Arc<Segment>, dead: impl Fn(u32) -> bool) -> SegmentView {
     SegmentView { segment: Arc::clone(segment), alive, live }
 }
 
+/// Where a merge goes that packs all rows, with the numbers that [`write`] gives a segment.
+fn target<'a>(storage: &'a MemStorage, name: &'a str) -> Target<'a> {
+    let packing = Packing::Now(u64::MAX);
+    Target { storage, name, generation: 7, ordinal: 9, memory: 1 << 14, packing }
+}
+
 fn merged(storage: &MemStorage, schema: &Schema, inputs: &[SegmentView], name: &str) -> Places {
-    let target = Target {
-        storage,
-        name,
-        generation: 7,
-        ordinal: 9,
-        memory: 1 << 14,
-        packing: Packing::Now(u64::MAX),
-    };
+    let target = target(storage, name);
     let merging = Merging::default();
     let (_, places) = merge(inputs, schema, target, 1, &merging).unwrap();
     let (done, total) = merging.progress();
@@ -281,14 +280,7 @@ fn damage_is_not_merged_and_leaves_nothing_behind() {
             continue;
         };
         let Ok(segment) = Segment::open(container, &schema) else { continue };
-        let target = Target {
-            storage: &storage,
-            name: "merged",
-            generation: 1,
-            ordinal: 1,
-            memory: 1 << 20,
-            packing: Packing::Now(u64::MAX),
-        };
+        let target = target(&storage, "merged");
         let views = [view(&Arc::new(segment), |_| false)];
         let result = merge(&views, &schema, target, 1, &Merging::default());
         assert!(matches!(result, Err(crate::Error::Corrupt(_))), "byte {at}");
@@ -302,14 +294,7 @@ fn a_key_in_two_inputs_is_damage_unless_one_is_dead() {
     let storage = MemStorage::new();
     let a = write(&storage, &schema, "a", &[1, 2, 3]);
     let b = write(&storage, &schema, "b", &[3, 4]);
-    let target = Target {
-        storage: &storage,
-        name: "merged",
-        generation: 1,
-        ordinal: 1,
-        memory: 1 << 20,
-        packing: Packing::Now(u64::MAX),
-    };
+    let target = target(&storage, "merged");
     let both = [view(&a, |_| false), view(&b, |_| false)];
     let result = merge(&both, &schema, target, 1, &Merging::default());
     assert!(matches!(result, Err(crate::Error::Corrupt(_))));
@@ -324,14 +309,7 @@ fn a_merge_that_is_no_longer_wanted_ends() {
     let inputs = [view(&write(&storage, &schema, "a", &[1, 2, 3]), |_| false)];
     let merging = Merging::default();
     merging.cancel();
-    let target = Target {
-        storage: &storage,
-        name: "merged",
-        generation: 1,
-        ordinal: 1,
-        memory: 1 << 20,
-        packing: Packing::Now(u64::MAX),
-    };
+    let target = target(&storage, "merged");
     assert!(merge(&inputs, &schema, target, 1, &merging).is_err());
     assert_eq!(storage.list().unwrap(), ["a"]);
 }

@@ -4,8 +4,9 @@
 //! they would lose a second time what a code loses (a third of real rows packed anew: .04 of
 //! recall@10 with 2 bits). So every row keeps its centroid and its code; that the levels of two
 //! inputs lie a little wider or narrower is made good by the centroids' numbers and the rows' scales.
-//! Rows of an input that wait to be packed get centroids of their own beside these. There are as many centroids as training would make, since each input has its share; where much
-//! has been deleted there are more, and those with the fewest rows go, as far as room demands.
+//! Rows of an input that wait to be packed get centroids of their own beside these. There are as
+//! many centroids as training would make, since each input has its share; where much has been
+//! deleted there are more, and those with the fewest rows go, as far as room demands.
 
 use half::f16;
 

@@ -3,8 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::format::SectionKind;
-use crate::limits::Limits;
 use crate::schema::TokenTier;
 
 /// A small field, its sections changed by `change` and written again with valid checksums.
@@ -70,7 +68,7 @@ fn ask_everything(store: &TokenStore) -> Result<()> {
         results.push(store.rerank(&query, kernels, &docs, &mut top, &mut scratch).map(|_| ()));
         for &doc in &docs {
             results.push(store.align(&query, kernels, doc, &mut scratch).map(|_| ()));
-            results.push(store.doc_rows(doc, &Limits::default()).map(|_| ()));
+            results.push(store.doc_rows(doc).map(|_| ()));
         }
     }
     results.push(store.verify());

@@ -3,8 +3,6 @@
 use super::super::keep::{Drift, Meter};
 use super::*;
 use crate::codec::int8;
-use crate::format::SectionKind;
-use crate::limits::Limits;
 
 const DIM: usize = 24;
 
@@ -129,10 +127,7 @@ fn codes_over_kept_centroids_are_copied() {
                 assert_eq!(was_rows.ids(), is_rows.ids());
                 assert_eq!((was.bounds, was.gap), (is.bounds, is.gap));
             }
-            assert_eq!(
-                old.doc_rows(from, &Limits::default()).unwrap(),
-                new.doc_rows(doc, &Limits::default()).unwrap()
-            );
+            assert_eq!(old.doc_rows(from).unwrap(), new.doc_rows(doc).unwrap());
         }
     }
 }
@@ -180,16 +175,12 @@ fn every_row_keeps_its_centroid_where_codes_are_all_there_is() {
                 let ids = was_rows.ids().iter().zip(is_rows.ids());
                 ids.for_each(|(&was, &is)| assert_eq!(row(&of_a, was), row(&centroids, is)));
                 assert_eq!(was.bounds, is.bounds);
-                assert_eq!(
-                    old.doc_rows(from, &Limits::default()).unwrap(),
-                    new.doc_rows(doc, &Limits::default()).unwrap()
-                );
+                assert_eq!(old.doc_rows(from).unwrap(), new.doc_rows(doc).unwrap());
                 continue;
             }
             let error = f16::from_bits(is.bounds.error).to_f64();
             let [before, now] =
-                [old.doc_rows(from, &Limits::default()), new.doc_rows(doc, &Limits::default())]
-                    .map(|r| r.unwrap().unwrap());
+                [old.doc_rows(from), new.doc_rows(doc)].map(|r| r.unwrap().unwrap());
             let rows = before.chunks(DIM).zip(now.chunks(DIM));
             for ((before, now), given) in rows.zip(given[from as usize].rows.chunks(DIM)) {
                 assert!(distance(now, given) <= error * (1.0 + 1e-6), "{codec}: the bound");
@@ -249,9 +240,7 @@ fn after_deleting_most_the_centroids_with_the_most_rows_stay() {
         for (doc, &(_, from)) in (0u32..).zip(&source.docs) {
             let (was, is) = (a.stored(from).unwrap().unwrap(), new.stored(doc).unwrap().unwrap());
             let (was_rows, is_rows) = (packed(&was), packed(&is));
-            let [before, now] =
-                [a.doc_rows(from, &Limits::default()), new.doc_rows(doc, &Limits::default())]
-                    .map(|r| r.unwrap().unwrap());
+            let [before, now] = [a.doc_rows(from), new.doc_rows(doc)].map(|r| r.unwrap().unwrap());
             for (at, (&was, &is)) in was_rows.ids().iter().zip(is_rows.ids()).enumerate() {
                 if let Ok(place) = stay.binary_search(&usize::from(was)) {
                     kept += 1;
@@ -283,10 +272,7 @@ fn lists_over_kept_centroids_find_what_new_ones_do() {
         let all: Vec<Doc> = docs.into_iter().chain(more).collect();
         let fresh = store(&all, options.clone());
         for doc in 0..1400 {
-            assert_eq!(
-                kept.doc_rows(doc, &Limits::default()).unwrap(),
-                fresh.doc_rows(doc, &Limits::default()).unwrap()
-            );
+            assert_eq!(kept.doc_rows(doc).unwrap(), fresh.doc_rows(doc).unwrap());
         }
         let mut numbers = Numbers(5);
         for _ in 0..20 {
@@ -359,17 +345,9 @@ fn with(container: &Container, kind: SectionKind, data: Option<&[f32]>) -> Conta
             let len = section.bytes().len();
             match data {
                 _ if own != kind => {
-                    let size = match own {
-                        SectionKind::TOKENS_HEAD => 32,
-                        SectionKind::TOKENS_CENTROID_HEAD => 16,
-                        SectionKind::TOKENS_ENDS | SectionKind::TOKENS_BOUNDS => 4,
-                        SectionKind::TOKENS_CODES
-                        | SectionKind::TOKENS_BOOK
-                        | SectionKind::TOKENS_CENTROID_CODES => 1,
-                        _ => 2,
-                    };
-                    assert!(len.is_multiple_of(size));
-                    out.begin(own, field, u32::try_from(size).unwrap())?;
+                    let size = element_size(own);
+                    assert!(len.is_multiple_of(size as usize));
+                    out.begin(own, field, size)?;
                     out.write(section.bytes())?;
                     out.end()?;
                 }

@@ -4,7 +4,6 @@ use super::*;
 use crate::codec::int8;
 use crate::format::SectionKind as Kind;
 use crate::kernel::tokens::Steps;
-use crate::limits::Limits;
 use crate::schema::{Centroids, TokenTier};
 
 const PACKED: [TokenCodec; 6] = [
@@ -84,7 +83,7 @@ fn rows_are_what_the_book_says() {
         let row_bytes = codec.row_bytes(dim);
         let mut row = 0;
         for doc in 0..60 {
-            let Some(rows) = store.doc_rows(doc, &Limits::default()).unwrap() else { continue };
+            let Some(rows) = store.doc_rows(doc).unwrap() else { continue };
             for stored in rows.chunks_exact(dim) {
                 let code = &codes[row * row_bytes..][..row_bytes];
                 let scale = f16::from_le_bytes([scales[2 * row], scales[2 * row + 1]]).to_f32();
@@ -128,7 +127,7 @@ fn loss(docs: &[Doc], options: TokenOptions) -> f64 {
     for (id, doc) in (0..).zip(docs) {
         let Some(rows) = store.stored(id).unwrap() else { continue };
         let error = f16::from_bits(rows.bounds.error).to_f64();
-        let decoded = store.doc_rows(id, &Limits::default()).unwrap().unwrap();
+        let decoded = store.doc_rows(id).unwrap().unwrap();
         for (given, stored) in doc.rows.chunks(dim).zip(decoded.chunks(dim)) {
             let length = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
             let pairs = given.iter().zip(stored);
@@ -281,10 +280,7 @@ fn merging_packed_rows_keeps_the_second_tier_and_the_bounds() {
             let new = TokenStore::open(&merged, 0, 100, &options).unwrap().unwrap();
             new.verify().unwrap();
             for doc in 0..100 {
-                let (a, b) = (
-                    old.doc_rows(doc, &Limits::default()).unwrap(),
-                    new.doc_rows(99 - doc, &Limits::default()).unwrap(),
-                );
+                let (a, b) = (old.doc_rows(doc).unwrap(), new.doc_rows(99 - doc).unwrap());
                 if tier != TokenTier::None {
                     assert_eq!(a, b);
                     continue;

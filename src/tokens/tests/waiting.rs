@@ -2,8 +2,6 @@
 
 use super::keep::Joined;
 use super::*;
-use crate::format::SectionKind;
-use crate::limits::Limits;
 
 const DIM: usize = 24;
 const LATER: Packing = Packing::WhenLarge(u64::MAX);
@@ -98,16 +96,12 @@ fn what_is_packed_stays_and_what_waits_is_packed_beside_it() {
         let (mut lost, mut own) = (0.0, 0.0);
         let fresh = opened(&written(&docs[250..], &options, Packing::Now(u64::MAX)), 150, &options);
         for (doc, &(input, from)) in (0u32..).zip(&source.docs) {
-            let is = new.doc_rows(doc, &Limits::default()).unwrap();
+            let is = new.doc_rows(doc).unwrap();
             let place = if input == 0 { 250 + from as usize } else { from as usize };
             assert_eq!(is.is_some(), !docs[place].rows.is_empty());
             let Some(is) = is else { continue };
             if input == 1 {
-                assert_eq!(
-                    packed.doc_rows(from, &Limits::default()).unwrap().unwrap(),
-                    is,
-                    "{codec}: moved"
-                );
+                assert_eq!(packed.doc_rows(from).unwrap().unwrap(), is, "{codec}: moved");
                 continue;
             }
             let stored = new.stored(doc).unwrap().unwrap();
@@ -118,9 +112,7 @@ fn what_is_packed_stays_and_what_waits_is_packed_beside_it() {
             };
             assert!(far(&is).iter().all(|&far| far <= error * (1.0 + 1e-6)), "{codec}: the bound");
             lost += far(&is).iter().sum::<f64>();
-            own += far(&fresh.doc_rows(from, &Limits::default()).unwrap().unwrap())
-                .iter()
-                .sum::<f64>();
+            own += far(&fresh.doc_rows(from).unwrap().unwrap()).iter().sum::<f64>();
         }
         // Not much worse than packed by themselves.
         assert!(lost < 1.25 * own, "{codec}: {lost}, alone {own}");
@@ -160,16 +152,7 @@ fn a_lie_about_waiting_is_told() {
                 head.codec = 2;
                 out.section(kind, field, &[head])?;
             } else {
-                let elements = match kind {
-                    SectionKind::TOKENS_CENTROID_HEAD => 16,
-                    SectionKind::TOKENS_DRIFT => 8,
-                    SectionKind::TOKENS_ENDS | SectionKind::TOKENS_BOUNDS => 4,
-                    SectionKind::TOKENS_CODES
-                    | SectionKind::TOKENS_BOOK
-                    | SectionKind::TOKENS_CENTROID_CODES => 1,
-                    _ => 2,
-                };
-                out.begin(kind, field, elements)?;
+                out.begin(kind, field, element_size(kind))?;
                 out.write(section.bytes())?;
                 out.end()?;
             }
