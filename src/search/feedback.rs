@@ -25,9 +25,10 @@ use crate::trace::span;
 const MAX_DOCS: usize = 100;
 /// Most terms and most rows that it adds.
 const MAX_ADDED: usize = 1000;
-/// Most rows of the documents that are clustered, and most of their components.
-const MAX_CLUSTERED: usize = 4096;
-const MAX_COMPONENTS: usize = 1 << 20;
+/// Most rows of the documents that are clustered, and most of their components: a mebibyte of floats,
+/// however coarse the codes are that they come from.
+const MAX_CLUSTERED: usize = 2048;
+const MAX_COMPONENTS: usize = 1 << 18;
 /// Rows that are held against a document between two looks at the clock.
 const ROWS_AT_ONCE: usize = 256;
 /// Documents at large that a row is held against.
@@ -290,19 +291,7 @@ impl Wide<'_> {
         let place = self.plan.view.schema.resolve(field)?;
         // A truncated query is widened by parts of rows as long as its own.
         let (stored_dim, dim) = (field.dim(), query.dim());
-        let most = MAX_CLUSTERED.min(MAX_COMPONENTS / dim.max(1)) * dim;
-        let mut rows: Vec<f32> = Vec::new();
-        for found in self.found {
-            if let Some(store) = self.plan.view.segments[found.segment].segment.tokens(place) {
-                store.each_row(found.doc, |row| {
-                    rows.extend(row.iter().take(dim));
-                    rows.len() < most
-                })?;
-            }
-            if rows.len() >= most || self.plan.stop.reached() {
-                break;
-            }
-        }
+        let rows = self.directions(place, dim)?;
         let room = MAX_QUERY_TOKENS.saturating_sub(query.rows()).min(self.feedback.rows);
         let clusters = cluster(&rows, dim, room.saturating_mul(CLUSTERS_PER_ROW), self.plan.stop);
         let mut flat = query.flat();
@@ -336,6 +325,41 @@ impl Wide<'_> {
         }
         self.expansion.rows.push(parts);
         Ok(TokenQuery::new(flat, dim).of_rows(stored_dim))
+    }
+
+    /// The directions of the documents' rows, or of their first `dim` components, one after another;
+    /// of more than can be clustered evenly many from everywhere. Rows of no length have none.
+    fn directions(&self, place: usize, dim: usize) -> Result<Vec<f32>> {
+        let stored = |found: &Candidate| {
+            let store = self.plan.view.segments[found.segment].segment.tokens(place)?;
+            Some((store, found.doc))
+        };
+        let mut all = 0;
+        for (store, doc) in self.found.iter().filter_map(stored) {
+            all += store.row_count(doc)?;
+        }
+        let most = MAX_CLUSTERED.min(MAX_COMPONENTS / dim.max(1)).max(1);
+        let step = all.div_ceil(most).max(1);
+        let mut directions = Vec::with_capacity(all.div_ceil(step) * dim);
+        // Where the next row lies behind the start of a document.
+        let mut next = 0;
+        for (store, doc) in self.found.iter().filter_map(stored) {
+            if self.plan.stop.reached() {
+                break;
+            }
+            store.each_row(doc, (next..).step_by(step), |row| {
+                let row = row.get(..dim).unwrap_or(row);
+                let length = dot(row, row).sqrt();
+                if length.is_finite() && length > 0.0 {
+                    directions.extend(row.iter().map(|x| x / length));
+                }
+                true
+            })?;
+            let count = store.row_count(doc)?;
+            next += count.saturating_sub(next).div_ceil(step) * step;
+            next -= count;
+        }
+        Ok(directions)
     }
 
     /// For each row the mean, over documents that have the field, of the largest dot product.
@@ -412,9 +436,9 @@ struct Cluster {
     rows: usize,
 }
 
-/// Clusters rows by direction, by Lloyd's rounds from rows as far apart as can be: always the same
-/// clusters for the same rows. Rows of no length are left out. None where the time is up.
-fn cluster(rows: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster> {
+/// Clusters directions by Lloyd's rounds from some that are as far apart as can be: always the same
+/// clusters for the same rows. None where the time is up.
+fn cluster(directions: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster> {
     let mut work = 0;
     let mut ended = |products: usize| {
         work += products;
@@ -422,35 +446,30 @@ fn cluster(rows: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster>
         work = if look { 0 } else { work };
         look && stop.reached()
     };
-    let mut unit: Vec<Vec<f32>> = Vec::new();
-    for row in rows.chunks_exact(dim.max(1)) {
-        if ended(4 * dim) {
-            return Vec::new();
-        }
-        unit.extend(self::unit(row));
-    }
-    let wanted = wanted.min(unit.len());
+    let rows = || directions.chunks_exact(dim.max(1));
+    let wanted = wanted.min(rows().len());
     if wanted == 0 {
         return Vec::new();
     }
     let mut means: Vec<Vec<f32>> = Vec::with_capacity(wanted);
-    let mut nearest = vec![f32::NEG_INFINITY; unit.len()];
+    let mut nearest = vec![f32::NEG_INFINITY; rows().len()];
     let mut next = 0;
     while means.len() < wanted {
-        if ended(unit.len() * dim) {
+        if ended(directions.len()) {
             return Vec::new();
         }
-        means.push(unit[next].clone());
-        let added = &unit[next];
-        nearest.iter_mut().zip(&unit).for_each(|(near, row)| *near = near.max(dot(added, row)));
+        let added = &directions[next * dim..(next + 1) * dim];
+        nearest.iter_mut().zip(rows()).for_each(|(near, row)| *near = near.max(dot(added, row)));
+        means.push(added.to_vec());
         let farthest = nearest.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
         next = farthest.map_or(0, |(at, _)| at);
     }
     let mut counts = vec![0; wanted];
+    let mut sums = vec![0.0f32; wanted * dim];
     for _ in 0..ROUNDS {
-        let mut sums = vec![vec![0.0f32; dim]; wanted];
-        counts = vec![0; wanted];
-        for row in &unit {
+        sums.fill(0.0);
+        counts.fill(0);
+        for row in rows() {
             if ended(wanted * dim) {
                 return Vec::new();
             }
@@ -459,24 +478,20 @@ fn cluster(rows: &[f32], dim: usize, wanted: usize, stop: &Stop) -> Vec<Cluster>
                 .reduce(|best, other| if other.1 > best.1 { other } else { best })
                 .map_or(0, |best| best.0);
             counts[to] += 1;
-            sums[to].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            sums[to * dim..(to + 1) * dim].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
         }
-        for (mean, sum) in means.iter_mut().zip(&sums) {
+        for (mean, sum) in means.iter_mut().zip(sums.chunks_exact(dim)) {
             if ended(4 * dim) {
                 return Vec::new();
             }
-            if let Some(unit) = self::unit(sum) {
-                *mean = unit;
+            let length = dot(sum, sum).sqrt();
+            if length.is_finite() && length > 0.0 {
+                mean.iter_mut().zip(sum).for_each(|(mean, sum)| *mean = sum / length);
             }
         }
     }
     let clusters = means.into_iter().zip(counts);
     clusters.filter(|(_, rows)| *rows > 0).map(|(mean, rows)| Cluster { mean, rows }).collect()
-}
-
-fn unit(row: &[f32]) -> Option<Vec<f32>> {
-    let length = dot(row, row).sqrt();
-    (length.is_finite() && length > 0.0).then(|| row.iter().map(|x| x / length).collect())
 }
 
 /// In sixteen sums side by side, then the sums and what is left over: always in this order, and many
@@ -499,18 +514,17 @@ mod tests {
 
     #[test]
     fn clusters_are_directions() {
-        let rows = [[1.0f32, 0.1], [2.0, 0.0], [0.0, 0.0], [0.1, 3.0], [0.0, 1.0], [-1.0, 0.0]];
-        let clusters = cluster(&rows.concat(), 2, 3, &Stop::default());
+        let rows = [[1.0f32, 0.1], [1.0, 0.0], [0.1, 3.0], [0.0, 1.0], [-1.0, 0.0]];
+        let rows = rows.map(|[x, y]| [x / x.hypot(y), y / x.hypot(y)]).concat();
+        let clusters = cluster(&rows, 2, 3, &Stop::default());
         let mut counts: Vec<usize> = clusters.iter().map(|cluster| cluster.rows).collect();
         counts.sort_unstable();
         assert_eq!(counts, [1, 2, 2]);
         for cluster in &clusters {
             assert!((dot(&cluster.mean, &cluster.mean) - 1.0).abs() < 1e-6);
         }
-        let sizes = |rows: &[f32], wanted| -> Vec<usize> {
-            cluster(rows, 2, wanted, &Stop::default()).iter().map(|c| c.rows).collect()
-        };
-        assert!(sizes(&[0.0; 4], 3).is_empty() && sizes(&[], 3).is_empty());
-        assert_eq!(sizes(&rows.concat(), 100).iter().sum::<usize>(), 5);
+        assert!(cluster(&[], 2, 3, &Stop::default()).is_empty());
+        let each = cluster(&rows, 2, 100, &Stop::default());
+        assert_eq!(each.iter().map(|cluster| cluster.rows).sum::<usize>(), 5);
     }
 }

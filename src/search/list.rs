@@ -348,7 +348,7 @@ fn diversified(
         means.resize(start + dim, 0.0f32);
         let mut has = false;
         if let Some(store) = plan.view.segments[best.segment].segment.tokens(place) {
-            store.each_row(best.doc, |row| {
+            store.each_row(best.doc, 0.., |row| {
                 means[start..].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
                 has = true;
                 true

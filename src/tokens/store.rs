@@ -219,14 +219,28 @@ impl TokenStore {
         Ok(Some(out))
     }
 
-    /// Each row of a document as floats, as long as `take` says to go on.
+    /// How many rows a document has.
     ///
     /// # Errors
     /// As [`stored`](Self::stored).
-    pub(crate) fn each_row(&self, doc: DocId, mut take: impl FnMut(&[f32]) -> bool) -> Result<()> {
+    pub(crate) fn row_count(&self, doc: DocId) -> Result<usize> {
+        Ok(self.stored(doc)?.map_or(0, |rows| rows.coded.len()))
+    }
+
+    /// Those of a document's rows that are wanted, in ascending order, as floats, one at a time, as
+    /// long as `take` says to go on.
+    ///
+    /// # Errors
+    /// As [`stored`](Self::stored).
+    pub(crate) fn each_row(
+        &self,
+        doc: DocId,
+        wanted: impl Iterator<Item = usize>,
+        mut take: impl FnMut(&[f32]) -> bool,
+    ) -> Result<()> {
         let Some(rows) = self.stored(doc)? else { return Ok(()) };
         let mut row = vec![0.0; self.dim];
-        for i in 0..rows.coded.len() {
+        for i in wanted.take_while(|&i| i < rows.coded.len()) {
             rows.coded.decode(i, &mut row);
             if !take(&row) {
                 break;
