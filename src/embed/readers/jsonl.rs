@@ -1,6 +1,8 @@
 //! JSON lines: one object a line, with an id, a text, and perhaps a vector of words.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -196,9 +198,12 @@ fn vector<'de, D: Deserializer<'de>>(
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut weights: Vec<(String, f32)> = Vec::new();
-            let mut seen = std::collections::HashSet::new();
+            // Hashes, with a key of their own for each line: copies of the words would be as large
+            // as all the rest.
+            let (hashes, mut seen) = (RandomState::new(), HashSet::new());
             while let Some((word, weight)) = map.next_entry::<String, f32>()? {
-                if !seen.insert(word.clone()) {
+                let again = !seen.insert(hashes.hash_one(&word));
+                if again && weights.iter().any(|(other, _)| *other == word) {
                     return Err(de::Error::custom(format_args!("{word:?} has two weights")));
                 }
                 if !weight.is_finite() {
