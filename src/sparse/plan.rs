@@ -42,6 +42,8 @@ pub(super) struct DenseTerm {
     pub(super) slot: usize,
     pub(super) start: usize,
     pub(super) weight: u8,
+    /// What it can add to a document.
+    most: u16,
 }
 
 /// The terms of a query by form, and bounds of all windows.
@@ -86,10 +88,13 @@ impl Plan {
                 Form::Dense { slot, start } => {
                     // Integer weights are 1 to 127 (`Bound`).
                     let weight = u8::try_from(weight).unwrap_or(127);
-                    self.dense.push(DenseTerm { slot, start, weight });
+                    let most = u16::from(weight) * u16::from(term.max);
+                    self.dense.push(DenseTerm { slot, start, weight, most });
                 }
             }
         }
+        // Those that can add most come first, so that the hope for a document is soon settled.
+        self.dense.sort_unstable_by_key(|term| (std::cmp::Reverse(term.most), term.slot));
         self.order.clear();
         self.order.extend((0u32..).take(postings.windows()).filter(|&window| {
             alive.is_none_or(|set| {
@@ -129,17 +134,7 @@ impl Plan {
                 return false;
             }
             rows.clear();
-            rows.extend(self.dense.chunks(4).map(|four| {
-                let mut quad = MaximaQuad { maxima: [&[0; GROUPS]; 4], weights: [0; 4] };
-                for ((term, maxima), weight) in
-                    four.iter().zip(&mut quad.maxima).zip(&mut quad.weights)
-                {
-                    if let Some(row) = postings.group_maxima(term.slot).get(window) {
-                        (*maxima, *weight) = (row, term.weight);
-                    }
-                }
-                quad
-            }));
+            rows.extend(self.dense.chunks(4).map(|four| most(postings, four, window)));
             (kernels.postings.group_bounds)(&rows, bounds);
         }
         true
@@ -215,13 +210,24 @@ impl Plan {
     ) -> crate::error::Result<()> {
         quads.clear();
         for four in self.dense.chunks(4) {
-            let mut quad = Quad { rows: [DenseRow::EMPTY; 4], weights: [0; 4] };
-            for ((term, row), weight) in four.iter().zip(&mut quad.rows).zip(&mut quad.weights) {
+            let mut rows = [DenseRow::EMPTY; 4];
+            for (term, row) in four.iter().zip(&mut rows) {
                 *row = postings.dense(term.slot, term.start, window)?;
-                *weight = term.weight;
             }
-            quads.push(quad);
+            quads.push(Quad { rows, most: most(postings, four, window) });
         }
         Ok(())
     }
+}
+
+/// The largest impacts of up to four terms in the groups of a window.
+#[inline]
+fn most<'a>(postings: &DirectoryView<'a>, terms: &[DenseTerm], window: usize) -> MaximaQuad<'a> {
+    let mut quad = MaximaQuad::EMPTY;
+    for ((term, maxima), weight) in terms.iter().zip(&mut quad.maxima).zip(&mut quad.weights) {
+        if let Some(row) = postings.group_maxima(term.slot).get(window) {
+            (*maxima, *weight) = (row, term.weight);
+        }
+    }
+    quad
 }

@@ -487,7 +487,7 @@ impl<'s, 'a> Window<'s, 'a> {
                 break;
             }
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
-            let mut found = complete(quads, group, of_group, needed) & self.word(group);
+            let mut found = complete(quads, group, of_group, needed, self.word(group));
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
             while found != 0 {
                 let bit = found.trailing_zeros();

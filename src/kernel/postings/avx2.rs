@@ -6,8 +6,10 @@
 
 use std::arch::x86_64::*;
 
-use super::portable::row_hits;
-use super::{CELL, DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, WINDOW};
+use super::{
+    ABREAST, CELL, DenseRow, FEW, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter,
+    RowGaps, RowHits, WINDOW, complete_few,
+};
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
     PostingKernels { group_bounds, live_groups, complete, complete_u4, row_hits };
@@ -42,14 +44,31 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
     unsafe { live_groups_256(sums, bounds, needed) }
 }
 
-fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+fn complete(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    alive: u64,
+) -> u64 {
     // SAFETY: as in `group_bounds`.
-    unsafe { complete_256(quads, group, sums, needed) }
+    unsafe { complete_256::<false>(quads, group, sums, needed, alive) }
 }
 
-fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+fn complete_u4(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    alive: u64,
+) -> u64 {
     // SAFETY: as in `group_bounds`.
-    unsafe { complete_u4_256(quads, group, sums, needed) }
+    unsafe { complete_256::<true>(quads, group, sums, needed, alive) }
+}
+
+fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
+    // SAFETY: as in `group_bounds`.
+    unsafe { row_hits_256(gaps, filter, hits) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -84,32 +103,42 @@ fn live_groups_256(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) ->
     live
 }
 
+/// Four terms at a time, until there is hope for a few documents only: with eight documents a step
+/// the cells of a group take as long as some ten documents one by one.
 #[target_feature(enable = "avx2,popcnt")]
-fn complete_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
-    let (eights, _) = sums.as_chunks_mut::<8>();
-    for quad in quads {
-        let cells = quad.rows.map(|row| Spreading::new(row, group));
-        add_quad(eights, cells, quad.weights);
+fn complete_256<const HALVES: bool>(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    mut alive: u64,
+) -> u64 {
+    let mut rest: i32 = quads.iter().map(|quad| quad.most(group)).sum();
+    for (at, quad) in quads.iter().enumerate() {
+        alive &= reached(sums.as_chunks().0, needed.wrapping_sub(rest));
+        if alive.count_ones() <= FEW {
+            let quads = quads.get(at..).unwrap_or_default();
+            return complete_few::<HALVES>(quads, group, sums, (needed, rest), alive);
+        }
+        rest = rest.wrapping_sub(quad.most(group));
+        let eights = sums.as_chunks_mut().0;
+        if HALVES {
+            let mut bytes = [[0u8; GROUP]; 4];
+            let [a, b, c, d] = &mut bytes;
+            let [p, q, r, s] = &quad.rows;
+            let cells = [
+                Spreading::of_halves(p, group, a),
+                Spreading::of_halves(q, group, b),
+                Spreading::of_halves(r, group, c),
+                Spreading::of_halves(s, group, d),
+            ];
+            add_quad(eights, cells, quad.most.weights);
+        } else {
+            let cells = quad.rows.map(|row| Spreading::new(row, group));
+            add_quad(eights, cells, quad.most.weights);
+        }
     }
-    reached(eights, needed)
-}
-
-#[target_feature(enable = "avx2,popcnt")]
-fn complete_u4_256(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
-    let (eights, _) = sums.as_chunks_mut::<8>();
-    for quad in quads {
-        let mut bytes = [[0u8; GROUP]; 4];
-        let [a, b, c, d] = &mut bytes;
-        let [p, q, r, s] = &quad.rows;
-        let cells = [
-            Spreading::of_halves(p, group, a),
-            Spreading::of_halves(q, group, b),
-            Spreading::of_halves(r, group, c),
-            Spreading::of_halves(s, group, d),
-        ];
-        add_quad(eights, cells, quad.weights);
-    }
-    reached(eights, needed)
+    alive & reached(sums.as_chunks().0, needed)
 }
 
 /// Adds what four cells hold, times their weights, to the sums of a group.
@@ -141,7 +170,9 @@ fn reached(eights: &[[i32; 8]], needed: i32) -> u64 {
 /// A cell, eight documents at a time.
 struct Spreading<'a> {
     mask: u64,
-    impacts: &'a [u8],
+    impacts: &'a [u8; GROUP],
+    /// How many of them are gone.
+    at: usize,
 }
 
 impl<'a> Spreading<'a> {
@@ -149,8 +180,8 @@ impl<'a> Spreading<'a> {
     #[allow(clippy::inline_always, reason = "a call would keep four cells out of registers")]
     fn new(row: DenseRow<'a>, group: usize) -> Self {
         let cell: &'a [u8; CELL] = row.cell(group);
-        let (mask, impacts) = cell.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        Self { mask: u64::from_le_bytes(*mask), impacts }
+        let mask = cell.first_chunk().map_or(0, |mask| u64::from_le_bytes(*mask));
+        Self { mask, impacts: cell.last_chunk().unwrap_or(&[0; GROUP]), at: 0 }
     }
 
     /// The same for a cell of four-bit impacts, which are spread over `bytes`.
@@ -166,7 +197,7 @@ impl<'a> Spreading<'a> {
             let apart = _mm256_or_si256(words, _mm256_slli_epi16::<4>(words));
             store_32(to, _mm256_and_si256(apart, _mm256_set1_epi8(15)));
         }
-        Self { mask, impacts: bytes }
+        Self { mask, impacts: bytes, at: 0 }
     }
 
     /// The impacts of the next eight documents, 0 where they lack the term. Called eight times at
@@ -177,10 +208,79 @@ impl<'a> Spreading<'a> {
         let eight = self.mask.to_le_bytes()[0];
         self.mask >>= 8;
         let spread = load_8(&SPREAD[usize::from(eight)]);
-        let from = self.impacts.first_chunk::<8>().unwrap_or(&[0; 8]);
-        self.impacts = self.impacts.get(eight.count_ones() as usize..).unwrap_or_default();
-        _mm_shuffle_epi8(load_8(from), spread)
+        let at = self.at.min(GROUP - 8);
+        let from = self.impacts.get(at..at + 8).and_then(|from| from.first_chunk());
+        self.at = at + eight.count_ones() as usize;
+        _mm_shuffle_epi8(load_8(from.unwrap_or(&[0; 8])), spread)
     }
+}
+
+/// Eight gaps at a time: bytes brought together by the table of spreads, added up in three steps,
+/// looked up in a filter that is four registers.
+#[target_feature(enable = "avx2,popcnt")]
+fn row_hits_256(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
+    hits.begin(gaps.lows.len());
+    let RowHits { ordinals: lines, passing } = hits;
+    let mut words = [_mm256_setzero_si256(); 4];
+    for (to, from) in words.iter_mut().zip(filter.as_chunks::<8>().0) {
+        *to = load_words(from);
+    }
+    let mut highs = gaps.highs;
+    // One more than the last ordinal, in every place.
+    let mut next = _mm256_setzero_si256();
+    let mut widths = gaps.widths.iter();
+    for (lows, (line, passing)) in gaps.lows.chunks(ABREAST).zip(lines.iter_mut().zip(passing)) {
+        let eights = line.0.as_chunks_mut::<8>().0.iter_mut();
+        for (lows, (to, shift)) in lows.chunks(8).zip(eights.zip([0u32, 8])) {
+            let there = u8::MAX >> (8 - lows.len());
+            let wide = widths.next().copied().unwrap_or(0) & there;
+            let spread = _mm_shuffle_epi8(load_few(highs), load_8(&SPREAD[usize::from(wide)]));
+            highs = highs.get(wide.count_ones() as usize..).unwrap_or_default();
+            let low = _mm256_cvtepu8_epi32(load_few(lows));
+            let high = _mm256_slli_epi32::<8>(_mm256_cvtepu8_epi32(spread));
+            let one = _mm256_set1_epi32(1);
+            let mut sum = _mm256_add_epi32(_mm256_or_si256(low, high), one);
+            sum = _mm256_add_epi32(sum, _mm256_slli_si256::<4>(sum));
+            sum = _mm256_add_epi32(sum, _mm256_slli_si256::<8>(sum));
+            // What the lower half comes to, for every place of the upper.
+            let half = _mm256_permute2x128_si256::<0x08>(sum, sum);
+            sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32::<0xff>(half));
+            let after = _mm256_add_epi32(next, sum);
+            next = _mm256_permutevar8x32_epi32(after, _mm256_set1_epi32(7));
+            let ordinals = _mm256_sub_epi32(after, one);
+            *passing |= u16::from(passes(ordinals, &words) & there) << shift;
+            store_words(to, ordinals);
+        }
+    }
+}
+
+/// Which of eight ordinals have their bit in the words.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn passes(ordinals: __m256i, words: &[__m256i; 4]) -> u8 {
+    let word = _mm256_srli_epi32::<5>(ordinals);
+    // Of a register the word that the lowest three bits say, of the registers that of the next two.
+    let [p, q, r, s] =
+        words.map(|words| _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(words, word)));
+    let low = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(word));
+    let high = _mm256_castsi256_ps(_mm256_slli_epi32::<27>(word));
+    let [lower, upper] = [_mm256_blendv_ps(p, q, low), _mm256_blendv_ps(r, s, low)];
+    let found = _mm256_castps_si256(_mm256_blendv_ps(lower, upper, high));
+    let up = _mm256_andnot_si256(ordinals, _mm256_set1_epi32(31)); // 31 less the bit's place
+    let found = _mm256_castsi256_ps(_mm256_sllv_epi32(found, up));
+    _mm256_movemask_ps(found).to_le_bytes()[0]
+}
+
+/// The first eight bytes of a slice, zeros where it is shorter.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_few(from: &[u8]) -> __m128i {
+    if let Some(eight) = from.first_chunk() {
+        return load_8(eight);
+    }
+    let mut eight = [0; 8];
+    eight.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+    load_8(&eight)
 }
 
 /// Weights of the first two and of the last two terms, as `vpmaddwd` takes them.
@@ -218,6 +318,18 @@ fn load_16(from: &[u8; 16]) -> __m128i {
 fn store_32(to: &mut [u8; 32], from: __m256i) {
     // SAFETY: `to` is 32 bytes, all of which are written; the store asks for no alignment.
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), from) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_words(from: &[u32; 8]) -> __m256i {
+    load(bytemuck::cast_ref(from))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_words(to: &mut [u32; 8], from: __m256i) {
+    store(bytemuck::cast_mut(to), from);
 }
 
 #[inline]

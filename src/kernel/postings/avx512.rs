@@ -28,14 +28,26 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
     unsafe { live_groups_512(sums, bounds, needed) }
 }
 
-fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+fn complete(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    alive: u64,
+) -> u64 {
     // SAFETY: as in `group_bounds`.
-    unsafe { complete_512(quads, group, sums, needed) }
+    alive & unsafe { complete_512(quads, group, sums, needed) }
 }
 
-fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
+fn complete_u4(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    alive: u64,
+) -> u64 {
     // SAFETY: as in `group_bounds`.
-    unsafe { complete_u4_512(quads, group, sums, needed) }
+    alive & unsafe { complete_u4_512(quads, group, sums, needed) }
 }
 
 fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
@@ -74,7 +86,7 @@ fn complete_512(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], neede
     for quad in quads {
         let [p, q, r, s] = &quad.rows;
         let expanded = [expand(p, group), expand(q, group), expand(r, group), expand(s, group)];
-        add(&mut held, expanded, quad.weights);
+        add(&mut held, expanded, quad.most.weights);
     }
     give(held, sums, needed)
 }
@@ -86,7 +98,7 @@ fn complete_u4_512(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], ne
         let [p, q, r, s] = &quad.rows;
         let expanded =
             [expand_u4(p, group), expand_u4(q, group), expand_u4(r, group), expand_u4(s, group)];
-        add(&mut held, expanded, quad.weights);
+        add(&mut held, expanded, quad.most.weights);
     }
     give(held, sums, needed)
 }

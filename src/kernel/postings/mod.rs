@@ -5,9 +5,10 @@
 //! the instructions multiply and add four bytes at a time.
 //!
 //! Sums are i32 and wrap; in a well-formed index none overflows, because 65,536 terms of at most
-//! 255 · 127 each stay below 2^31. All levels give the same bits on any bytes whatever: a cell is
-//! read as its mask says, from the 72 bytes at its offset, and offsets beyond the last place a
-//! cell can have count as that place. So no kernel can read outside the arrays it is given.
+//! 255 · 127 each stay below 2^31. A cell is read as its mask says, from the 72 bytes at its offset,
+//! and offsets beyond the last place a cell can have count as that place, so no kernel can read
+//! outside the arrays it is given. All levels give the same bits where no impact is larger than its
+//! group's largest; where one is, which only a damaged file can say, some may miss its document.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -57,19 +58,83 @@ impl<'a> DenseRow<'a> {
     }
 }
 
-/// Four dense terms in one window, with their integer weights: 1 to 127, or 0 of a
-/// [place filled up](DenseRow::EMPTY).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quad<'a> {
-    pub(crate) rows: [DenseRow<'a>; 4],
-    pub(crate) weights: [u8; 4],
-}
-
-/// The largest impacts of four dense terms in each group of a window, with their weights.
+/// The largest impacts of four dense terms in each group of a window, with their integer weights: 1
+/// to 127, or 0 of a place filled up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaximaQuad<'a> {
     pub(crate) maxima: [&'a [u8; GROUPS]; 4],
     pub(crate) weights: [u8; 4],
+}
+
+impl MaximaQuad<'static> {
+    /// Of no terms.
+    pub(crate) const EMPTY: Self = Self { maxima: [&[0; GROUPS]; 4], weights: [0; 4] };
+}
+
+/// Four dense terms in one window; [`DenseRow::EMPTY`] where there are fewer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quad<'a> {
+    pub(crate) rows: [DenseRow<'a>; 4],
+    pub(crate) most: MaximaQuad<'a>,
+}
+
+impl Quad<'_> {
+    /// What the terms can add to a document of a group.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a part of the loops of each level")]
+    fn most(&self, group: usize) -> i32 {
+        let MaximaQuad { maxima, weights } = &self.most;
+        let most = maxima.iter().zip(weights);
+        most.map(|(maxima, &weight)| i32::from(maxima[group % GROUPS]) * i32::from(weight)).sum()
+    }
+}
+
+/// Up to so many documents of a group are completed one by one.
+const FEW: u32 = 8;
+
+/// Completes documents one by one: those of `alive` whose sums are at least `needed` then. Nobody
+/// asks for the sums of the others.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "bits are counted by an instruction that AVX2 implies")]
+fn complete_few<const HALVES: bool>(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    (needed, rest): (i32, i32),
+    mut alive: u64,
+) -> u64 {
+    let mut reached = 0;
+    while alive != 0 {
+        let doc = alive.trailing_zeros() as usize % GROUP;
+        alive &= alive - 1;
+        let (mut sum, mut rest) = (sums[doc], rest);
+        let hope = quads.iter().all(|quad| {
+            for (row, &weight) in quad.rows.iter().zip(&quad.most.weights) {
+                let impact = impact_of::<HALVES>(row.cell(group), doc);
+                sum = sum.wrapping_add(i32::from(weight) * i32::from(impact));
+            }
+            rest = rest.wrapping_sub(quad.most(group));
+            sum.wrapping_add(rest) >= needed
+        });
+        sums[doc] = sum;
+        reached |= u64::from(hope && sum >= needed) << doc;
+    }
+    reached
+}
+
+/// A document's impact in a cell, 0 where it has none; two to a byte with `HALVES`.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as `complete_few`")]
+fn impact_of<const HALVES: bool>(cell: &[u8; CELL], doc: usize) -> u8 {
+    let mask = cell.first_chunk().map_or(0, |mask| u64::from_le_bytes(*mask));
+    let before = (mask & !(u64::MAX << (doc % GROUP))).count_ones() as usize;
+    let impacts: &[u8; GROUP] = cell.last_chunk().unwrap_or(&[0; GROUP]);
+    let impact = if HALVES {
+        impacts[before / 2 % GROUP] >> (4 * (before % 2)) & 15
+    } else {
+        impacts[before % GROUP]
+    };
+    impact * u8::from(mask >> (doc % GROUP) & 1 == 1)
 }
 
 /// The ordinals of a forward row: per term the number of ordinals skipped since the one before, or
@@ -147,6 +212,12 @@ impl RowHits {
 /// Which ordinals are worth a look: bit `ordinal mod 1024`. The words are two registers.
 pub(crate) type RowFilter = [u32; 32];
 
+/// Adds the postings of a group to the sums of its documents, of which those of `alive` count. One bit
+/// per document: whether its sum is now at least `needed`. What the sums of others are afterwards is
+/// not said: those that the largest impacts leave no hope may be given up half-way.
+pub(crate) type Complete =
+    fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32, alive: u64) -> u64;
+
 /// The kernels of one level.
 #[derive(Debug)]
 pub(crate) struct PostingKernels {
@@ -155,12 +226,10 @@ pub(crate) struct PostingKernels {
     /// One bit per group: whether some document of it has a sum of at least `needed` less the
     /// group's bound (bounds are not negative).
     pub(crate) live_groups: fn(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64,
-    /// Adds the postings of a group to its documents' sums. One bit per document: whether its sum
-    /// is now at least `needed`.
-    pub(crate) complete: fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
+    /// Adds the postings of a group to its documents' sums.
+    pub(crate) complete: Complete,
     /// The same for cells whose impacts take four bits: two to a byte, the lower half first.
-    pub(crate) complete_u4:
-        fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64,
+    pub(crate) complete_u4: Complete,
     /// The ordinals of a row, and which of them pass the filter, in place of what `hits` held. They
     /// are taken modulo 2^32; a row of at most 65,536 terms stays below.
     pub(crate) row_hits: fn(&RowGaps<'_>, &RowFilter, hits: &mut RowHits),

@@ -1,7 +1,8 @@
 //! Plain Rust: the specification of the other levels.
 
 use super::{
-    ABREAST, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits, WINDOW,
+    ABREAST, FEW, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits,
+    WINDOW, complete_few,
 };
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
@@ -28,25 +29,44 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
     live
 }
 
-fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
-    complete_by::<1>(quads, group, sums, needed, |byte| [byte])
-}
-
-fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32) -> u64 {
-    complete_by::<2>(quads, group, sums, needed, |two| [two & 15, two >> 4])
-}
-
-/// The same for cells of which a byte holds `N` impacts.
-#[inline]
-fn complete_by<const N: usize>(
+fn complete(
     quads: &[Quad<'_>],
     group: usize,
     sums: &mut [i32; GROUP],
     needed: i32,
+    alive: u64,
+) -> u64 {
+    complete_by::<false, 1>(quads, group, sums, (needed, alive), |byte| [byte])
+}
+
+fn complete_u4(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    needed: i32,
+    alive: u64,
+) -> u64 {
+    complete_by::<true, 2>(quads, group, sums, (needed, alive), |two| [two & 15, two >> 4])
+}
+
+/// Term by term, until there is hope for a few documents only; a byte of a cell holds `N` impacts.
+#[inline]
+fn complete_by<const HALVES: bool, const N: usize>(
+    quads: &[Quad<'_>],
+    group: usize,
+    sums: &mut [i32; GROUP],
+    (needed, mut alive): (i32, u64),
     impacts_of: impl Fn(u8) -> [u8; N],
 ) -> u64 {
-    for quad in quads {
-        for (row, &weight) in quad.rows.iter().zip(&quad.weights) {
+    let mut rest: i32 = quads.iter().map(|quad| quad.most(group)).sum();
+    for (at, quad) in quads.iter().enumerate() {
+        alive &= reached(sums, needed.wrapping_sub(rest));
+        if alive.count_ones() <= FEW {
+            let quads = quads.get(at..).unwrap_or_default();
+            return complete_few::<HALVES>(quads, group, sums, (needed, rest), alive);
+        }
+        rest = rest.wrapping_sub(quad.most(group));
+        for (row, &weight) in quad.rows.iter().zip(&quad.most.weights) {
             let cell = row.cell(group);
             let Some((mask, impacts)) = cell.split_first_chunk::<8>() else { continue };
             let mut mask = u64::from_le_bytes(*mask);
@@ -60,7 +80,7 @@ fn complete_by<const N: usize>(
             }
         }
     }
-    reached(sums, needed)
+    alive & reached(sums, needed)
 }
 
 /// Which sums are at least `needed`.
@@ -68,7 +88,7 @@ fn reached(sums: &[i32; GROUP], needed: i32) -> u64 {
     sums.iter().zip(0u32..).fold(0, |word, (&sum, bit)| word | u64::from(sum >= needed) << bit)
 }
 
-pub(super) fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
+fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
     hits.begin(gaps.lows.len());
     let RowHits { ordinals, passing } = hits;
     let mut highs = gaps.highs.iter();

@@ -70,6 +70,15 @@ impl Term {
         term
     }
 
+    /// The largest impact of each group.
+    fn maxima(&self) -> [u8; GROUPS] {
+        let mut maxima = [0; GROUPS];
+        for (most, group) in maxima.iter_mut().zip(self.impacts.chunks(GROUP)) {
+            *most = group.iter().copied().max().unwrap_or(0);
+        }
+        maxima
+    }
+
     fn row(&self) -> DenseRow<'_> {
         DenseRow { offsets: &self.offsets, cells: &self.cells }
     }
@@ -88,16 +97,20 @@ fn completed_sums_are_those_of_the_documents() {
     }
 }
 
-type Complete = fn(&[Quad<'_>], usize, &mut [i32; GROUP], i32) -> u64;
-
 /// A kernel of every level, on groups of these terms, four to a quad.
 fn completes(random: &mut Numbers, terms: &[Term], kernel: fn(&PostingKernels) -> Complete) {
     let (fours, _) = terms.as_chunks::<4>();
     let weights: Vec<[u8; 4]> = fours.iter().map(|_| random.weights()).collect();
+    let maxima: Vec<[[u8; GROUPS]; 4]> =
+        fours.iter().map(|four| four.each_ref().map(Term::maxima)).collect();
     let quads: Vec<Quad<'_>> = fours
         .iter()
         .zip(&weights)
-        .map(|(four, &weights)| Quad { rows: four.each_ref().map(Term::row), weights })
+        .zip(&maxima)
+        .map(|((four, &weights), maxima)| Quad {
+            rows: four.each_ref().map(Term::row),
+            most: MaximaQuad { maxima: maxima.each_ref(), weights },
+        })
         .collect();
     for group in 0..GROUPS {
         let start = [(); GROUP].map(|()| (random.next() % 100_000) as i32);
@@ -107,13 +120,21 @@ fn completes(random: &mut Numbers, terms: &[Term], kernel: fn(&PostingKernels) -
                 *sum += i32::from(*weight) * i32::from(impact);
             }
         }
-        for needed in [1, want[17], want[40], i32::MAX] {
-            let reached = (0..64).filter(|&bit| want[bit] >= needed);
-            let reached = reached.fold(0u64, |word, bit| word | 1 << bit);
-            for kernels in available() {
-                let mut sums = start;
-                let got = kernel(&kernels.postings)(&quads, group, &mut sums, needed);
-                assert_eq!((sums, got), (want, reached), "{}", kernels.level);
+        let mut order = want;
+        order.sort_unstable();
+        // All, some, and so few that they are completed one by one.
+        for needed in [1, order[17], order[40], order[58], order[63], i32::MAX] {
+            for alive in [u64::MAX, random.next(), random.next() & random.next() & random.next()] {
+                let reached = (0..64).filter(|&bit| want[bit] >= needed);
+                let reached = alive & reached.fold(0u64, |word, bit| word | 1 << bit);
+                for kernels in available() {
+                    let mut sums = start;
+                    let complete = kernel(&kernels.postings);
+                    let got = complete(&quads, group, &mut sums, needed, alive);
+                    assert_eq!(got, reached, "{}", kernels.level);
+                    let right = |bit: usize| reached >> bit & 1 == 0 || sums[bit] == want[bit];
+                    assert!((0..64).all(right), "{}", kernels.level);
+                }
             }
         }
     }
@@ -126,21 +147,27 @@ fn noise_gives_the_same_on_every_level() {
         let offsets = [(); GROUPS].map(|()| random.next() as u16);
         let cells = [(); SPAN].map(|()| random.next() as u8);
         let row = DenseRow { offsets: &offsets, cells: &cells };
-        let quad = Quad { rows: [row; 4], weights: random.weights() };
+        // Maxima that no impact exceeds, whatever it is.
+        let most = MaximaQuad { maxima: [&[255; GROUPS]; 4], weights: random.weights() };
+        let quad = Quad { rows: [row; 4], most };
         let group = (random.next() % 64) as usize;
-        let start = [(); GROUP].map(|()| random.next() as i32);
+        let start = [(); GROUP].map(|()| random.next() as i32 / 2);
+        let alive = random.next() & random.next();
         let [first, rest @ ..] = &available()[..] else { return };
         let mut want = start;
-        let reached = (first.postings.complete)(&[quad; 3], group, &mut want, 5);
+        let reached = (first.postings.complete)(&[quad; 3], group, &mut want, 5, alive);
         let mut want_u4 = start;
-        let reached_u4 = (first.postings.complete_u4)(&[quad; 3], group, &mut want_u4, 5);
+        let reached_u4 = (first.postings.complete_u4)(&[quad; 3], group, &mut want_u4, 5, alive);
+        let same = |reached: u64, a: &[i32; GROUP], b: &[i32; GROUP]| {
+            (0..64).all(|bit| reached >> bit & 1 == 0 || a[bit] == b[bit])
+        };
         for kernels in rest {
             let mut sums = start;
-            let got = (kernels.postings.complete)(&[quad; 3], group, &mut sums, 5);
-            assert_eq!((sums, got), (want, reached), "{}", kernels.level);
+            let got = (kernels.postings.complete)(&[quad; 3], group, &mut sums, 5, alive);
+            assert!(got == reached && same(got, &sums, &want), "{}", kernels.level);
             let mut sums = start;
-            let got = (kernels.postings.complete_u4)(&[quad; 3], group, &mut sums, 5);
-            assert_eq!((sums, got), (want_u4, reached_u4), "{}", kernels.level);
+            let got = (kernels.postings.complete_u4)(&[quad; 3], group, &mut sums, 5, alive);
+            assert!(got == reached_u4 && same(got, &sums, &want_u4), "{}", kernels.level);
         }
     }
 }
