@@ -80,6 +80,9 @@ section_kinds! {
     TOKENS_TIER_SCALES = 143, required, "One f16 scale for each row of an int8 second tier.";
     TOKENS_GAPS = 144, required, "How far the two tiers of each document are apart.";
     TOKENS_DRIFT = 145, optional, "How far rows are from their centroids: one `Drift`.";
+    TOKENS_GROUP_ENDS = 146, optional, "Where each group of centroids ends.";
+    TOKENS_GROUP_CODES = 147, optional, "The groups' means as int8 rows.";
+    TOKENS_GROUP_SCALES = 148, optional, "One f16 scale per group.";
     // 250–255: small containers
     TOMBSTONES = 250, required, "Deleted documents, a portable Roaring bitmap.";
     PACK_NAMES = 251, required, "The names of the packed files.";

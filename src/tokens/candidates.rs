@@ -1,7 +1,8 @@
 //! Candidates without looking at every row: which documents have rows near the centroids that are
 //! near the query's rows.
 //!
-//! The query meets every centroid once, by the integer kernel. What a centroid gives a query row
+//! The query meets every centroid once, by the integer kernel, or where there are very many only
+//! those of the best [`groups`](super::groups). What a centroid gives a query row
 //! is kept as one byte, and a document's rank is the sum over the query's rows of the largest
 //! byte among its rows' centroids. Either every document is ranked so (the *flood*), or only
 //! those in the lists of the few best centroids of each query row (the *probes*), and of many such
@@ -14,10 +15,11 @@ use crate::kernel::{Kernels, prefetch};
 use crate::stop::Stop;
 
 use super::centroids::{CentroidView, Lie};
+use super::groups::GroupScratch;
 use super::query::TokenQuery;
 
 /// Centroids that the query meets at a time.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 /// How many documents ahead the centroids of a document's rows are asked for.
 const AHEAD: usize = 8;
 /// Most centroids looked up for one query row.
@@ -57,11 +59,12 @@ struct Met {
 #[derive(Debug, Default)]
 pub(super) struct CandidateScratch {
     /// Scores of a block of centroids.
-    block: Vec<f32>,
-    factors: Vec<f32>,
+    pub(super) block: Vec<f32>,
+    pub(super) factors: Vec<f32>,
     /// A byte for each centroid and lane.
-    table: Vec<u8>,
-    probes: Probes,
+    pub(super) table: Vec<u8>,
+    pub(super) probes: Probes,
+    pub(super) groups: GroupScratch,
     met: Vec<Met>,
     docs: Vec<DocId>,
     ranks: Vec<u32>,
@@ -88,7 +91,13 @@ impl CentroidView<'_> {
         let living = alive.map_or(docs, DocSet::count);
         let probes = plan.probes.clamp(1, MOST_PROBES).min(self.rows.len());
         let probe = self.probing_is_cheaper(query.rows(), probes, living);
-        self.meet(query, kernels, probe.then_some(probes), kernel, scratch, stop);
+        let probed = probe.then_some(probes);
+        match &self.groups {
+            None => self.meet(query, kernels, probed, kernel, scratch, stop),
+            Some(groups) => {
+                self.meet_best(groups, query, kernels, probed, kernel, scratch, stop)?
+            }
+        }
         scratch.docs.clear();
         if probe {
             let most = MET.saturating_mul(plan.wanted).saturating_add(MET_MORE);
@@ -114,7 +123,12 @@ impl CentroidView<'_> {
         let flood = 10.0 + 0.45 * self.ids.len() as f64 / docs;
         let list = self.lists.len() as f64 / self.rows.len().max(1) as f64;
         let listed = 1.5 * list * (rows * probes) as f64;
-        let scan = 0.1 * (self.rows.len() * rows.next_multiple_of(8)) as f64;
+        let lanes = rows.next_multiple_of(8);
+        let compared = match &self.groups {
+            None => self.rows.len() * lanes,
+            Some(groups) => groups.compared(rows, lanes),
+        };
+        let scan = 0.1 * compared as f64;
         scan + listed + (listed * living / docs).min(living) * flood < living * flood
     }
 
@@ -128,16 +142,7 @@ impl CentroidView<'_> {
         scratch: &mut CandidateScratch,
         stop: Option<&Stop>,
     ) {
-        let width = query.lanes().out_len();
-        scratch.factors.clear();
-        // No score of a centroid, whose length is 1, exceeds the longest row's length.
-        let per_byte = 255.0 / query.longest();
-        scratch.factors.extend(query.steps().iter().map(|step| step * per_byte));
-        scratch.table.resize(self.rows.len() * width, 0);
-        scratch.block.resize(BLOCK * width, 0.0);
-        if let Some(probes) = probes {
-            scratch.probes.reset(width, query.rows(), probes);
-        }
+        let width = scratch.fit(query, self.rows.len(), probes);
         for first in (0..self.rows.len()).step_by(BLOCK) {
             let end = (first + BLOCK).min(self.rows.len());
             if stop.is_some_and(Stop::reached) {
@@ -243,6 +248,27 @@ impl CentroidView<'_> {
 }
 
 impl CandidateScratch {
+    /// Makes room for a query and so many centroids, of which so many are kept for each row where
+    /// any are; gives how many lanes the query has.
+    pub(super) fn fit(
+        &mut self,
+        query: &TokenQuery,
+        centroids: usize,
+        probes: Option<usize>,
+    ) -> usize {
+        let width = query.lanes().out_len();
+        self.factors.clear();
+        // No score of a centroid, whose length is 1, exceeds the longest row's length.
+        let per_byte = 255.0 / query.longest();
+        self.factors.extend(query.steps().iter().map(|step| step * per_byte));
+        self.table.resize(centroids * width, 0);
+        self.block.resize(BLOCK * width, 0.0);
+        if let Some(probes) = probes {
+            self.probes.reset(width, query.rows(), probes);
+        }
+        width
+    }
+
     /// The `wanted` documents with the highest ranks, none of which exceeds `most`: by counting.
     fn choose(&mut self, wanted: usize, most: usize) {
         self.chosen.clear();

@@ -11,6 +11,7 @@ use crate::id::DocId;
 use crate::kernel::tokens::Int8Rows;
 use crate::schema::Centroids as Setting;
 
+use super::groups::{GroupArrays, GroupView};
 use super::keep::Drift;
 
 /// The numbers of a field's centroids in a segment.
@@ -83,6 +84,8 @@ pub(super) struct CentroidView<'a> {
     /// Where each centroid's documents end in the lists.
     pub(super) list_ends: &'a [u32],
     pub(super) lists: Lists<'a>,
+    /// Where there are so many centroids that they are grouped.
+    pub(super) groups: Option<GroupView<'a>>,
 }
 
 /// What a file says that cannot be.
@@ -96,6 +99,8 @@ pub(super) enum Lie {
     ListEnd(usize),
     /// A document in this centroid's list that the segment does not have.
     ListDoc(usize),
+    /// A group of centroids that are not in the file.
+    Group(usize),
 }
 
 /// The same as they lie in the file.
@@ -115,6 +120,7 @@ struct ListSections {
     ends: Array<u32>,
     docs: ListArrays,
     curve: Array<CurvePoint>,
+    groups: Option<GroupArrays>,
 }
 
 #[derive(Debug)]
@@ -156,6 +162,7 @@ impl CentroidArrays {
                 ends: sized(SectionKind::TOKENS_LIST_ENDS)?.array_of(count)?,
                 docs,
                 curve: sized(SectionKind::TOKENS_CURVE)?.array_of(head.points as usize)?,
+                groups: GroupArrays::open(container, field, dim, count)?,
             }),
         };
         Ok(Some(Self {
@@ -182,6 +189,10 @@ impl CentroidArrays {
                 None => Lists::Wide(&[]),
                 Some(ListArrays::Narrow(docs)) => Lists::Narrow(docs),
                 Some(ListArrays::Wide(docs)) => Lists::Wide(docs),
+            },
+            groups: match self.lists.as_ref().and_then(|lists| lists.groups.as_ref()) {
+                None => None,
+                Some(groups) => Some(groups.view()?),
             },
         })
     }
@@ -223,6 +234,11 @@ impl CentroidArrays {
             Lie::ListDoc(at) => self
                 .list_section()
                 .corrupt(0, format!("the list of centroid {at} has a document that is not there")),
+            Lie::Group(at) => {
+                let groups = self.lists.as_ref().and_then(|lists| lists.groups.as_ref());
+                let section = groups.map_or(self.codes.section(), GroupArrays::ends_section);
+                section.corrupt_element(at, "a group of centroids that are not there")
+            }
         }
     }
 
@@ -268,6 +284,9 @@ impl CentroidArrays {
                 None => Ok(()),
             };
         };
+        if let Some(groups) = &lists.groups {
+            groups.verify(view.rows.len())?;
+        }
         let mut next = Vec::with_capacity(view.list_ends.len());
         let mut start = 0;
         for (at, &end) in view.list_ends.iter().enumerate() {

@@ -20,6 +20,7 @@ use crate::id::DocId;
 use crate::kernel::tokens::Int8Rows;
 use crate::schema::{Centroids, TokenOptions};
 
+use super::groups::Grouping;
 use super::layout::TokenRows;
 use super::store::TokenStore;
 use super::train::sample;
@@ -164,6 +165,17 @@ impl<'a> Kept<'a> {
         all[input] = Some(own);
         let (as_it_is, trained) = (Some(input), drift.trained);
         Ok(Some(Self { own: all, as_it_is, centroids, book, trained }))
+    }
+
+    /// Puts the centroids in another order.
+    pub(super) fn reorder(&mut self, grouping: &Grouping) {
+        self.centroids = grouping.ordered(&self.centroids);
+        let places = grouping.places();
+        for own in self.own.iter_mut().flatten() {
+            for id in &mut own.new {
+                *id = id.and_then(|id| places.get(usize::from(id)).copied());
+            }
+        }
     }
 
     /// What is kept of the input that a document was of, which document it was of it, and whether

@@ -10,6 +10,7 @@ mod candidates;
 mod centroids;
 mod column;
 mod encode;
+mod groups;
 mod keep;
 mod layout;
 mod narrow;

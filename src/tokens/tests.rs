@@ -104,7 +104,8 @@ fn element_size(kind: SectionKind) -> u32 {
         SectionKind::TOKENS_ENDS | SectionKind::TOKENS_BOUNDS => 4,
         SectionKind::TOKENS_CODES
         | SectionKind::TOKENS_BOOK
-        | SectionKind::TOKENS_CENTROID_CODES => 1,
+        | SectionKind::TOKENS_CENTROID_CODES
+        | SectionKind::TOKENS_GROUP_CODES => 1,
         _ => 2,
     }
 }

@@ -11,6 +11,7 @@ use crate::schema::{Centroids, TokenCodec, TokenOptions, TokenTier};
 use super::candidates::{CandidateScratch, Plan};
 use super::centroids::{CentroidView, CurvePoint, Lists};
 use super::encode::FirstTier;
+use super::groups::{Grouping, Groups};
 use super::keep::{self, Drift, Kept, Meter, Place};
 use super::query::TokenQuery;
 use super::rows::Coded;
@@ -56,6 +57,7 @@ pub(super) struct Listed {
     pub(super) ends: Vec<u32>,
     pub(super) docs: Vec<u32>,
     pub(super) curve: Vec<CurvePoint>,
+    pub(super) groups: Option<Groups>,
 }
 
 /// How many centroids a segment gets, and whether it gets lists; no centroids where it is too
@@ -88,8 +90,13 @@ pub(super) fn train(
         }
         return Ok(Trained { first, ..Trained::default() });
     }
-    let kept = Kept::choose(source, options, (count, rows), crew)?;
-    let centroids = if let Some(kept) = &kept {
+    let mut kept = Kept::choose(source, options, (count, rows), crew)?;
+    let mut group_ends = None;
+    let centroids = if let Some(kept) = &mut kept {
+        if with_lists && let Some(grouping) = Grouping::of(&kept.centroids, crew) {
+            kept.reorder(&grouping);
+            group_ends = Some(grouping.ends);
+        }
         if options.codec.is_packed() {
             first = Some(FirstTier::kept(options, kept.centroids.clone(), kept.book.clone()));
         }
@@ -103,6 +110,10 @@ pub(super) fn train(
         let sample = training_sample(source, options.dim, rows, (count, sampled))?;
         let Some(sample_rows) = sample.rows() else { return Ok(Trained::default()) };
         let mut trained = kmeans::train(&sample_rows, usize::try_from(count).unwrap_or(1), crew);
+        if with_lists && let Some(grouping) = Grouping::of(&trained, crew) {
+            trained = grouping.ordered(&trained);
+            group_ends = Some(grouping.ends);
+        }
         if options.codec.is_packed() {
             let few = FirstTier::few(options, &sample);
             drop(sample);
@@ -121,17 +132,18 @@ pub(super) fn train(
     let drift = Drift { trained: kept.as_ref().map_or(now, |kept| kept.trained), now };
     let lists = if with_lists {
         let (list_ends, docs) = invert(&ids, &ends, centroid_rows.len());
-        let lists = Lists::Wide(&docs);
+        let groups = group_ends.map(|ends| Groups::of(&centroid_rows, ends));
         let view = CentroidView {
             rows: centroid_rows,
             ids: &ids,
             ends: &ends,
             list_ends: &list_ends,
-            lists,
+            lists: Lists::Wide(&docs),
+            groups: groups.as_ref().and_then(Groups::view),
         };
         let seen = Seen { source, view, first: first.as_ref(), margin: Margin::of(options) };
         let curve = measure(&seen, rows, crew)?;
-        Some(Listed { ends: list_ends, docs, curve })
+        Some(Listed { ends: list_ends, docs, curve, groups })
     } else {
         None
     };

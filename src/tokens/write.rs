@@ -232,7 +232,11 @@ fn write_centroids(
     } else {
         out.section(SectionKind::TOKENS_LISTS, field, &lists.docs)?;
     }
-    out.section(SectionKind::TOKENS_CURVE, field, &lists.curve)
+    out.section(SectionKind::TOKENS_CURVE, field, &lists.curve)?;
+    let Some(groups) = &lists.groups else { return Ok(()) };
+    out.section(SectionKind::TOKENS_GROUP_ENDS, field, &groups.ends)?;
+    out.section(SectionKind::TOKENS_GROUP_CODES, field, &groups.means.codes)?;
+    out.section(SectionKind::TOKENS_GROUP_SCALES, field, &groups.means.scales)
 }
 
 fn count(source: &dyn TokenSource) -> Result<Totals> {

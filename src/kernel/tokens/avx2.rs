@@ -20,6 +20,7 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_int8,
     select_int8,
     dots_int8,
+    dots_lane,
     expand: expand::avx2::expand,
     nearest,
     raise,
@@ -98,6 +99,15 @@ fn probe_256(values: &[f32], first: u32, probes: &mut Probes) {
             }
         }
     }
+}
+
+fn dots_lane(lane: &[i16], rows: &Int8Rows<'_>, out: &mut [f32]) {
+    #[target_feature(enable = "avx2,f16c")]
+    fn with(lane: &[i16], rows: &Int8Rows<'_>, out: &mut [f32]) {
+        scan::dots_lane(lane, rows, out);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(lane, rows, out) }
 }
 
 fn quantise(values: &[f32], factors: &[f32], bytes: &mut [u8]) {

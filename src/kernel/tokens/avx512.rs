@@ -22,6 +22,7 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_int8,
     select_int8,
     dots_int8,
+    dots_lane,
     expand: expand::avx512::expand,
     nearest,
     raise,
@@ -54,6 +55,15 @@ fn select_int8(query: &LaneQuery, doc: &Int8Rows<'_>, _: &mut KernelScratch, out
 fn dots_int8(query: &LaneQuery, rows: &Int8Rows<'_>, _: &mut KernelScratch, out: &mut [f32]) {
     // SAFETY: as in `max_f16`.
     unsafe { dots_int8_512(query, rows, out) }
+}
+
+fn dots_lane(lane: &[i16], rows: &Int8Rows<'_>, out: &mut [f32]) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,f16c")]
+    fn with(lane: &[i16], rows: &Int8Rows<'_>, out: &mut [f32]) {
+        scan::dots_lane(lane, rows, out);
+    }
+    // SAFETY: as in `max_f16`.
+    unsafe { with(lane, rows, out) }
 }
 
 fn nearest(tables: &PartTables<'_>, row: &[f32], codes: &mut [u8]) {

@@ -65,6 +65,10 @@ pub(crate) struct TokenKernels {
     /// The scaled integer dot products of every lane with every row, row after row: `out` holds
     /// rows × [`LaneQuery::out_len`].
     pub(crate) dots_int8: fn(&LaneQuery, &Int8Rows<'_>, &mut KernelScratch, out: &mut [f32]),
+    /// The scaled integer dot products of one lane, its codes [widened](LaneQuery::widened), with
+    /// every row: the very values that [`dots_int8`](Self::dots_int8) gives the lane. Made for lanes
+    /// that meet rows of their own each.
+    pub(crate) dots_lane: fn(&[i16], &Int8Rows<'_>, out: &mut [f32]),
     /// Writes packed rows from a first one on as int8 rows, as many as `out` has places for.
     pub(crate) expand: fn(&PackedRows<'_>, first: usize, out: &mut [u8]),
     /// For each run of `width` floats the entry of its own table that is nearest: see

@@ -16,6 +16,7 @@ pub(in crate::kernel) const KERNELS: TokenKernels = TokenKernels {
     max_int8,
     select_int8,
     dots_int8,
+    dots_lane: |lane, rows, out| scan::dots_lane(lane, rows, out),
     expand,
     nearest: |tables, row, codes| parts::nearest(tables, row, codes),
     raise: |values, first, best, at| scan::raise(values, first, best, at),

@@ -105,6 +105,17 @@ impl LaneQuery {
         (self.rows == 1).then_some(&*self.single)
     }
 
+    /// The codes of one lane, in their order, as 16-bit numbers.
+    pub(crate) fn widened(&self, lane: usize, out: &mut Vec<i16>) {
+        out.clear();
+        let passes = self.passes().map(|pass| (pass.first, pass.offsets.len(), pass.codes));
+        let mine =
+            |&(first, width, _): &(usize, usize, &[i8])| (first..first + width).contains(&lane);
+        let Some((first, width, codes)) = passes.into_iter().find(mine) else { return };
+        let groups = codes.as_chunks::<4>().0.iter().skip(lane - first).step_by(width);
+        out.extend(groups.flatten().map(|&code| i16::from(code)));
+    }
+
     /// Query rows.
     #[cfg(test)]
     pub(crate) fn rows(&self) -> usize {

@@ -8,6 +8,34 @@
     reason = "what is not inlined is compiled for the least CPU, not for its caller's instructions"
 )]
 
+use half::f16;
+
+use super::Int8Rows;
+
+/// The scaled dot products of one lane's codes with rows whose components are as many, or more, of
+/// which the first count.
+#[inline(always)]
+pub(super) fn dots_lane(lane: &[i16], rows: &Int8Rows<'_>, out: &mut [f32]) {
+    let offset = -128 * lane.iter().map(|&code| i32::from(code)).sum::<i32>();
+    let (own, own_left) = lane.as_chunks::<32>();
+    for ((codes, scale), out) in
+        rows.codes().chunks_exact(rows.dim()).zip(rows.scales()).zip(&mut *out)
+    {
+        let (codes, codes_left) = codes.get(..lane.len()).unwrap_or_default().as_chunks::<32>();
+        // Pairs, which one instruction multiplies and adds.
+        let mut sums = [0i32; 16];
+        for (own, codes) in own.iter().zip(codes) {
+            for (at, sum) in sums.iter_mut().enumerate() {
+                let product = |at: usize| i32::from(own[at]) * i32::from(codes[at]);
+                *sum += product(2 * at) + product(2 * at + 1);
+            }
+        }
+        let left = own_left.iter().zip(codes_left).map(|(&a, &b)| i32::from(a) * i32::from(b));
+        let sum = sums.iter().sum::<i32>() + left.sum::<i32>() + offset;
+        *out = sum as f32 * f16::from_bits(*scale).to_f32();
+    }
+}
+
 /// Working state of [`probe`]: for each lane the best rows so far.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
@@ -49,6 +77,13 @@ impl Probes {
     /// What a value must exceed, for the lanes `N × part …`; `None` beyond the last.
     pub(super) fn least<const N: usize>(&self, part: usize) -> Option<&[f32; N]> {
         self.least.get(N * part..)?.first_chunk()
+    }
+
+    /// Keeps a value of a lane if it is greater than the least that is kept.
+    pub(crate) fn offer(&mut self, lane: usize, value: f32, row: u32) {
+        if self.least.get(lane).is_some_and(|&least| value > least) {
+            self.insert(lane, value, row);
+        }
     }
 
     /// Keeps a value of a lane that is greater than the least that is kept: behind its equals, so

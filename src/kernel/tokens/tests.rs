@@ -118,6 +118,15 @@ fn check(query: &[f32], codes: &[i8], dim: usize, f16: &F16Rows<'_>, int8: &Int8
                 );
             }
         }
+        let (mut lane, mut own) = (Vec::new(), vec![f32::NAN; int8.len()]);
+        for at in 0..lanes.rows() {
+            lanes.widened(at, &mut lane);
+            (kernels.dots_lane)(&lane, int8, &mut own);
+            let expected = out.iter().skip(at).step_by(lanes.out_len());
+            let same =
+                |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+            assert!(own.iter().zip(expected).all(same), "lane {at}, {what}");
+        }
         let one = select_one(&lanes, int8, &mut scratch).map(f32::to_bits);
         let expected = expect_lanes(codes, dim, int8)[0];
         assert_eq!(one, (lanes.rows() == 1 && int8.len() == 1).then_some(expected), "{what}");

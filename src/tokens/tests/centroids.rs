@@ -1,6 +1,7 @@
 //! Candidates over centroids: what they find, what is guaranteed of it, and that nothing else
 //! decides it.
 
+use super::keep::Joined;
 use super::*;
 use crate::schema::Centroids;
 
@@ -108,6 +109,47 @@ fn many_documents_of_one_row() {
     assert!(!certified && found.len() == 10);
     for hit in found {
         assert_eq!(Some(hit.score), naive_score(&store, &query, hit.doc));
+    }
+}
+
+#[test]
+fn very_many_centroids_are_met_by_groups() {
+    let dim = 8;
+    let mut numbers = Numbers(69);
+    let count = 20_000;
+    let docs: Vec<Doc> =
+        (0..count).map(|_| Doc { rows: numbers.row(2 * dim), spans: None }).collect();
+    let options = with_centroids(dim, TokenCodec::Residual4, 16_384);
+    let first = store(&docs, options.clone());
+    // A merge keeps them and groups them anew.
+    let source = Joined::new(&[&first], |_, doc| doc % 50 == 7);
+    let write = |threads| {
+        let packing = (threads, Packing::Now(u64::MAX));
+        container(|out| write_tokens(&source, &options, 3, packing, out))
+    };
+    let merged = write(2);
+    assert_eq!(sections(&merged), sections(&write(1)));
+    let left = u32::try_from(source.docs()).unwrap();
+    let merged = TokenStore::open(&merged, 3, left, &options).unwrap().unwrap();
+    assert_eq!(merged.drift().unwrap().0.to_bits(), first.drift().unwrap().0.to_bits());
+    for (store, at) in [(&first, 0), (&merged, 1)] {
+        store.verify().unwrap();
+        let (view, curve) = store.centroids().unwrap();
+        assert!(view.groups.is_some() && view.rows.len() == 16_384);
+        assert!(curve.iter().any(|point| point.recall_10 > 0.97), "{curve:?}");
+        let (mut held, mut all) = (0, 0);
+        for doc in (0..20_000).step_by(1_000) {
+            let query = near(&docs, doc, 2, dim, &mut numbers);
+            let truth = ask(store, best(), &query, TokenEffort::Exact, None).1;
+            let found = ask(store, best(), &query, TokenEffort::Recall(0.95), None);
+            for kernels in available() {
+                assert_eq!(ask(store, kernels, &query, TokenEffort::Recall(0.95), None), found);
+            }
+            assert!(!found.0);
+            held += truth.iter().filter(|hit| found.1.contains(hit)).count();
+            all += truth.len();
+        }
+        assert!(held * 10 >= all * 9, "{at}: {held} of {all}");
     }
 }
 
