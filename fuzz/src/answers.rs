@@ -2,6 +2,7 @@
 //! promised, of a damaged one that there is an answer or an error.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::OnceLock;
 
 use lateen::limits::Limits;
@@ -86,8 +87,12 @@ fn in_order(schema: &Schema, index: &Index, asked: &Asked, hits: &Hits) {
                 let list = List::Shaped { collapse: collapse.clone(), diversify: None, sort: None };
                 let query = list.finish(schema, asked.plain.clone()).expect("of its own fields");
                 let best = index.search(&query).expect("the same query");
-                // Without a hit before it, nothing is less relevant than the best.
-                assert_eq!(best.first().map(|hit| hit.key()), hits.first().map(|hit| hit.key()));
+                // Without a hit before it, nothing is less relevant than the best; which is the same
+                // among few and many only where nothing was missed.
+                if best.certified() && hits.certified() {
+                    let first = |hits: &Hits| hits.first().map(|hit| told(slice::from_ref(hit)));
+                    assert_eq!(first(&best), first(hits));
+                }
             }
         }
     }

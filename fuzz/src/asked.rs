@@ -227,9 +227,12 @@ fn order_of(schema: &Schema, name: &str, descends: bool) -> lateen::Result<Sort>
     })
 }
 
-/// A weight: one of so many is any float.
+/// A weight: one of so many is any float, or the largest.
 fn weight(choices: &mut Choices<'_>, wild: u8) -> f32 {
-    if choices.one_in(wild) { choices.f32() } else { f32::from(1 + choices.byte() % 64) / 16.0 }
+    if !choices.one_in(wild) {
+        return f32::from(1 + choices.byte() % 64) / 16.0;
+    }
+    if choices.one_in(2) { f32::MAX } else { choices.f32() }
 }
 
 /// What stands first: a search of one field, or several made one; and whether it is one.
