@@ -192,6 +192,14 @@ fn the_curve_of_the_rich_index_is_read() {
     assert_eq!(refused, [false, true]);
 }
 
+/// Found by `damaged_writer`: centroids that damage had made long were kept by a merge, which measured
+/// rows farther from them than its own segment may say.
+#[cfg(feature = "simulation")]
+#[test]
+fn what_is_merged_is_never_farther_than_it_may_say() {
+    writers::damaged_writer(include_bytes!("../fuzz/corpus/damaged_writer/drift"));
+}
+
 /// What the log says in all is what its lines come to.
 #[test]
 fn the_log_adds_up() {
