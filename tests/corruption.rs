@@ -4,6 +4,9 @@
 //! `LATEEN_SWEEP` is set.
 
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/mend.rs"]
+mod mend;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/sample.rs"]
 mod sample;
 

@@ -2,8 +2,23 @@
 //! without a fuzzer.
 
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/answers.rs"]
+mod answers;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/asked.rs"]
+mod asked;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/attributes.rs"]
+mod attributes;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/both.rs"]
+mod both;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/choices.rs"]
+mod choices;
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/codecs.rs"]
 mod codecs;
@@ -15,17 +30,28 @@ mod crashes;
 #[path = "../fuzz/src/drive.rs"]
 mod drive;
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/expressions.rs"]
+mod expressions;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/filters.rs"]
+mod filters;
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/mend.rs"]
 mod mend;
 mod random;
 #[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
 #[path = "../fuzz/src/sample.rs"]
 mod sample;
+#[cfg(feature = "simulation")]
+#[allow(unreachable_pub, dead_code, reason = "public in the crate of the fuzzers")]
+#[path = "../fuzz/src/writers.rs"]
+mod writers;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use lateen::{Certainty, Collapse, Feedback, Index, Query, TokenMatrix};
+use lateen::{Certainty, Collapse, Effort, Error, Feedback, Index, Query, TokenMatrix};
 use random::Draw;
 
 /// Runs a body over the files of its corpus.
@@ -74,6 +100,7 @@ fn every_target_over_its_corpus_and_on() {
         let random = match target {
             "open_packed" | "npy" | "safetensors" | "jsonl" | "gzip" | "eval" => 200,
             "ingest" | "operations" | "crashes" | "codecs" => 300,
+            "damaged_writer" => 60,
             _ => 1500,
         };
         random_bytes(random, 200, body);
@@ -81,7 +108,7 @@ fn every_target_over_its_corpus_and_on() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let seed = std::fs::read(entry.unwrap().path()).unwrap();
             if !seed.is_empty() {
-                changed(&seed, 300, body);
+                changed(&seed, random.min(300), body);
             }
         }
     }
@@ -104,7 +131,7 @@ fn a_disk_that_lies_is_found_out() {
 /// from were not certain.
 #[test]
 fn no_answer_is_surer_than_its_feedback() {
-    bodies::queries(include_bytes!("../fuzz/corpus/queries/feedback"));
+    answers::queries(include_bytes!("../fuzz/corpus/queries/feedback"));
     let index = Index::options().from_bytes(&sample::rich_packed()).unwrap();
     let field = index.schema().tokens("lists").unwrap();
     let lang = index.schema().keyword("lang").unwrap();
@@ -121,6 +148,91 @@ fn no_answer_is_surer_than_its_feedback() {
         assert!(second.certainty() <= first.certainty());
     }
     assert!(unsure > 100, "{unsure}");
+}
+
+/// The rich index has a recall curve of its sparse fields, though it is small: it is verified, and gone
+/// by where no document of a segment is deleted.
+#[test]
+fn the_curve_of_the_rich_index_is_read() {
+    const CURVE: u32 = 83;
+    let good = sample::rich_packed();
+    let index = |bytes: &[u8]| Index::options().from_bytes(bytes).unwrap();
+    let sound = index(&good);
+    sound.verify().unwrap();
+    for segment in sound.info().segments {
+        let of = |name: &&str| segment.vectors.iter().find(|own| own.field == *name).unwrap();
+        let shares = [(0.75, 1.0), (0.985, 1.0), (0.999, 1.0)];
+        assert!(["wide", "narrow"].iter().map(of).all(|own| own.recall == shares));
+    }
+    let field = sound.schema().sparse("wide").unwrap();
+    let query = Query::sparse(&field, &[(7u32, 1.0f32), (101, 0.5), (70_390, 0.25)]).unwrap();
+    let ask = |index: &Index, effort| index.search(&query.clone().effort(effort));
+    let certainty = |effort| ask(&sound, effort).unwrap().certainty();
+    assert_eq!(certainty(Effort::default()), Certainty::Approximate);
+    assert_eq!(certainty(Effort::Recall(0.5)), Certainty::Approximate);
+    // No step was measured to find all.
+    assert_eq!(certainty(Effort::Recall(1.0)), Certainty::Certified);
+    assert_eq!(certainty(Effort::Exact), Certainty::Certified);
+
+    let mut refused = Vec::new();
+    for (_, file) in mend::files(&good).iter().filter(|(name, _)| name.starts_with("seg-")) {
+        let curves = mend::entries(&good[file.clone()]);
+        let curve = curves.iter().find(|entry| entry.kind == CURVE).unwrap();
+        let mut bad = good.clone();
+        // What bounds count for, in the second point: at most 256.
+        let at = file.start + curve.offset + 16 + 4;
+        bad[at..at + 4].copy_from_slice(&257u32.to_le_bytes());
+        mend::reseal_index(&mut bad);
+        let bad = index(&bad);
+        assert!(matches!(bad.verify(), Err(Error::Corrupt(_))));
+        assert_eq!(ask(&bad, Effort::Exact).unwrap().certainty(), Certainty::Certified);
+        refused.push(matches!(ask(&bad, Effort::default()), Err(Error::Corrupt(_))));
+    }
+    // All that were deleted are in the first.
+    assert_eq!(refused, [false, true]);
+}
+
+/// Found by `damaged_writer`: centroids that damage had made long were kept by a merge, which measured
+/// rows farther from them than its own segment may say.
+#[cfg(feature = "simulation")]
+#[test]
+fn what_is_merged_is_never_farther_than_it_may_say() {
+    writers::damaged_writer(include_bytes!("../fuzz/corpus/damaged_writer/drift"));
+}
+
+/// What the log says in all is what its lines come to.
+#[test]
+fn the_log_adds_up() {
+    let log = include_str!("../fuzz/LOG.md");
+    let (mut place, mut sum, mut by_target) = (None, 0u64, BTreeMap::<&str, u64>::new());
+    for line in log.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        if !line.starts_with('|') || cells[0].starts_with("--") {
+            continue;
+        }
+        let named = |name| cells.iter().position(|cell| *cell == name);
+        if let Some(head) = named("executions").zip(named("target")) {
+            place = Some(head);
+            continue;
+        }
+        let (count, target) = place.expect("a head comes first");
+        let count: u64 = cells[count].replace(',', "").parse().expect(line);
+        sum += count;
+        *by_target.entry(cells[target]).or_default() += count;
+    }
+    let number = |count: u64| {
+        let digits = count.to_string();
+        let groups = digits.as_bytes().rchunks(3).rev();
+        groups.map(|group| std::str::from_utf8(group).unwrap()).collect::<Vec<_>>().join(",")
+    };
+    let said = format!(
+        "In all {} executions, of them {} of query_mutated and {} of open_packed in lines of their own.",
+        number(sum),
+        number(by_target["query_mutated"]),
+        number(by_target["open_packed"]),
+    );
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(log).contains(&said), "{said}");
 }
 
 /// `LATEEN_FUZZ=60 cargo test --test fuzz_bodies rounds -- --nocapture` runs each target for so many
@@ -207,11 +319,23 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         "kernels",
         "operations",
         "crashes",
+        "expressions",
+        "damaged_writer",
     ] {
         all.push((target, "random", bytes(1)));
         all.push((target, "more", bytes(2)));
     }
-    for target in ["query_mutated", "queries", "kernels", "filters"] {
+    // Of both indexes, after the byte that says that text follows.
+    let texts = [
+        "lang in (en, \"f\\\"r\") AND not (year >= 1985 or exists(price)) and size<9",
+        "`year` != 1977 or key in (3, 5,399) and lang=ké",
+    ];
+    for (at, (name, text)) in (0u8..).zip(["text", "other"].into_iter().zip(texts)) {
+        all.push(("expressions", name, [&[at, 0, 0], text.as_bytes()].concat()));
+    }
+    for target in
+        ["query_mutated", "queries", "kernels", "filters", "expressions", "damaged_writer"]
+    {
         let seeds = (10..).map(|seed| [bytes(seed), bytes(seed + 100)].concat());
         all.extend(KINDS.into_iter().zip(seeds).map(|(name, seed)| (target, name, seed)));
     }

@@ -17,7 +17,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lateen::{Document, Error, Index, KeyKind, Schema};
+use lateen::{
+    Centroids, Document, Error, Index, KeyKind, Normalization, Schema, TokenMatrix, TokenOptions,
+};
 
 /// The version that is written, as the headers have it.
 const WRITTEN: &str = "1.0";
@@ -53,6 +55,7 @@ fn write(folder: &Path) {
     .unwrap();
     let large = tempfile::tempdir().unwrap();
     fs::write(folder.join("curve.txt"), curve(&large.path().join("index"))).unwrap();
+    fs::write(folder.join("wide.txt"), wide(&large.path().join("wide"))).unwrap();
     // Packed rows and rows that wait, merged.
     let path = large.path().join("joined");
     let mut writer = options.create(&path, sample::rich_schema()).unwrap();
@@ -86,6 +89,28 @@ fn curve(path: &Path) -> String {
     writer.commit().unwrap();
     let out = sums(path);
     assert!(out.contains("  section 83:"), "no recall curve");
+    out
+}
+
+/// The same of more documents than lists of centroids count in two bytes.
+fn wide(path: &Path) -> String {
+    const DOCS: u32 = 65_537;
+    let mut schema = Schema::builder();
+    schema.keys(KeyKind::U64);
+    let options = TokenOptions::new(sample::DIM).centroids(Centroids::Count(4));
+    let rows = schema.tokens("rows", options.normalization(Normalization::Normalize));
+    let options = sample::options().threads(1);
+    let mut writer = options.create(path, schema.build().unwrap()).unwrap();
+    for i in 0..DOCS {
+        let drawn = |at: u32| ((i * 8 + at + 1).wrapping_mul(0x9E37_79B1) >> 16) as f32 - 32_767.5;
+        let row: [f32; sample::DIM] = std::array::from_fn(|at| drawn(at as u32));
+        let matrix = TokenMatrix::new(&row, sample::DIM);
+        writer.add(&Document::new(u64::from(i)).tokens(&rows, matrix).unwrap()).unwrap();
+    }
+    writer.commit().unwrap();
+    // A document each, of four bytes.
+    let out = sums(path);
+    assert!(out.contains(&format!("  section 139: {} bytes", 4 * DOCS)), "{out}");
     out
 }
 

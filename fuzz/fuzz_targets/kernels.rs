@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| lateen_fuzz::bodies::kernels(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lateen_fuzz::answers::kernels(data));

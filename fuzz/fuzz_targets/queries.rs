@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| lateen_fuzz::bodies::queries(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lateen_fuzz::answers::queries(data));

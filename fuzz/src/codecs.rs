@@ -6,7 +6,7 @@ use lateen::{
     TokenTier,
 };
 
-use super::bodies::Choices;
+use super::choices::Choices;
 
 const DIM: usize = 8;
 

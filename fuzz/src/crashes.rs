@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lateen::simulation::Disk;
 use lateen::{Document, Index, IndexWriter, KeyKind, Merges, Schema, WriterOptions};
 
-use super::bodies::Choices;
+use super::choices::Choices;
 
 /// Weights by key.
 type Content = BTreeMap<u64, f32>;

@@ -66,6 +66,13 @@ pub struct Crash {
 }
 
 impl Crash {
+    /// Files that are given, by name: a directory that somebody else has left.
+    pub fn of<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let image = MemStorage::new();
+        files.into_iter().for_each(|(name, bytes)| image.put(name, bytes));
+        Self { image, acknowledged: 0 }
+    }
+
     /// The newest commit that the user was told is durable; 0 for none.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged

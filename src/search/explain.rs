@@ -103,8 +103,10 @@ impl Explanation {
             return self.tokens.iter().fold(0.0, |sum, part| sum + part.score);
         }
         if !self.parts.is_empty() {
+            // No score is more than a float holds.
+            let sum = self.parts.iter().map(|part| part.contribution).sum::<f64>();
             #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
-            return self.parts.iter().map(|part| part.contribution).sum::<f64>() as f32;
+            return sum.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
         }
         self.terms.iter().fold(0.0, |sum, part| sum + part.contribution())
     }

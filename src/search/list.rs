@@ -360,11 +360,13 @@ fn diversified(
     let mean_of = |at: usize| mean_of[at].clone().and_then(|range| means.get(range));
     let finite = || found.iter().map(|one| one.best.score).filter(|score| score.is_finite());
     let (low, high) = (finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max));
+    // Halves of what is further apart than the largest float.
+    let by = if (high - low).is_finite() { 1.0 } else { 0.5 };
     let relevance = |score: f32| {
         if !score.is_finite() {
             0.0
         } else if high > low {
-            (score - low) / (high - low)
+            (score * by - low * by) / (high * by - low * by)
         } else {
             1.0
         }

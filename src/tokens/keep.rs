@@ -44,10 +44,13 @@ pub(crate) struct Drift {
     pub(crate) now: f32,
 }
 
+/// No mean distance is larger, however long damage has made the centroids that are kept.
+const FARTHEST: f32 = 4.0;
+
 impl Drift {
     /// Whether both are distances between what has length 1, or nearly so.
     pub(super) fn is_possible(self) -> bool {
-        [self.trained, self.now].iter().all(|far| (0.0..=4.0).contains(far))
+        [self.trained, self.now].iter().all(|far| (0.0..=FARTHEST).contains(far))
     }
 }
 
@@ -97,7 +100,7 @@ impl Meter {
     pub(super) fn mean(&self) -> f32 {
         #[allow(clippy::cast_possible_truncation, reason = "rounded on purpose")]
         let mean = (self.sum / self.rows.max(1) as f64) as f32;
-        mean
+        mean.min(FARTHEST)
     }
 }
 

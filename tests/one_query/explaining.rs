@@ -284,3 +284,16 @@ fn a_hit_is_explained_as_it_was_found() {
     assert_eq!(absent(&by_rows), (true, f32::NEG_INFINITY));
     assert_eq!(absent(&Query::sparse(&terms, &[(7u32, 1.0f32)]).unwrap()), (false, 0.0));
 }
+
+/// What a fusion's parts give can come to more than a float holds: its score is the largest there is.
+#[test]
+fn no_sum_is_more_than_a_score_can_be() {
+    let wiki = Wiki::new(2);
+    let parts = [wiki.by_terms(0), wiki.by_tokens(0)];
+    let query = Query::fused(Fusion::Weighted(vec![f32::MAX; 2]), parts).unwrap().top(100);
+    let hits = wiki.index.search(&query).unwrap();
+    assert_eq!((hits[0].score(), hits[99].score()), (f32::MAX, f32::MIN));
+    for hit in &hits {
+        assert_eq!(wiki.index.explain(&query, hit).unwrap().sum(), hit.score());
+    }
+}

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use lateen::{Collapse, Diversify, Error, Key};
+use lateen::{Collapse, Diversify, Error, Fusion, Key, Query};
 
 use super::{Wiki, has_tokens, key, row_of, sort};
 
@@ -162,4 +162,17 @@ fn an_order_from_outside_is_taken_over() {
     let mut same = vec![(1, 2.0), (0, 2.0)];
     sort(&mut same);
     assert_eq!(same[0].0, 0);
+}
+
+/// Scores of a fusion can be further apart than the largest float.
+#[test]
+fn scores_at_both_ends_of_all_floats_are_diversified() {
+    let wiki = Wiki::new(2);
+    let weighted = Fusion::Weighted(vec![f32::MAX]);
+    let query = Query::fused(weighted, [wiki.by_tokens(0)]).unwrap().top(100);
+    let whole = wiki.ask(&query);
+    assert_eq!((whole[0].1, whole[99].1), (f32::MAX, f32::MIN));
+    let by = |lambda| wiki.ask(&query.clone().diversify(Diversify::new(&wiki.tokens, lambda)));
+    assert_eq!(by(1.0), whole);
+    assert_eq!(by(0.5)[0], whole[0]);
 }
