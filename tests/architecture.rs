@@ -160,7 +160,7 @@ fn the_plan_has_no_circle() {
 
 /// How many `unsafe` blocks, functions and implementations there are. Who adds one shows that its
 /// proof holds, and counts it here.
-const UNSAFE: usize = 98;
+const UNSAFE: usize = 101;
 
 #[test]
 fn unsafe_stands_in_its_two_rooms() {

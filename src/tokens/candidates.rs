@@ -95,7 +95,7 @@ impl CentroidView<'_> {
         match &self.groups {
             None => self.meet(query, kernels, probed, kernel, scratch, stop),
             Some(groups) => {
-                self.meet_best(groups, query, kernels, probed, kernel, scratch, stop)?
+                self.meet_best(groups, query, kernels, probed, kernel, scratch, stop)?;
             }
         }
         scratch.docs.clear();

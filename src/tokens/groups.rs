@@ -97,7 +97,9 @@ impl Groups {
                 }
                 count += 1.0;
             }
-            sum.iter_mut().for_each(|x| *x /= count.max(1.0));
+            for x in &mut sum {
+                *x /= count.max(1.0);
+            }
             means.scales.push(int8::encode(&sum, &mut codes).0);
             means.codes.extend_from_slice(&codes);
             start = end;
