@@ -255,7 +255,7 @@ fn copied(golden: &Path, place: &Path) -> PathBuf {
 fn damages_to_golden_indexes_are_found() {
     // Coprime to the eight bits of a byte and to the kinds of damage, so that each kind comes up. Of
     // a long file one in so many more, as each of its damages takes longer, too.
-    let stride = |length: usize| if length < 100_000 { 499 } else { 9973 };
+    let stride = |length: usize| if length < 100_000 { 1499 } else { 29_989 };
     let sweep = std::env::var_os("LATEEN_SWEEP").is_some();
     let place = tempfile::tempdir().unwrap();
     let mut damaged = 0;
