@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::docset::DocSet;
 use crate::error::Result;
-use crate::kernel::postings::{GROUPS, PostingKernels, Quad, RowHits};
+use crate::kernel::postings::{GROUPS, Hope, PostingKernels, Quad, RowHits};
 use crate::kernel::{Kernels, prefetch};
 use crate::shared::Floor;
 use crate::topk::TopK;
@@ -487,7 +487,8 @@ impl<'s, 'a> Window<'s, 'a> {
                 break;
             }
             let Some(of_group) = sums.as_chunks_mut::<GROUP>().0.get_mut(group) else { break };
-            let mut found = complete(quads, group, of_group, needed, self.word(group));
+            let mut found =
+                complete(quads, group, of_group, Hope { needed, alive: self.word(group) });
             let first = base.wrapping_add(u32::try_from(group * GROUP).unwrap_or(u32::MAX));
             while found != 0 {
                 let bit = found.trailing_zeros();

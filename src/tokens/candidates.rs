@@ -10,7 +10,7 @@
 
 use crate::docset::DocSet;
 use crate::id::DocId;
-use crate::kernel::tokens::{KernelScratch, Probes};
+use crate::kernel::tokens::{Int8Rows, KernelScratch, Probes};
 use crate::kernel::{Kernels, prefetch};
 use crate::stop::Stop;
 
@@ -142,22 +142,10 @@ impl CentroidView<'_> {
         scratch: &mut CandidateScratch,
         stop: Option<&Stop>,
     ) {
-        let width = scratch.fit(query, self.rows.len(), probes);
-        for first in (0..self.rows.len()).step_by(BLOCK) {
-            let end = (first + BLOCK).min(self.rows.len());
-            if stop.is_some_and(Stop::reached) {
-                break;
-            }
-            let Some(rows) = self.rows.range(first..end) else { break };
-            let dots = &mut scratch.block[..rows.len() * width];
-            (kernels.tokens.dots_int8)(query.lanes(), &rows, kernel, dots);
-            let bytes = &mut scratch.table[first * width..end * width];
-            (kernels.tokens.quantise)(dots, &scratch.factors, bytes);
-            if probes.is_some() {
-                let first = u32::try_from(first).unwrap_or(u32::MAX);
-                (kernels.tokens.probe)(dots, first, &mut scratch.probes);
-            }
-        }
+        scratch.fit(query, self.rows.len(), probes);
+        let CandidateScratch { block, factors, table, probes: best, .. } = scratch;
+        let best = probes.is_some().then_some(best);
+        meet_rows(&self.rows, query, kernels, kernel, (block, factors), (table, best), stop);
     }
 
     /// The living documents in the lists of the centroids that were kept: the `most` that have the
@@ -244,6 +232,33 @@ impl CentroidView<'_> {
         }
         scratch.docs.truncate(kept);
         Ok(())
+    }
+}
+
+/// The query's dot products with rows, a block at a time: bytes of them, by each lane's factor, and the
+/// best of each query row where they are asked for.
+pub(super) fn meet_rows(
+    rows: &Int8Rows<'_>,
+    query: &TokenQuery,
+    kernels: &Kernels,
+    kernel: &mut KernelScratch,
+    (block, factors): (&mut [f32], &[f32]),
+    (bytes, mut best): (&mut [u8], Option<&mut Probes>),
+    stop: Option<&Stop>,
+) {
+    let width = query.lanes().out_len();
+    for first in (0..rows.len()).step_by(BLOCK) {
+        let end = (first + BLOCK).min(rows.len());
+        if stop.is_some_and(Stop::reached) {
+            break;
+        }
+        let Some(rows) = rows.range(first..end) else { break };
+        let dots = &mut block[..rows.len() * width];
+        (kernels.tokens.dots_int8)(query.lanes(), &rows, kernel, dots);
+        (kernels.tokens.quantise)(dots, factors, &mut bytes[first * width..end * width]);
+        if let Some(best) = &mut best {
+            (kernels.tokens.probe)(dots, u32::try_from(first).unwrap_or(u32::MAX), best);
+        }
     }
 }
 

@@ -261,15 +261,7 @@ impl CentroidArrays {
         let Some(view) = self.view(ends) else {
             return Err(self.codes.section().corrupt(0, "not as many as there are scales"));
         };
-        for (at, &scale) in view.rows.scales().iter().enumerate() {
-            let scale = f16::from_bits(scale);
-            if !scale.is_finite() || scale.is_sign_negative() {
-                return Err(self.scales.section().corrupt_element(at, "not a scale"));
-            }
-        }
-        if let Some(at) = view.rows.codes().iter().position(|&code| code == 0) {
-            return Err(self.codes.section().corrupt_element(at, "not a code"));
-        }
+        check_rows(&self.codes, &self.scales)?;
         if let Some(drift) = &self.drift
             && !drift.first().is_some_and(|drift| drift.is_possible())
         {
@@ -336,6 +328,20 @@ impl CentroidArrays {
             }
         }
         Ok(())
+    }
+}
+
+/// Checks that codes and scales are those of int8 rows.
+pub(super) fn check_rows(codes: &Array<u8>, scales: &Array<u16>) -> Result<()> {
+    for (at, &scale) in scales.iter().enumerate() {
+        let scale = f16::from_bits(scale);
+        if !scale.is_finite() || scale.is_sign_negative() {
+            return Err(scales.section().corrupt_element(at, "not a scale"));
+        }
+    }
+    match codes.iter().position(|&code| code == 0) {
+        Some(at) => Err(codes.section().corrupt_element(at, "not a code")),
+        None => Ok(()),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::kernel::Kernels;
 use crate::kernel::tokens::{Int8Rows, KernelScratch, Probes};
 use crate::stop::Stop;
 
-use super::candidates::{BLOCK, CandidateScratch};
-use super::centroids::{CentroidView, Lie};
+use super::candidates::{BLOCK, CandidateScratch, meet_rows};
+use super::centroids::{CentroidView, Lie, check_rows};
 use super::query::TokenQuery;
 
 /// From so many centroids on they are grouped. Of half as many, those of 519,176 real rows, groups are
@@ -159,7 +159,7 @@ impl GroupArrays {
     pub(super) fn verify(&self, centroids: usize) -> Result<()> {
         let mut start = 0;
         for (at, &end) in self.ends.iter().enumerate() {
-            if end < start || end as usize > centroids {
+            if end <= start || end as usize > centroids {
                 return Err(self.ends.section().corrupt_element(at, "not the end of a group"));
             }
             start = end;
@@ -168,17 +168,7 @@ impl GroupArrays {
             let last = self.ends.len().saturating_sub(1);
             return Err(self.ends.section().corrupt_element(last, "not the end of the centroids"));
         }
-        if let Some(at) = self.codes.iter().position(|&code| code == 0) {
-            return Err(self.codes.section().corrupt_element(at, "not a code"));
-        }
-        let is_scale = |&bits: &u16| {
-            let scale = f16::from_bits(bits);
-            scale.is_finite() && !scale.is_sign_negative()
-        };
-        match self.scales.iter().position(|bits| !is_scale(bits)) {
-            Some(at) => Err(self.scales.section().corrupt_element(at, "not a scale")),
-            None => Ok(()),
-        }
+        check_rows(&self.codes, &self.scales)
     }
 }
 
@@ -221,26 +211,20 @@ impl CentroidView<'_> {
         &self,
         groups: &GroupView<'_>,
         query: &TokenQuery,
-        kernels: &Kernels,
+        all: &Kernels,
         probes: Option<usize>,
         kernel: &mut KernelScratch,
         scratch: &mut CandidateScratch,
         stop: Option<&Stop>,
     ) -> Result<(), Lie> {
-        let kernels = &kernels.tokens;
+        let kernels = &all.tokens;
         let width = scratch.fit(query, self.rows.len(), probes);
         let CandidateScratch { block, factors, table, probes: nearest, groups: own, .. } = scratch;
         let count = groups.means.len();
         own.best.reset(width, query.rows(), MET.min(count));
         own.bytes.resize(count * width, 0);
-        for first in (0..count).step_by(BLOCK) {
-            let end = (first + BLOCK).min(count);
-            let Some(means) = groups.means.range(first..end) else { break };
-            let dots = &mut block[..means.len() * width];
-            (kernels.dots_int8)(query.lanes(), &means, kernel, dots);
-            (kernels.quantise)(dots, factors, &mut own.bytes[first * width..end * width]);
-            (kernels.probe)(dots, u32::try_from(first).unwrap_or(u32::MAX), &mut own.best);
-        }
+        let found = (&mut *own.bytes, Some(&mut own.best));
+        meet_rows(&groups.means, query, all, kernel, (block, factors), found, stop);
         for (group, bytes) in own.bytes.chunks_exact(width).enumerate() {
             let members = groups.members(group)?;
             let Some(table) = table.get_mut(members.start * width..members.end * width) else {

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    ABREAST, CELL, DenseRow, FEW, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter,
+    ABREAST, CELL, DenseRow, FEW, GROUP, GROUPS, Hope, MaximaQuad, PostingKernels, Quad, RowFilter,
     RowGaps, RowHits, WINDOW, complete_few,
 };
 
@@ -44,26 +44,14 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
     unsafe { live_groups_256(sums, bounds, needed) }
 }
 
-fn complete(
-    quads: &[Quad<'_>],
-    group: usize,
-    sums: &mut [i32; GROUP],
-    needed: i32,
-    alive: u64,
-) -> u64 {
+fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], hope: Hope) -> u64 {
     // SAFETY: as in `group_bounds`.
-    unsafe { complete_256::<false>(quads, group, sums, needed, alive) }
+    unsafe { complete_256::<false>(quads, group, sums, hope) }
 }
 
-fn complete_u4(
-    quads: &[Quad<'_>],
-    group: usize,
-    sums: &mut [i32; GROUP],
-    needed: i32,
-    alive: u64,
-) -> u64 {
+fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], hope: Hope) -> u64 {
     // SAFETY: as in `group_bounds`.
-    unsafe { complete_256::<true>(quads, group, sums, needed, alive) }
+    unsafe { complete_256::<true>(quads, group, sums, hope) }
 }
 
 fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {
@@ -110,15 +98,14 @@ fn complete_256<const HALVES: bool>(
     quads: &[Quad<'_>],
     group: usize,
     sums: &mut [i32; GROUP],
-    needed: i32,
-    mut alive: u64,
+    Hope { needed, mut alive }: Hope,
 ) -> u64 {
     let mut rest: i32 = quads.iter().map(|quad| quad.most(group)).sum();
     for (at, quad) in quads.iter().enumerate() {
         alive &= reached(sums.as_chunks().0, needed.wrapping_sub(rest));
         if alive.count_ones() <= FEW {
             let quads = quads.get(at..).unwrap_or_default();
-            return complete_few::<HALVES>(quads, group, sums, (needed, rest), alive);
+            return complete_few::<HALVES>(quads, group, sums, (Hope { needed, alive }, rest));
         }
         rest = rest.wrapping_sub(quad.most(group));
         let eights = sums.as_chunks_mut().0;

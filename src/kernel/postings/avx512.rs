@@ -10,7 +10,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    ABREAST, DenseRow, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps,
+    ABREAST, DenseRow, GROUP, GROUPS, Hope, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps,
     RowHits, WINDOW,
 };
 
@@ -28,26 +28,14 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
     unsafe { live_groups_512(sums, bounds, needed) }
 }
 
-fn complete(
-    quads: &[Quad<'_>],
-    group: usize,
-    sums: &mut [i32; GROUP],
-    needed: i32,
-    alive: u64,
-) -> u64 {
+fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], hope: Hope) -> u64 {
     // SAFETY: as in `group_bounds`.
-    alive & unsafe { complete_512(quads, group, sums, needed) }
+    hope.alive & unsafe { complete_512(quads, group, sums, hope.needed) }
 }
 
-fn complete_u4(
-    quads: &[Quad<'_>],
-    group: usize,
-    sums: &mut [i32; GROUP],
-    needed: i32,
-    alive: u64,
-) -> u64 {
+fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], hope: Hope) -> u64 {
     // SAFETY: as in `group_bounds`.
-    alive & unsafe { complete_u4_512(quads, group, sums, needed) }
+    hope.alive & unsafe { complete_u4_512(quads, group, sums, hope.needed) }
 }
 
 fn row_hits(gaps: &RowGaps<'_>, filter: &RowFilter, hits: &mut RowHits) {

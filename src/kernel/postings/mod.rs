@@ -92,16 +92,14 @@ impl Quad<'_> {
 /// Up to so many documents of a group are completed one by one.
 const FEW: u32 = 8;
 
-/// Completes documents one by one: those of `alive` whose sums are at least `needed` then. Nobody
-/// asks for the sums of the others.
+/// Completes the documents that count one by one, to whom the quads can add `rest` at most.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "bits are counted by an instruction that AVX2 implies")]
 fn complete_few<const HALVES: bool>(
     quads: &[Quad<'_>],
     group: usize,
     sums: &mut [i32; GROUP],
-    (needed, rest): (i32, i32),
-    mut alive: u64,
+    (Hope { needed, mut alive }, rest): (Hope, i32),
 ) -> u64 {
     let mut reached = 0;
     while alive != 0 {
@@ -212,11 +210,19 @@ impl RowHits {
 /// Which ordinals are worth a look: bit `ordinal mod 1024`. The words are two registers.
 pub(crate) type RowFilter = [u32; 32];
 
-/// Adds the postings of a group to the sums of its documents, of which those of `alive` count. One bit
-/// per document: whether its sum is now at least `needed`. What the sums of others are afterwards is
-/// not said: those that the largest impacts leave no hope may be given up half-way.
-pub(crate) type Complete =
-    fn(&[Quad<'_>], group: usize, sums: &mut [i32; GROUP], needed: i32, alive: u64) -> u64;
+/// What is looked for in a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hope {
+    /// The sum that a document needs.
+    pub(crate) needed: i32,
+    /// One bit for each document that counts.
+    pub(crate) alive: u64,
+}
+
+/// Adds the postings of a group to the sums of its documents. One bit per document that counts: whether
+/// its sum is now what is needed. What the sums of others are afterwards is not said: those that the
+/// largest impacts leave no hope may be given up half-way.
+pub(crate) type Complete = fn(&[Quad<'_>], group: usize, &mut [i32; GROUP], Hope) -> u64;
 
 /// The kernels of one level.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Plain Rust: the specification of the other levels.
 
 use super::{
-    ABREAST, FEW, GROUP, GROUPS, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps, RowHits,
-    WINDOW, complete_few,
+    ABREAST, FEW, GROUP, GROUPS, Hope, MaximaQuad, PostingKernels, Quad, RowFilter, RowGaps,
+    RowHits, WINDOW, complete_few,
 };
 
 pub(in crate::kernel) const KERNELS: PostingKernels =
@@ -29,24 +29,12 @@ fn live_groups(sums: &[i32; WINDOW], bounds: &[i32; GROUPS], needed: i32) -> u64
     live
 }
 
-fn complete(
-    quads: &[Quad<'_>],
-    group: usize,
-    sums: &mut [i32; GROUP],
-    needed: i32,
-    alive: u64,
-) -> u64 {
-    complete_by::<false, 1>(quads, group, sums, (needed, alive), |byte| [byte])
+fn complete(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], hope: Hope) -> u64 {
+    complete_by::<false, 1>(quads, group, sums, hope, |byte| [byte])
 }
 
-fn complete_u4(
-    quads: &[Quad<'_>],
-    group: usize,
-    sums: &mut [i32; GROUP],
-    needed: i32,
-    alive: u64,
-) -> u64 {
-    complete_by::<true, 2>(quads, group, sums, (needed, alive), |two| [two & 15, two >> 4])
+fn complete_u4(quads: &[Quad<'_>], group: usize, sums: &mut [i32; GROUP], hope: Hope) -> u64 {
+    complete_by::<true, 2>(quads, group, sums, hope, |two| [two & 15, two >> 4])
 }
 
 /// Term by term, until there is hope for a few documents only; a byte of a cell holds `N` impacts.
@@ -55,7 +43,7 @@ fn complete_by<const HALVES: bool, const N: usize>(
     quads: &[Quad<'_>],
     group: usize,
     sums: &mut [i32; GROUP],
-    (needed, mut alive): (i32, u64),
+    Hope { needed, mut alive }: Hope,
     impacts_of: impl Fn(u8) -> [u8; N],
 ) -> u64 {
     let mut rest: i32 = quads.iter().map(|quad| quad.most(group)).sum();
@@ -63,7 +51,7 @@ fn complete_by<const HALVES: bool, const N: usize>(
         alive &= reached(sums, needed.wrapping_sub(rest));
         if alive.count_ones() <= FEW {
             let quads = quads.get(at..).unwrap_or_default();
-            return complete_few::<HALVES>(quads, group, sums, (needed, rest), alive);
+            return complete_few::<HALVES>(quads, group, sums, (Hope { needed, alive }, rest));
         }
         rest = rest.wrapping_sub(quad.most(group));
         for (row, &weight) in quad.rows.iter().zip(&quad.most.weights) {

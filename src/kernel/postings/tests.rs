@@ -130,7 +130,7 @@ fn completes(random: &mut Numbers, terms: &[Term], kernel: fn(&PostingKernels) -
                 for kernels in available() {
                     let mut sums = start;
                     let complete = kernel(&kernels.postings);
-                    let got = complete(&quads, group, &mut sums, needed, alive);
+                    let got = complete(&quads, group, &mut sums, Hope { needed, alive });
                     assert_eq!(got, reached, "{}", kernels.level);
                     let right = |bit: usize| reached >> bit & 1 == 0 || sums[bit] == want[bit];
                     assert!((0..64).all(right), "{}", kernels.level);
@@ -152,21 +152,21 @@ fn noise_gives_the_same_on_every_level() {
         let quad = Quad { rows: [row; 4], most };
         let group = (random.next() % 64) as usize;
         let start = [(); GROUP].map(|()| random.next() as i32 / 2);
-        let alive = random.next() & random.next();
+        let hope = Hope { needed: 5, alive: random.next() & random.next() };
         let [first, rest @ ..] = &available()[..] else { return };
         let mut want = start;
-        let reached = (first.postings.complete)(&[quad; 3], group, &mut want, 5, alive);
+        let reached = (first.postings.complete)(&[quad; 3], group, &mut want, hope);
         let mut want_u4 = start;
-        let reached_u4 = (first.postings.complete_u4)(&[quad; 3], group, &mut want_u4, 5, alive);
+        let reached_u4 = (first.postings.complete_u4)(&[quad; 3], group, &mut want_u4, hope);
         let same = |reached: u64, a: &[i32; GROUP], b: &[i32; GROUP]| {
             (0..64).all(|bit| reached >> bit & 1 == 0 || a[bit] == b[bit])
         };
         for kernels in rest {
             let mut sums = start;
-            let got = (kernels.postings.complete)(&[quad; 3], group, &mut sums, 5, alive);
+            let got = (kernels.postings.complete)(&[quad; 3], group, &mut sums, hope);
             assert!(got == reached && same(got, &sums, &want), "{}", kernels.level);
             let mut sums = start;
-            let got = (kernels.postings.complete_u4)(&[quad; 3], group, &mut sums, 5, alive);
+            let got = (kernels.postings.complete_u4)(&[quad; 3], group, &mut sums, hope);
             assert!(got == reached_u4 && same(got, &sums, &want_u4), "{}", kernels.level);
         }
     }
