@@ -184,37 +184,4 @@ mod tests {
         let error = all(b"good\nba\xffd\n").unwrap_err();
         assert_eq!(error.to_string(), "x.txt: line 2, column 3: not UTF-8");
     }
-
-    #[cfg(feature = "readers")]
-    #[test]
-    fn gzip_is_read_and_its_damage_named() {
-        use std::io::Write;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.txt.gz");
-        let mut bytes = Vec::new();
-        for part in ["one\ntwo\n", "three\n"] {
-            let mut encoder =
-                flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::default());
-            encoder.write_all(part.as_bytes()).unwrap();
-            encoder.finish().unwrap();
-        }
-        std::fs::write(&path, &bytes).unwrap();
-        let mut lines = Lines::open(&path).unwrap();
-        let mut found = Vec::new();
-        while let Some((_, line)) = lines.next_line().unwrap() {
-            found.push(line.to_owned());
-        }
-        assert_eq!(found, ["one", "two", "three"]);
-
-        std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
-        let mut lines = Lines::open(&path).unwrap();
-        let error = loop {
-            match lines.next_line() {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("the cut went unnoticed"),
-                Err(error) => break error,
-            }
-        };
-        assert!(error.to_string().contains("x.txt.gz: damaged gzip"), "{error}");
-    }
 }

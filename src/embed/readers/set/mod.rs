@@ -3,8 +3,6 @@
 mod arrays;
 mod documents;
 mod queries;
-#[cfg(test)]
-mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,12 @@
+//! Embedding sets.
+
 use std::path::Path;
 
-use super::*;
-use crate::embed::numbers::{Floats, Ints};
-use crate::embed::readers::NpyArray;
-use crate::schema::{Schema, TokenOptions};
+use lateen::readers::{EmbeddingSet, NpyArray};
+use lateen::{
+    Batch, Document, Floats, IndexWriter, Ints, Result, Schema, SparseField, TokenField,
+    TokenOptions,
+};
 
 fn committed() -> EmbeddingSet {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/wiki-mini");
@@ -55,46 +58,52 @@ fn read_all(set: &EmbeddingSet, size: usize) -> Result<usize> {
     set.documents()?.chunks(size)?.map(|chunk| chunk.map(|chunk| chunk.len())).sum()
 }
 
-#[test]
-fn the_committed_set_is_read_whole_whatever_the_chunks() {
+/// A field of either kind, and the schema of both.
+fn fields() -> (SparseField, TokenField, Schema) {
     let mut schema = Schema::builder();
     let sparse = schema.sparse("sparse");
     let tokens = schema.tokens("tokens", TokenOptions::new(128));
+    (sparse, tokens, schema.build().unwrap())
+}
 
+#[test]
+fn the_committed_set_is_read_whole_whatever_the_chunks() {
+    let (sparse, tokens, schema) = fields();
     let documents = committed().documents().unwrap();
     assert!(documents.has_sparse() && documents.len() == 400);
     let mut found = Vec::new();
     for size in [1, 7, 400, 1000] {
-        let (mut ids, mut terms, mut weights, mut row_sum, mut spans) =
-            (Vec::new(), Vec::new(), 0.0f64, 0.0f64, Vec::new());
+        let mut writer = IndexWriter::in_memory(schema.clone()).unwrap();
+        let mut ids = Vec::new();
         for chunk in documents.chunks(size).unwrap() {
             let chunk = chunk.unwrap();
             assert_eq!(chunk.first(), ids.len());
             assert!(chunk.len() <= size && chunk.texts().len() == chunk.len());
             assert!(chunk.sources().iter().flatten().all(|src| src == "wikipedia-vital-leads"));
             ids.extend_from_slice(chunk.ids());
-            let rows = chunk.sparse().unwrap().clean(&sparse, chunk.len()).unwrap();
-            for row in (0..rows.len()).map(|i| rows.row(i)) {
-                terms.extend_from_slice(&row.terms);
-                weights += row.weights.iter().map(|&w| f64::from(w)).sum::<f64>();
-            }
-            let mut row = [0.0; 128];
-            for (text, matrix) in
-                chunk.texts().iter().zip(chunk.tokens().unwrap().clean(&tokens).unwrap())
-            {
-                let matrix = matrix.unwrap();
-                for i in 0..matrix.len() {
-                    matrix.row(i, &mut row);
-                    row_sum += f64::from(row[0]);
-                    let (start, end) = matrix.spans().unwrap()[i];
-                    assert!(text.get(start as usize..end as usize).is_some());
-                }
-            }
-            spans.extend_from_slice(chunk.spans().unwrap());
-            assert_eq!(chunk.token_ids().unwrap().len(), chunk.spans().unwrap().len());
+            let batch = Batch::new(chunk.ids().iter().map(String::as_str));
+            let batch = batch.sparse(&sparse, &chunk.sparse().unwrap()).unwrap();
+            let batch = batch.tokens(&tokens, &chunk.tokens().unwrap()).unwrap();
+            writer.add_batch(&batch).unwrap();
+            let lengths = chunk.texts().iter().map(String::len);
+            let mut spans = chunk.spans().unwrap().iter();
+            assert_eq!(chunk.token_ids().unwrap().len(), spans.len());
+            assert!(spans.all(
+                |&(start, end)| start <= end && end as usize <= lengths.clone().max().unwrap()
+            ));
         }
-        assert_eq!((ids.len(), terms.len(), spans.len()), (400, 52_179, 20_695));
-        found.push((ids, terms, weights.to_bits(), row_sum.to_bits(), spans));
+        writer.commit().unwrap();
+        let index = writer.reader().unwrap();
+        let entries: Vec<u64> =
+            index.info().segments[0].vectors.iter().map(|vectors| vectors.entries).collect();
+        assert_eq!((ids.len(), &entries[..]), (400, &[52_179, 20_695][..]));
+        let read = ids.iter().map(|id| {
+            let document = index.get(id.as_str()).unwrap().unwrap();
+            let (terms, rows) =
+                (document.sparse(&sparse).unwrap(), document.tokens(&tokens).unwrap());
+            (terms.unwrap(), rows.unwrap(), document.spans(&tokens).unwrap().unwrap())
+        });
+        found.push(read.collect::<Vec<_>>());
     }
     assert!(found.iter().all(|one| one == &found[0]));
 }
@@ -103,16 +112,18 @@ fn the_committed_set_is_read_whole_whatever_the_chunks() {
 fn queries_come_with_their_vectors() {
     let queries = committed().queries().unwrap();
     assert_eq!((queries.len(), queries.dim()), (60, Some(128)));
-    let mut schema = Schema::builder();
-    let sparse = schema.sparse("sparse");
-    let tokens = schema.tokens("tokens", TokenOptions::new(128));
-    let (mut entries, mut rows) = (0, 0);
+    let (sparse, tokens, schema) = fields();
+    let mut writer = IndexWriter::in_memory(schema).unwrap();
     for query in queries.iter() {
         assert!(query.id.starts_with("wikiq-") && !query.text.is_empty());
-        entries += query.sparse.unwrap().clean(&sparse).unwrap().terms.len();
-        rows += query.tokens.unwrap().clean(&tokens).unwrap().unwrap().len();
+        let document = Document::new(query.id).sparse(&sparse, query.sparse.unwrap()).unwrap();
+        writer.add(&document.tokens(&tokens, query.tokens.unwrap()).unwrap()).unwrap();
     }
-    assert_eq!((entries, rows), (1301, 435));
+    writer.commit().unwrap();
+    let info = writer.reader().unwrap().info();
+    let entries: Vec<u64> =
+        info.segments[0].vectors.iter().map(|vectors| vectors.entries).collect();
+    assert_eq!(entries, [1301, 435]);
     assert!(queries.get(59).is_some() && queries.get(60).is_none());
 }
 
