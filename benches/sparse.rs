@@ -9,7 +9,8 @@
 //! `LATEEN_ONLY=words` takes only the lines whose name contains all of these words, `=name` only the
 //! one that is called so; each query is asked `LATEEN_ROUNDS` times, or five. `LATEEN_INDEX=folder`
 //! keeps the indexes there for the next run. `LATEEN_SCALE=1000000` takes so many documents: after
-//! the set's own, mixtures of two of them with weights changed a little.
+//! the set's own, mixtures of two of them with weights changed a little. `LATEEN_ORDER=similar` lays
+//! documents that share terms together.
 
 #![allow(clippy::disallowed_methods, reason = "the switches of a bench")]
 
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lateen::readers::NpyArray;
 use lateen::{
-    Document, Effort, Filter, Floats, Forward, Hit, Index, IndexWriter, KernelLevel, KeyKind,
-    Query, Schema, SparseField, SparseOptions,
+    Document, DocumentOrder, Effort, Filter, Floats, Forward, Hit, Index, IndexWriter, KernelLevel,
+    KeyKind, Query, Schema, SparseField, SparseOptions,
 };
 
 /// A vector: terms and weights.
@@ -143,7 +144,8 @@ fn build(docs: &[Vector], path: PathBuf, forward: Forward) -> Built {
     let schema = schema.build().expect("a schema");
     if !path.exists() {
         let start = Instant::now();
-        let mut writer = IndexWriter::create(&path, schema).expect("a writer");
+        let mut writer =
+            IndexWriter::options().order(order()).create(&path, schema).expect("a writer");
         for (at, vector) in (0u64..).zip(docs) {
             let document = Document::new(at)
                 .sparse(&sparse, &vector[..])
@@ -167,6 +169,13 @@ fn build(docs: &[Vector], path: PathBuf, forward: Forward) -> Built {
         ("one document", place.eq(count / 3)),
     ];
     Built { path, sparse, filters }
+}
+
+fn order() -> DocumentOrder {
+    match std::env::var("LATEEN_ORDER").as_deref() {
+        Ok("similar") => DocumentOrder::Similar,
+        _ => DocumentOrder::Given,
+    }
 }
 
 fn asked(built: &Built, windows: usize, rows: bool, level: KernelLevel) -> Vec<Asked> {
@@ -281,6 +290,7 @@ fn sparse(c: &mut Criterion) {
 
     let scale = std::env::var("LATEEN_SCALE").map_or(0, |text| text.parse().unwrap_or(0));
     let name = if scale > 0 { format!("{name}-{scale}") } else { name };
+    let name = if order() == DocumentOrder::Similar { name + "-similar" } else { name };
     let docs = scaled(vectors(&set, "docs"), scale);
     let vectors = vectors(&set, "queries");
     println!("CPU: {}; set {name}: {} documents, {} queries", cpu(), docs.len(), vectors.len());

@@ -128,6 +128,7 @@ pub use search::{
     ExpansionRow, Explanation, Facet, Feedback, Filter, Fusion, FusionPart, Highlight, Query,
     Reranker, Sort, TermPart, TokenPart, maxsim, outside,
 };
+pub use segment::DocumentOrder;
 pub use storage::OpenMode;
 
 /// The README's code is compiled with the documentation tests.

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use half::f16;
 use lateen::{
-    Batch, Certainty, Document, Forward, Hits, Index, IndexWriter, KernelLevel, Key, KeyKind,
-    Merges, Normalization, OpenMode, Query, Rows, SparseBatch, SparseVector, TokenBatch,
+    Batch, Certainty, Document, DocumentOrder, Forward, Hits, Index, IndexWriter, KernelLevel, Key,
+    KeyKind, Merges, Normalization, OpenMode, Query, Rows, SparseBatch, SparseVector, TokenBatch,
     TokenCodec, TokenMatrix, WriterOptions,
 };
 use naive::Fields;
@@ -126,9 +126,10 @@ fn random(fields: &Fields, path: &Path, options: WriterOptions) {
 
 #[test]
 fn random_data_writes_the_same_bytes() {
-    for kind in [KeyKind::Str, KeyKind::U64] {
+    let orders = [DocumentOrder::Given, DocumentOrder::Similar];
+    for (kind, order) in [KeyKind::Str, KeyKind::U64].into_iter().zip(orders) {
         let fields = Fields::all(kind);
-        let files = written(|path, options| random(&fields, path, options));
+        let files = written(|path, options| random(&fields, path, options.order(order)));
         assert!(files.len() >= 6, "{:?}", files.keys());
     }
 }

@@ -18,7 +18,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lateen::{
-    Centroids, Document, Error, Index, KeyKind, Normalization, Schema, TokenMatrix, TokenOptions,
+    Centroids, Document, DocumentOrder, Error, Index, KeyKind, Normalization, Schema, TokenMatrix,
+    TokenOptions,
 };
 
 /// The version that is written, as the headers have it.
@@ -54,7 +55,10 @@ fn write(folder: &Path) {
     )
     .unwrap();
     let large = tempfile::tempdir().unwrap();
-    fs::write(folder.join("curve.txt"), curve(&large.path().join("index"))).unwrap();
+    for (name, order) in [("curve", DocumentOrder::Given), ("similar", DocumentOrder::Similar)] {
+        let sums = curve(&large.path().join(name), order);
+        fs::write(folder.join(name).with_extension("txt"), sums).unwrap();
+    }
     fs::write(folder.join("wide.txt"), wide(&large.path().join("wide"))).unwrap();
     // Packed rows and rows that wait, merged.
     let path = large.path().join("joined");
@@ -71,11 +75,11 @@ fn write(folder: &Path) {
 
 /// What an index of many documents is on the disk, file by file: too large to be kept, and the only
 /// one that has a recall curve of a sparse field.
-fn curve(path: &Path) -> String {
+fn curve(path: &Path, order: DocumentOrder) -> String {
     let mut schema = Schema::builder();
     schema.keys(KeyKind::U64);
     let sparse = schema.sparse("sparse");
-    let options = sample::options().threads(1);
+    let options = sample::options().threads(1).order(order);
     let mut writer = options.create(path, schema.build().unwrap()).unwrap();
     for i in 0..32_768u32 {
         let weight = |of: u32| 0.25 + ((i + 1).wrapping_mul(of) >> 24) as f32 / 64.0;

@@ -145,7 +145,7 @@ impl DetachedBuilder {
             return Ok(());
         }
         let packing = Packing::WhenLarge(self.options.merged() as u64);
-        let how = (self.options.threads, self.options.turned(), packing);
+        let how = self.options.writing(packing);
         let mut attempt = 0u32;
         let (temporary, pin) = loop {
             // Other builders may be at work here, or have been killed.

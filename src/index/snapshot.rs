@@ -371,7 +371,8 @@ impl Snapshot {
         Ok(self.place(&key.into())?.is_some())
     }
 
-    /// All live documents, segment after segment, in the order in which they were added.
+    /// All live documents, segment after segment, in the order in which they were added, or in
+    /// that which their writer [gave](crate::WriterOptions::order) them.
     pub fn documents(&self) -> impl Iterator<Item = Result<StoredDocument>> + '_ {
         self.inner.segments.iter().enumerate().flat_map(move |(at, view)| {
             (0..view.segment.docs()).filter(|&doc| view.is_live(doc)).map(move |doc| {

@@ -12,7 +12,8 @@ mod reader;
 mod tests;
 
 pub(crate) use crate::tokens::Packing;
-pub(crate) use arena::Arena;
+pub use arena::DocumentOrder;
+pub(crate) use arena::{Arena, Writing};
 pub(crate) use attributes::{AttributeTable, Keywords, float_bits};
 pub(crate) use keys::WantedKeys;
 pub(crate) use merge::{Merging, Target, merge};

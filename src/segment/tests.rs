@@ -8,7 +8,7 @@ use crate::format::reseal::reseal;
 use crate::format::{Container, ContainerKind, SectionKind};
 use crate::schema::Schema;
 use crate::segment::payloads::PayloadBlock;
-use crate::segment::{Arena, AttributeTable, Segment, SegmentHead};
+use crate::segment::{Arena, AttributeTable, DocumentOrder, Segment, SegmentHead, Writing};
 use crate::storage::{Bytes, MemStorage, Storage};
 use crate::tokens::Packing;
 
@@ -17,6 +17,16 @@ fn structures_are_those_of_the_book() {
     check_structure("SegmentHead", &layout!(SegmentHead: schema, docs, key_kind, fields, reserved));
     let block = layout!(PayloadBlock: offset, stored, raw, first, reserved);
     check_structure("PayloadBlock", &block);
+}
+
+/// As documents came, and all rows packed.
+fn writing() -> Writing {
+    Writing {
+        order: DocumentOrder::Given,
+        threads: 1,
+        memory: 1 << 20,
+        packing: Packing::Now(u64::MAX),
+    }
 }
 
 fn schema() -> Schema {
@@ -47,7 +57,7 @@ fn bytes() -> Vec<u8> {
         arena.push(&document).unwrap();
     }
     let storage = MemStorage::new();
-    arena.write(&storage, "a.seg", 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
+    arena.write(&storage, "a.seg", 1, 1, writing()).unwrap();
     storage.open("a.seg").unwrap().as_slice().to_vec()
 }
 

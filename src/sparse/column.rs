@@ -11,6 +11,7 @@ use crate::storage::Storage;
 
 use super::build::{RowSource, Take};
 use super::rows::RowStore;
+use super::similar::bring_together;
 use super::write;
 
 /// Vectors by slot: no allocation per document, and little memory.
@@ -57,6 +58,15 @@ impl SparseColumn {
         self.rows.move_tail(storage)
     }
 
+    /// Puts slots, ascending, into an order in which those whose vectors share terms lie together;
+    /// those without come last. The order does not depend on `threads`, nor on what was set aside.
+    ///
+    /// # Errors
+    /// `Io`, where what was set aside cannot be read.
+    pub(crate) fn bring_together(&self, slots: &mut [u32], threads: usize) -> Result<()> {
+        bring_together(&self.rows, slots, threads)
+    }
+
     /// Writes the field's sections of a segment in which document `i` is slot `order[i]`. Writes
     /// nothing where no such slot has the field. The bytes do not depend on `threads`, nor on the
     /// `memory` that documents are turned over in, nor on what was set aside.
@@ -69,7 +79,7 @@ impl SparseColumn {
         out: &mut ContainerWriter,
     ) -> Result<()> {
         let memory = memory.min(write::MEMORY);
-        let source = Ordered { rows: &self.rows, order };
+        let source = Ordered { rows: &self.rows, order, ascending: order.is_sorted() };
         write::field(&source, &self.options, field, threads, memory, out)
     }
 }
@@ -79,6 +89,7 @@ impl SparseColumn {
 struct Ordered<'a> {
     rows: &'a RowStore,
     order: &'a [u32],
+    ascending: bool,
 }
 
 impl RowSource for Ordered<'_> {
@@ -87,7 +98,7 @@ impl RowSource for Ordered<'_> {
     }
 
     fn each(&self, docs: Range<DocId>, take: &mut Take<'_>) -> Result<()> {
-        let mut reader = self.rows.reader();
+        let mut reader = self.rows.reader(self.ascending);
         let (mut terms, mut weights) = (Vec::new(), Vec::new());
         let slots = self.order.get(docs.start as usize..docs.end as usize).unwrap_or_default();
         for (doc, &slot) in docs.zip(slots) {
@@ -127,7 +138,7 @@ mod tests {
         }
         column.push(u32::MAX, &clean(&[u32::MAX], &[f32::MAX]));
         let (mut terms, mut weights) = (vec![7], vec![7.0]);
-        let mut reader = column.rows.reader();
+        let mut reader = column.rows.reader(true);
         for (slot, want_terms, want_weights) in expected.iter().chain(expected.iter().rev()) {
             let found = reader.read(*slot, &mut terms, &mut weights).unwrap();
             assert_eq!(found, !want_terms.is_empty());

@@ -9,7 +9,8 @@
 //! top k of the stored weights, and the integers never show.
 //!
 //! `effort` says what a search that need not be exact leaves out, `curve` measures what that finds.
-//! `layout` names what is on disk, `column` and `rows` gather, `build` and `write` produce it,
+//! `layout` names what is on disk, `column` and `rows` gather, `similar` brings documents together,
+//! `build` and `write` produce it,
 //! `index` and `directory` read it, `query`, `bound` and `plan` prepare a query, `search` runs it,
 //! `verify` walks everything (`agreement`: that rows and postings say the same), `merge` puts
 //! segments together.
@@ -32,6 +33,7 @@ mod rows;
 mod scan;
 mod score;
 mod search;
+mod similar;
 mod transpose;
 mod verify;
 mod write;

@@ -14,7 +14,7 @@ use super::forward::{self, RowView};
 
 /// Bytes of rows in memory, from which on they are set aside.
 const TAIL: usize = 16 << 20;
-/// Bytes read at once of what was set aside.
+/// Bytes read at once of what was set aside, where rows are read one after another.
 const READ: usize = 1 << 20;
 
 /// What is said before a row.
@@ -54,6 +54,11 @@ impl RowStore {
         self.slots.last().copied()
     }
 
+    /// Whether a slot has a row.
+    pub(super) fn has(&self, slot: u32) -> bool {
+        self.slots.binary_search(&slot).is_ok()
+    }
+
     /// How many rows, and how many entries of them are in memory.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.slots.len(), self.entries)
@@ -86,9 +91,10 @@ impl RowStore {
         Ok(())
     }
 
-    /// Reads rows; one reader for each thread.
-    pub(super) fn reader(&self) -> RowReader<'_> {
-        RowReader { store: self, next: 0, start: 0, held: Vec::new() }
+    /// Reads rows, most of them `ascending` or here and there; one reader for each thread.
+    pub(super) fn reader(&self, ascending: bool) -> RowReader<'_> {
+        let ahead = if ascending { READ } else { 0 };
+        RowReader { store: self, next: 0, start: 0, held: Vec::new(), ahead }
     }
 }
 
@@ -101,6 +107,8 @@ pub(super) struct RowReader<'a> {
     /// A piece of what was set aside, and where it starts.
     start: u64,
     held: Vec<u8>,
+    /// Bytes that are read at least, where there are as many.
+    ahead: usize,
 }
 
 impl RowReader<'_> {
@@ -147,7 +155,7 @@ impl RowReader<'_> {
             (&store.tail[..], store.aside)
         } else {
             if from < self.start || to > self.start + self.held.len() as u64 {
-                let wanted = (to - from).max(READ as u64).min(store.aside - from);
+                let wanted = (to - from).max(self.ahead as u64).min(store.aside - from);
                 self.held.resize(usize::try_from(wanted).unwrap_or(usize::MAX), 0);
                 self.start = from;
                 if let Some(file) = &store.file {

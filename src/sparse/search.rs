@@ -37,9 +37,6 @@ const CHECK: u32 = 256;
 /// terms takes a millisecond.
 const LISTS: usize = 64;
 
-/// How many postings of a list are multiplied before they are added.
-const PRODUCTS: usize = 64;
-
 /// How many windows a thread of its own is worth: starting one takes as long as a few windows.
 const WINDOWS_A_THREAD: usize = 24;
 
@@ -534,32 +531,11 @@ fn fetch_cells(quads: &[Quad<'_>], groups: u64) {
 /// Sums wrap there, and only there ([`Bound`]).
 #[inline]
 fn add_run(run: &Run<'_>, weight: i32, sums: &mut Sums) {
-    // Both below 256 (`Bound`), so a product takes 16 bits: what a vector of any CPU multiplies.
-    let weight = u16::try_from(weight).unwrap_or_default();
-    let mut products = [0u16; PRODUCTS];
-    for (locals, impacts) in run.locals.chunks(PRODUCTS).zip(run.impacts.chunks(PRODUCTS)) {
-        for (product, &impact) in products.iter_mut().zip(impacts) {
-            *product = weight.wrapping_mul(u16::from(impact));
-        }
-        #[allow(clippy::cast_possible_truncation)] // only the low bits count
-        let mut add = |local: u64, product: u16| {
-            let sum = &mut sums[local as usize % WINDOW];
-            *sum = sum.wrapping_add(i32::from(product));
-        };
-        // A word for four places: fewer loads than one for each.
-        let (fours, rest) = locals.as_chunks::<4>();
-        let (of_fours, of_rest) = products.split_at(fours.len() * 4);
-        for (four, &[a, b, c, d]) in fours.iter().zip(of_fours.as_chunks::<4>().0) {
-            let locals =
-                four.as_flattened().first_chunk().map_or(0, |four| u64::from_le_bytes(*four));
-            add(locals, a);
-            add(locals >> 16, b);
-            add(locals >> 32, c);
-            add(locals >> 48, d);
-        }
-        for (&local, &product) in rest.iter().zip(of_rest) {
-            add(u64::from(u16::from_le_bytes(local)), product);
-        }
+    // The plainest loop. Products made by vectors first, and places read four at a time, take a third
+    // longer on an Emerald Rapids, and 3 % less on a Zen 4.
+    for (&local, &impact) in run.locals.iter().zip(run.impacts) {
+        let sum = &mut sums[usize::from(u16::from_le_bytes(local)) % WINDOW];
+        *sum = sum.wrapping_add(weight * i32::from(impact));
     }
 }
 

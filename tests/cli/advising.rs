@@ -116,6 +116,7 @@ fn flags_without_effect_are_refused() {
         ("add wiki --texts in.jsonl --pool 2".into(), "--pool is for token rows"),
         (format!("build w {rows} --sparse-codec u4"), "--sparse-codec is for sparse vectors"),
         (format!("build w {rows} --forward f32"), "--forward is for sparse vectors"),
+        (format!("build w {rows} --order similar"), "--order is for sparse vectors"),
         ("export wiki w --term-ids".into(), "--term-ids is for --as jsonl"),
         ("build w --texts in.jsonl --memory 63".into(), "63"),
     ];

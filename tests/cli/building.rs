@@ -30,6 +30,25 @@ fn texts_sources_and_spans_are_kept() {
 }
 
 #[test]
+fn documents_that_share_terms_may_lie_together() {
+    let place = Place::new();
+    place.ok("build given --set SET");
+    place.ok("build similar --set SET --order similar");
+    let keys = |name: &str| -> Vec<_> {
+        let snapshot = Index::open(place.path(name)).unwrap().snapshot();
+        snapshot.documents().map(|document| document.unwrap().key().clone()).collect()
+    };
+    let (given, mut similar) = (keys("given"), keys("similar"));
+    assert_ne!(given, similar);
+    let mut sorted = given.clone();
+    sorted.sort();
+    similar.sort();
+    assert_eq!(sorted, similar);
+    let answers = |name: &str| place.run(name, "--mode sparse --top 20");
+    assert!(answers("given") == answers("similar"));
+}
+
+#[test]
 fn an_index_that_is_there_is_replaced_only_when_asked() {
     let place = Place::new();
     place.ok("build wiki --set SET --codec f16");

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lateen::{Error, Forward, Index, IndexWriter, KernelLevel, Key, Merges};
+use lateen::{
+    DocumentOrder, Error, Forward, Index, IndexWriter, KernelLevel, Key, Merges, WriterOptions,
+};
 
 use super::given::{Ask, Columns};
 use super::make::{ask, document, key, test};
@@ -41,6 +43,8 @@ pub(crate) enum Op {
 struct Game<'a> {
     fields: &'a Fields,
     path: &'a Path,
+    order: DocumentOrder,
+    options: WriterOptions,
     writer: Option<IndexWriter>,
     model: Model,
     known: Vec<Key>,
@@ -53,11 +57,14 @@ struct Game<'a> {
 /// Plays all changes, then one commit more.
 pub(crate) fn play(fields: &Fields, path: &Path, ops: &[Op], asks: usize) {
     let kind = fields.schema.key_kind();
-    let options = IndexWriter::options().memory(MEMORY).merges(Merges::Manual);
-    let writer = options.create(path, fields.schema.clone()).unwrap();
+    let order = [DocumentOrder::Given, DocumentOrder::Similar][ops.len() % 2];
+    let options = IndexWriter::options().memory(MEMORY).merges(Merges::Manual).order(order);
+    let writer = options.clone().create(path, fields.schema.clone()).unwrap();
     let mut game = Game {
         fields,
         path,
+        order,
+        options,
         writer: Some(writer),
         model: Model::new(fields),
         known: (0..KEYS).map(|at| key(kind, at)).collect(),
@@ -169,8 +176,7 @@ impl Game<'_> {
             }
             Op::Reopen => {
                 self.writer = None;
-                let options = IndexWriter::options().memory(MEMORY).merges(Merges::Manual);
-                self.writer = Some(options.open(self.path).unwrap());
+                self.writer = Some(self.options.clone().open(self.path).unwrap());
                 self.model.rollback();
                 self.model.zeros = 0;
             }
@@ -220,6 +226,7 @@ impl Game<'_> {
     /// Holds an index to a model.
     fn holds(&self, index: &Index, model: &Model, asks: &[Ask], what: &str) {
         check::documents(index, model, self.fields, &self.known);
+        check::iteration(index, model, self.order);
         for ask in asks {
             check::answer(index, model, self.fields, ask, what);
         }

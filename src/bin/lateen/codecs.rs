@@ -1,7 +1,7 @@
-//! How vectors are kept, by the names that flags and files give.
+//! How vectors are kept, and in which order, by the names that flags and files give.
 
 use clap::ValueEnum;
-use lateen::{Forward, SparseCodec, TokenCodec, TokenTier};
+use lateen::{DocumentOrder, Forward, SparseCodec, TokenCodec, TokenTier};
 
 /// Reads a token codec as its name is written.
 pub(crate) fn tokens(name: &str) -> Result<TokenCodec, String> {
@@ -82,6 +82,24 @@ impl From<Rows> for Forward {
             Rows::F16 => Self::Auto,
             Rows::F32 => Self::F32,
             Rows::None => Self::None,
+        }
+    }
+}
+
+/// The order of documents.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Order {
+    /// As they are read
+    Given,
+    /// Those that share terms together
+    Similar,
+}
+
+impl From<Order> for DocumentOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Given => Self::Given,
+            Order::Similar => Self::Similar,
         }
     }
 }

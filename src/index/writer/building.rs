@@ -19,7 +19,7 @@ use crate::format::segment_name;
 use crate::id::Key;
 use crate::index::manifest::SegmentEntry;
 use crate::schema::Schema;
-use crate::segment::{Arena, Packing, Segment};
+use crate::segment::{Arena, Segment, Writing};
 use crate::storage::Storage;
 use crate::trace::span;
 
@@ -41,9 +41,7 @@ struct Job {
     schema: Schema,
     generation: u64,
     ordinal: u64,
-    threads: usize,
-    memory: usize,
-    packing: Packing,
+    how: Writing,
 }
 
 impl Job {
@@ -52,8 +50,7 @@ impl Job {
         let _span = span!(INFO, "segment", documents = docs);
         let name = segment_name(self.ordinal);
         let storage = self.storage.as_ref();
-        let Self { generation, ordinal, threads, memory, packing, .. } = *self;
-        let how = (threads, memory, packing);
+        let Self { generation, ordinal, how, .. } = *self;
         let pin = self.arena.write(storage, &name, generation, ordinal, how)?;
         let entry = SegmentEntry { ordinal: self.ordinal, pin, docs, tombstones: None };
         let segment = Arc::new(Segment::open(entry.open(storage)?, &self.schema)?);
@@ -149,10 +146,10 @@ impl IndexWriter {
             schema: self.schema.clone(),
             generation: self.committed.commit() + 1,
             ordinal: self.take_ordinal(),
-            threads: self.options.threads,
-            memory: self.options.turned(),
             // What is not alone is packed with the others.
-            packing: self.packing(self.packs.filter(|_| self.segments.is_empty())),
+            how: self
+                .options
+                .writing(self.packing(self.packs.filter(|_| self.segments.is_empty()))),
         };
         Some((job, live))
     }

@@ -11,13 +11,14 @@ use crate::index::policy::SMALL;
 use crate::kernel::KernelLevel;
 use crate::limits::Limits;
 use crate::schema::Schema;
+use crate::segment::{DocumentOrder, Packing, Writing};
 use crate::storage::{FsStorage, LOCK, MemStorage, OpenMode, Storage};
 
 /// Memory of a writer, unless said otherwise.
 const DEFAULT_MEMORY: usize = 512 << 20;
 
-/// How a writer works. What is written depends on `memory` and `merges` alone, never on `threads`
-/// or the kernels; which merges were done in the background depends on time as well.
+/// How a writer works. What is written depends on `memory`, `merges` and `order` alone, never on
+/// `threads` or the kernels; which merges were done in the background depends on time as well.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
     pub(in crate::index) memory: usize,
@@ -29,6 +30,7 @@ pub struct WriterOptions {
     /// Bytes of the largest segment that is merged within a commit while merges are done beside.
     pub(in crate::index) at_once: u64,
     pub(in crate::index) limits: Limits,
+    pub(in crate::index) order: DocumentOrder,
 }
 
 impl Default for WriterOptions {
@@ -42,6 +44,7 @@ impl Default for WriterOptions {
             least: 1 << 20,
             at_once: SMALL,
             limits: Limits::default(),
+            order: DocumentOrder::Given,
         }
     }
 }
@@ -80,6 +83,11 @@ impl WriterOptions {
         (self.memory / 3).max(1 << 19)
     }
 
+    /// How what was gathered is written.
+    pub(in crate::index) fn writing(&self, packing: Packing) -> Writing {
+        Writing { order: self.order, threads: self.threads, memory: self.turned(), packing }
+    }
+
     /// Bytes that a merge may take that nobody has asked for.
     pub(in crate::index) fn merged(&self) -> usize {
         (self.memory / 2).max(1 << 20)
@@ -97,6 +105,24 @@ impl WriterOptions {
     #[must_use]
     pub fn merges(mut self, merges: Merges) -> Self {
         self.merges = merges;
+        self
+    }
+
+    /// In which order the documents of a segment lie that is made of what was gathered: as they
+    /// came, unless said otherwise. A merge leaves the order within its segments as it is.
+    ///
+    /// ```
+    /// use lateen::{DocumentOrder, IndexWriter, Schema};
+    ///
+    /// # let mut schema = Schema::builder();
+    /// # let splade = schema.sparse("splade");
+    /// # let schema = schema.build()?;
+    /// let writer = IndexWriter::options().order(DocumentOrder::Similar).in_memory(schema)?;
+    /// # Ok::<(), lateen::Error>(())
+    /// ```
+    #[must_use]
+    pub fn order(mut self, order: DocumentOrder) -> Self {
+        self.order = order;
         self
     }
 

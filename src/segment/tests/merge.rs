@@ -8,6 +8,7 @@ use crate::format::{Container, ContainerKind};
 use crate::schema::{
     Centroids, Forward, KeyKind, Normalization, Schema, SparseOptions, TokenCodec, TokenOptions,
 };
+use crate::segment::tests::writing;
 use crate::segment::{Arena, Merging, Places, Segment, SegmentView, Target, merge};
 use crate::storage::{MemStorage, Storage};
 use crate::tokens::Packing;
@@ -116,7 +117,7 @@ fn write(storage: &MemStorage, schema: &Schema, name: &str, numbers: &[u64]) -> 
     for &number in numbers {
         arena.push(&document(schema, number)).unwrap();
     }
-    arena.write(storage, name, 7, 9, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
+    arena.write(storage, name, 7, 9, writing()).unwrap();
     open(storage, schema, name)
 }
 
@@ -208,7 +209,7 @@ fn impacts_without_rows_are_merged_as_the_weights_they_stand_for() {
             let document = Document::new(format!("{first}-{i}")).sparse(&field, &entries).unwrap();
             arena.push(&document).unwrap();
         }
-        arena.write(&storage, name, 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
+        arena.write(&storage, name, 1, 1, writing()).unwrap();
         view(&open(&storage, &schema, name), |doc| doc == 5)
     };
     let inputs = [part("a", 0), part("b", 400)];
@@ -244,12 +245,12 @@ fn documents_of_an_older_schema_lack_the_new_fields() {
     let storage = MemStorage::new();
     let mut arena = Arena::new(&old);
     arena.push(&Document::new("a").sparse(&terms, &[(1u32, 1.0f32)]).unwrap()).unwrap();
-    arena.write(&storage, "old", 1, 1, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
+    arena.write(&storage, "old", 1, 1, writing()).unwrap();
     let mut arena = Arena::new(&new);
     let row = [0.353_553_4f32; 8];
     let document = Document::new("b").keyword(&kind, "x").unwrap();
     arena.push(&document.tokens(&more, TokenMatrix::new(&row, 8)).unwrap()).unwrap();
-    arena.write(&storage, "new", 1, 2, (1, 1 << 20, Packing::Now(u64::MAX))).unwrap();
+    arena.write(&storage, "new", 1, 2, writing()).unwrap();
     let inputs = [
         view(&open(&storage, &new, "old"), |_| false),
         view(&open(&storage, &new, "new"), |_| false),

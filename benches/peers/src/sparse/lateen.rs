@@ -4,7 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use lateen::{
-    Batch, Effort, Forward, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema, SparseBatch,
+    Batch, DocumentOrder, Effort, Forward, Index, IndexWriter, KernelLevel, KeyKind, Query, Schema, SparseBatch,
     SparseField, SparseOptions, SparseVector, WriterOptions,
 };
 
@@ -12,29 +12,40 @@ use super::SparseEngine;
 use crate::sets::{SparseQuery, SparseSet};
 use crate::{Found, Outcome, Setting};
 
-/// The default index, and the one without forward rows, which is exact on the quantised impacts.
+/// The default index, and the one without forward rows, which is exact on the quantised impacts;
+/// either in the order of the set, and with documents that share terms together.
 pub(super) fn engines() -> Vec<SparseEngine> {
-    vec![engine("lateen", Forward::Auto), engine("lateen-quantised", Forward::None)]
+    vec![
+        engine("lateen", Forward::Auto, DocumentOrder::Given),
+        engine("lateen-quantised", Forward::None, DocumentOrder::Given),
+        engine("lateen-similar", Forward::Auto, DocumentOrder::Similar),
+        engine("lateen-similar-quantised", Forward::None, DocumentOrder::Similar),
+    ]
 }
 
-fn engine(name: &'static str, forward: Forward) -> SparseEngine {
+fn engine(name: &'static str, forward: Forward, order: DocumentOrder) -> SparseEngine {
     SparseEngine {
         name,
         version: crate::late::LATEEN_VERSION,
-        build: Some(Box::new(move |set, dir, threads| build(set, dir, threads, forward))),
+        build: Some(Box::new(move |set, dir, threads| build(set, dir, threads, (forward, order)))),
         keep: false,
         open: Box::new(move |_, dir| open(dir, forward != Forward::None)),
         passes: usize::MAX,
     }
 }
 
-fn build(set: &SparseSet, dir: &Path, threads: usize, forward: Forward) -> Outcome<()> {
+fn build(
+    set: &SparseSet,
+    dir: &Path,
+    threads: usize,
+    (forward, order): (Forward, DocumentOrder),
+) -> Outcome<()> {
     let documents = set.documents()?;
     let mut schema = Schema::builder();
     schema.keys(KeyKind::U64);
     let field = schema.sparse_with("sparse", SparseOptions::default().forward(forward));
     // Memory for all of it, so that there is one segment, as the peers have one.
-    let options = WriterOptions::default().memory(8 << 30).threads(threads);
+    let options = WriterOptions::default().memory(8 << 30).threads(threads).order(order);
     let mut writer: IndexWriter = options.create(dir, schema.build()?)?;
     let rows = SparseBatch::csr(&documents.indptr, &documents.terms, &documents.weights);
     writer.add_batch(&Batch::new(0..documents.len() as u64).sparse(&field, &rows)?)?;
