@@ -43,8 +43,8 @@ pub enum DocumentOrder {
     /// Those that share terms lie together, as far as they are gathered together: by the
     /// first sparse field of the schema, 32,768 documents at a time. Searches of sparse fields have
     /// less to look at (see [`performance`](crate::guide::performance)), and writing a segment takes
-    /// longer, about half as long again. Filters that let pass what came together gain less than
-    /// they do in the order given. Without a sparse field it is that order.
+    /// longer, about two thirds. Filters that let pass what came together gain less than they do in
+    /// the order given. Without a sparse field it is that order.
     Similar,
 }
 
